@@ -1,0 +1,63 @@
+package protocol
+
+// CloseReason says why a session ends.
+type CloseReason uint8
+
+// Reasons of a close.
+const (
+	CloseDone      CloseReason = 1 // the sender goes away in good order
+	CloseProtocol  CloseReason = 2 // the receiver broke the protocol
+	CloseVersion   CloseReason = 3 // no common version
+	CloseLimit     CloseReason = 4 // too many sessions or handshakes of this peer
+	CloseTimeout   CloseReason = 5 // the receiver did not answer in time
+	CloseForbidden CloseReason = 6 // the host does not serve this guest
+)
+
+func (r CloseReason) String() string {
+	switch r {
+	case CloseDone:
+		return "done"
+	case CloseProtocol:
+		return "protocol violation"
+	case CloseVersion:
+		return "no common version"
+	case CloseLimit:
+		return "limit reached"
+	case CloseTimeout:
+		return "no answer in time"
+	case CloseForbidden:
+		return "not served"
+	}
+	return "unknown reason"
+}
+
+// Close ends the session.
+type Close struct {
+	Reason CloseReason
+	Text   string // printable UTF-8 of at most MaxCloseText bytes
+}
+
+// Type implements [Message].
+func (Close) Type() Type { return TypeClose }
+
+func (m Close) append(b []byte) []byte {
+	b = append(b, byte(m.Reason))
+	return appendText(b, m.Text, MaxCloseText)
+}
+
+func parseClose(p []byte) (Close, error) {
+	c := cursor{b: p}
+	m := Close{Reason: CloseReason(c.u8())}
+	text, err := c.text(TypeClose, MaxCloseText)
+	if err != nil {
+		return m, err
+	}
+	m.Text = text
+	if err := c.end(TypeClose); err != nil {
+		return m, err
+	}
+	if m.Reason < CloseDone || m.Reason > CloseForbidden {
+		return m, fail(TypeClose, ErrMalformed, "reason %d", m.Reason)
+	}
+	return m, nil
+}

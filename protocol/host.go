@@ -1,0 +1,74 @@
+package protocol
+
+import "crypto/sha256"
+
+// Host is the host's side of one session of protocol 2. Not safe for concurrent use.
+type Host struct {
+	key        [sha256.Size]byte
+	count      uint64 // host frames sealed
+	sequence   uint64 // of the last seed
+	generation uint64 // of the last welcome or seed
+	version    uint8
+}
+
+// NewHost opens a session with the guest's first frame. If the two have no version in common the error is
+// [ErrVersion] and the session is still good for one Close.
+func NewHost(f Frame) (*Host, Hello, error) {
+	if f.Type != TypeHello {
+		return nil, Hello{}, fail(f.Type, ErrUnexpected, "before the hello")
+	}
+	hello, err := parseHello(f.Payload)
+	if err != nil {
+		return nil, Hello{}, err
+	}
+	h := &Host{key: macKey(&hello.Nonce), version: Version}
+	if hello.MinVersion > Version || hello.MaxVersion < Version {
+		return h, hello, fail(TypeHello, ErrVersion, "guest speaks %d to %d, this host %d", hello.MinVersion, hello.MaxVersion, Version)
+	}
+	return h, hello, nil
+}
+
+// Append appends a sealed frame with m: a Welcome first, then Seed, Refusal, Ping, Pong or Close. A welcome's version and
+// a seed's sequence number are filled in. The caller must send every frame it had appended, in order, and wipe b.
+func (h *Host) Append(b []byte, m Message) []byte {
+	switch v := m.(type) {
+	case Welcome:
+		v.Version, h.generation, m = h.version, v.Generation, v
+	case Seed:
+		h.sequence++
+		v.Sequence, h.generation, m = h.sequence, v.Generation, v
+	}
+	start := len(b)
+	b = appendFrame(b, m, MACSize)
+	b = appendMAC(b, &h.key, h.count, b[start:])
+	h.count++
+	return b
+}
+
+// Sequence is the number of the last seed that was appended.
+func (h *Host) Sequence() uint64 { return h.sequence }
+
+// Open decodes a frame of the guest: Request, Ack, Ping, Pong or Close. An acknowledgement of something that was never
+// sent is an error. After an error the session must be given up.
+func (h *Host) Open(f Frame) (Message, error) {
+	switch f.Type {
+	case TypeRequest:
+		return parseRequest(f.Payload)
+	case TypeAck:
+		m, err := parseAck(f.Payload)
+		if err == nil && (m.Sequence == 0 || m.Sequence > h.sequence || m.Generation > h.generation) {
+			err = fail(TypeAck, ErrUnexpected, "seed %d of generation %d was not sent", m.Sequence, m.Generation)
+		}
+		return m, err
+	}
+	return parseEither(f.Type, f.Payload)
+}
+
+// Peek says which protocol a guest speaks from the first byte it sent: 2 for a hello frame, 1 for anything else, which
+// a [V1Matcher] then looks at.
+func Peek(first byte) int {
+	if Type(first) == TypeHello {
+		return 2
+	}
+	return 1
+}
