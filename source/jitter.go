@@ -1,0 +1,129 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+)
+
+// What the jitter source does for one sample, and why.
+const (
+	// The buffer is larger than the first-level data cache of the CPUs in use
+	// (32 to 128 KiB), so that most accesses go out to the shared levels,
+	// whose timing depends on other cores, refresh and arbitration; it is
+	// small enough to be no burden for a unikernel.
+	jitterBuffer = 256 << 10
+	// The stride is a prime over a page of 4 KiB: each step is on another page
+	// and line, which hardware prefetchers do not follow, and being odd it
+	// goes through the whole buffer before it repeats.
+	jitterStride = 4159
+	// So many accesses make one sample, each waiting for the one before it.
+	jitterSteps = 32
+	// So many samples are taken between two looks at the context.
+	jitterChunk = 64
+)
+
+// Jitter is the timing jitter of CPU and memory: how many counts of a raw
+// counter a walk through memory takes. A sample is the low byte of one
+// difference of two readings, neither filtered nor rescaled: rescaling to
+// nanoseconds would hide the counter's quantum from the health tests and from
+// an assessment. The low byte holds what varies; the bits above hold how long
+// the walk takes on average, which is no secret.
+type Jitter struct {
+	info    Info
+	counter func() uint64
+	mem     []byte
+	at      uint32
+	zero    uint32 // always 0, which the compiler does not know
+	last    uint64
+	closed  atomic.Bool
+}
+
+// NewJitter makes the jitter source on the CPU's own counter. It tries the
+// counter and refuses one that is too coarse.
+func NewJitter() (*Jitter, error) {
+	return NewJitterCounter(counterName, counter)
+}
+
+// NewJitterCounter makes the jitter source on another raw counter: for
+// platforms whose better counter this package does not know.
+func NewJitterCounter(name string, counter func() uint64) (*Jitter, error) {
+	j := &Jitter{info: jitterInfo, counter: counter, mem: make([]byte, jitterBuffer)}
+	j.info.Description += " against " + name
+	if err := j.try(name); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// try takes some samples. A counter on which more than half of the walks take
+// no time at all, or nearly all the same, is not for timing memory.
+func (j *Jitter) try(name string) error {
+	const tries = 512
+	var seen [256]int
+	stopped := 0
+	for range tries {
+		d := j.delta()
+		if d == 0 {
+			stopped++
+		}
+		seen[byte(d)]++
+	}
+	most := 0
+	for _, n := range seen {
+		most = max(most, n)
+	}
+	if stopped > tries/2 || most > tries*9/10 {
+		return NotPresent(NameJitter, fmt.Sprintf("the %s is too coarse: of %d walks through memory %d took no time and %d the same",
+			name, tries, stopped, most), "needs a counter of the CPU's own")
+	}
+	return nil
+}
+
+// Info describes the source.
+func (j *Jitter) Info() Info { return j.info }
+
+// Close makes later calls of Sample fail.
+func (j *Jitter) Close() error {
+	j.closed.Store(true)
+	return nil
+}
+
+// Sample fills dst, one byte a sample, about a microsecond each.
+func (j *Jitter) Sample(ctx context.Context, dst []byte) (int, error) {
+	for i := range dst {
+		if i%jitterChunk == 0 {
+			if j.closed.Load() {
+				return 0, fmt.Errorf("%s: %w", j.info.Name, ErrClosed)
+			}
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			j.last = j.counter() // a preemption between calls is no sample
+		}
+		dst[i] = byte(j.delta())
+	}
+	return len(dst), nil
+}
+
+// delta walks once and returns the counts that it took.
+func (j *Jitter) delta() uint64 {
+	j.walk()
+	now := j.counter()
+	d := now - j.last
+	j.last = now
+	return d
+}
+
+// walk reads, changes and writes jitterSteps places. Each address depends on
+// the byte read before, though only on zero times it, so that the accesses
+// cannot overlap.
+func (j *Jitter) walk() {
+	at := j.at
+	for range jitterSteps {
+		p := &j.mem[at%jitterBuffer]
+		*p++
+		at += jitterStride + uint32(*p)&j.zero
+	}
+	j.at = at % jitterBuffer
+}

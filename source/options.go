@@ -1,0 +1,86 @@
+package source
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/xentropyd/xentropyd/source/health"
+)
+
+// Our own choices, each changed by the Option beside it.
+const (
+	defaultBackoffMin  = time.Second      // WithBackoff
+	defaultBackoffMax  = 5 * time.Minute  // WithBackoff
+	defaultReadTimeout = 10 * time.Second // WithReadTimeout
+	defaultGrace       = time.Second      // WithGrace
+)
+
+// Option changes how a Harvester works.
+type Option func(*config)
+
+type config struct {
+	clock                  Clock
+	log                    *slog.Logger
+	alpha                  float64
+	pace                   func(Info) Pace
+	backoffMin, backoffMax time.Duration
+	readTimeout, grace     time.Duration
+	notify                 func(Status)
+}
+
+func defaultConfig() config {
+	return config{
+		clock: systemClock{}, log: slog.New(slog.DiscardHandler), alpha: health.DefaultAlpha, pace: DefaultPace,
+		backoffMin: defaultBackoffMin, backoffMax: defaultBackoffMax,
+		readTimeout: defaultReadTimeout, grace: defaultGrace,
+	}
+}
+
+// Pace is how a source is read once no demand is open.
+type Pace struct {
+	Every   time.Duration // between two batches
+	Samples int           // in one batch
+}
+
+// DefaultPace is one small batch each second, and each five seconds for the
+// jitter source, whose samples cost CPU time.
+func DefaultPace(info Info) Pace {
+	if info.ID == IDJitter {
+		return Pace{Every: 5 * time.Second, Samples: 64}
+	}
+	return Pace{Every: time.Second, Samples: 32}
+}
+
+// WithClock sets the clock of back-off, pace and rates.
+func WithClock(c Clock) Option { return func(o *config) { o.clock = c } }
+
+// WithLogger sets where changes of state are logged. Samples never are. The
+// default logs nothing.
+func WithLogger(l *slog.Logger) Option { return func(o *config) { o.log = l } }
+
+// WithAlpha sets the false-alarm probability of the health tests
+// ([health.DefaultAlpha]).
+func WithAlpha(alpha float64) Option { return func(o *config) { o.alpha = alpha } }
+
+// WithPace sets the pace of each source ([DefaultPace]). An interval of zero
+// or less, or a batch of no samples, is replaced by the default's.
+func WithPace(f func(Info) Pace) Option { return func(o *config) { o.pace = f } }
+
+// WithBackoff sets how long a failed source waits before it is tried again:
+// first, then twice as long each time, up to most (1 s and 5 min).
+func WithBackoff(first, most time.Duration) Option {
+	return func(o *config) { o.backoffMin, o.backoffMax = first, max(first, most) }
+}
+
+// WithReadTimeout bounds one call of Sample (10 s). A source that does not
+// answer in that time counts as unhealthy.
+func WithReadTimeout(d time.Duration) Option { return func(o *config) { o.readTimeout = d } }
+
+// WithGrace sets how long Run waits, once its context is done, for a source
+// that does not honour it (1 s), before it closes it and then leaves it behind.
+func WithGrace(d time.Duration) Option { return func(o *config) { o.grace = d } }
+
+// WithNotify sets a function that gets the new Status at each change of state.
+// It is called by the goroutines of the sources, several at once, and must
+// not block; it may call methods of the Harvester.
+func WithNotify(f func(Status)) Option { return func(o *config) { o.notify = f } }
