@@ -1,0 +1,92 @@
+package fortuna
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+)
+
+const (
+	runSize     = 8 * blockSize     // what the assembly of crypto/cipher encrypts at a time
+	scratchSize = runSize + keySize // the end of a request and the next key
+
+	// tinyBlocks is the longest request in blocks that is encrypted without a cipher.Stream.
+	tinyBlocks = 4
+)
+
+// zeros is what keystream is made from: a source that stays in the first-level cache costs less than clearing
+// the destination first. Never written.
+var zeros [16 << 10]byte
+
+// blockMode is the block cipher in counter mode: what the book's generator and MirageOS's differ in.
+type blockMode interface {
+	// increment adds one to the counter.
+	increment(ctr *[blockSize]byte)
+	// request fills p with the first bytes of ceil(len(p)/16) blocks, then g.key with the two blocks after
+	// them, and leaves g.ctr behind those.
+	request(g *Generator, p []byte)
+}
+
+// bigEndian is plain AES-256-CTR, as MirageOS has it.
+type bigEndian struct{}
+
+func (bigEndian) increment(ctr *[blockSize]byte) { addCounter(ctr, 1) }
+
+func (bigEndian) request(g *Generator, p []byte) {
+	block := newCipher(&g.key)
+	blocks := (len(p) + blockSize - 1) / blockSize
+	if blocks <= tinyBlocks {
+		// One block at a time saves the stream, which is 512 bytes and longer to make than four blocks.
+		for len(p) > 0 {
+			block.Encrypt(g.scratch[:blockSize], g.ctr[:])
+			addCounter(&g.ctr, 1)
+			p = p[copy(p, g.scratch[:blockSize]):]
+		}
+		for i := 0; i < keySize; i += blockSize {
+			block.Encrypt(g.key[i:i+blockSize], g.ctr[:])
+			addCounter(&g.ctr, 1)
+		}
+		clear(g.scratch[:])
+		return
+	}
+	stream := cipher.NewCTR(block, g.ctr[:])
+	// What is left over after whole runs of eight blocks, which the assembly does fastest, goes through
+	// scratch together with the next key: the rest of its last block must be skipped anyway.
+	body := len(p) &^ (runSize - 1)
+	fill(stream, p[:body])
+	rest := p[body:]
+	n := (len(rest)+blockSize-1)&^(blockSize-1) + keySize
+	stream.XORKeyStream(g.scratch[:n], zeros[:n])
+	copy(rest, g.scratch[:])
+	copy(g.key[:], g.scratch[n-keySize:n])
+	clear(g.scratch[:n])
+	addCounter(&g.ctr, uint64(blocks)+keySize/blockSize)
+}
+
+// fill writes keystream to p.
+func fill(stream cipher.Stream, p []byte) {
+	for len(p) > 0 {
+		n := min(len(p), len(zeros))
+		stream.XORKeyStream(p[:n], zeros[:n])
+		p = p[n:]
+	}
+}
+
+// newCipher expands a key.
+func newCipher(key *[keySize]byte) cipher.Block {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		// Only a key of another length is an error, and the type leaves no other.
+		panic("fortuna: AES-256 refused a key of 32 bytes: " + err.Error())
+	}
+	return block
+}
+
+// addCounter adds n to a big-endian counter of 128 bits.
+func addCounter(ctr *[blockSize]byte, n uint64) {
+	low := binary.BigEndian.Uint64(ctr[8:])
+	binary.BigEndian.PutUint64(ctr[8:], low+n)
+	if low+n < low {
+		binary.BigEndian.PutUint64(ctr[:8], binary.BigEndian.Uint64(ctr[:8])+1)
+	}
+}
