@@ -1,0 +1,63 @@
+package vchan
+
+import (
+	"net"
+	"time"
+
+	"github.com/xentropyd/xentropyd/vchan/ring"
+)
+
+// Memory is the shared memory of one channel, mapped. Left and Right are nil
+// for rings inside the page. The Conn calls Close once, when nobody is in the
+// memory any more.
+type Memory interface {
+	Page() []byte
+	Left() []byte
+	Right() []byte
+	Close() error
+}
+
+// Events are the two notifications of one channel.
+//
+// Notify tells the peer. It must not wait for the peer. It is called from any
+// goroutine, also several at a time. An error ends the channel.
+//
+// Wait returns nil when the peer notified since the last Wait, an error that
+// is os.ErrDeadlineExceeded when the deadline passed, [ErrPeerGone] when the
+// back end knows that the peer is gone; any other error ends the channel. The
+// Conn has at most one Wait under way.
+//
+// SetWaitDeadline works as net.Conn's SetReadDeadline: also on the Wait under
+// way, and a deadline in the past wakes it. It may be called after Close.
+//
+// Close is called once. It makes the Wait and the Notify under way return, and
+// waits for no one but these.
+type Events interface {
+	Notify() error
+	Wait() error
+	SetWaitDeadline(t time.Time) error
+	Close() error
+}
+
+// Config is what a back end hands over. All fields but the addresses are required.
+type Config struct {
+	Role   ring.Role
+	Orders ring.Orders
+	Grants []uint32 // server only: the grant list for the page
+	Memory Memory   // closed by New if New fails
+	Events Events   // likewise
+
+	Local, Remote net.Addr // for errors and LocalAddr, RemoteAddr
+}
+
+// Addr is a plain address of a channel's end.
+type Addr struct {
+	Net  string // the back end, such as "xen" or "local"
+	Name string
+}
+
+// Network gives a.Net.
+func (a Addr) Network() string { return a.Net }
+
+// String gives a.Name.
+func (a Addr) String() string { return a.Name }

@@ -1,0 +1,277 @@
+package vchan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xentropyd/xentropyd/vchan/ring"
+)
+
+// Conn is one end of a channel. All methods may be called from any goroutine.
+// Reads are served one at a time, and so are writes; a Read and a Write run
+// side by side.
+//
+// A Conn has no goroutine of its own: see wait.go.
+type Conn struct {
+	ring   *ring.Ring
+	memory Memory
+	events Events
+
+	local, remote net.Addr
+	base          time.Time // deadlines and clock count from here
+
+	state atomic.Uint32 // users of the memory, and stateClosed
+	gone  atomic.Bool   // the peer was once seen to be gone
+
+	rmu, wmu             sync.Mutex   // one reader, one writer
+	rspin, wspin         spinner      // under rmu, wmu
+	rdeadline, wdeadline atomic.Int64 // ns after base, 0 is none
+
+	wait waitState
+}
+
+var _ net.Conn = (*Conn)(nil)
+
+// stateClosed in Conn.state: no new user may enter, the last one out unmaps.
+const stateClosed = 1 << 31
+
+// New makes a Conn of what a back end brings. A server formats the page, which
+// nobody else may have mapped yet; a client joins it and tells the server.
+func New(cfg Config) (*Conn, error) {
+	c, err := newConn(cfg)
+	if err != nil {
+		_ = cfg.Events.Close()
+		_ = cfg.Memory.Close()
+		return nil, fmt.Errorf("open vchan as %v: %w", cfg.Role, err)
+	}
+	return c, nil
+}
+
+func newConn(cfg Config) (*Conn, error) {
+	m := ring.Memory{Page: cfg.Memory.Page(), Left: cfg.Memory.Left(), Right: cfg.Memory.Right()}
+	var r *ring.Ring
+	var err error
+	if cfg.Role == ring.Server {
+		r, err = ring.Create(m, cfg.Orders, cfg.Grants)
+	} else {
+		r, err = ring.Attach(m, cfg.Orders)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		ring: r, memory: cfg.Memory, events: cfg.Events,
+		local: cfg.Local, remote: cfg.Remote, base: time.Now(),
+	}
+	c.wait.cond.L = &c.wait.mu
+	if canSpin() {
+		c.rspin.budget, c.wspin.budget = spinStart, spinStart
+	} else {
+		c.rspin.off, c.wspin.off = true, true
+	}
+	if err := cfg.Events.SetWaitDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	if cfg.Role == ring.Client {
+		if err := cfg.Events.Notify(); err != nil {
+			r.Leave()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Read gives what is there, up to len(p) bytes, and waits only if there is
+// nothing. When the peer is gone it gives what is left, then io.EOF.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.rmu.Lock()
+	defer c.rmu.Unlock()
+	if err := c.enter(); err != nil {
+		return 0, c.opError("read", err)
+	}
+	defer c.leave()
+	n, err := c.read(p)
+	return n, c.opError("read", err)
+}
+
+// Write sends all of p, or gives an error and how much of p went into the ring.
+// What is in the ring need not have been read when Write returns.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if err := c.enter(); err != nil {
+		return 0, c.opError("write", err)
+	}
+	defer c.leave()
+	n, err := c.write(p)
+	return n, c.opError("write", err)
+}
+
+// Wait returns when the client has come; a client's own Wait returns at once.
+// Once the peer is gone it gives ErrPeerGone.
+func (c *Conn) Wait(ctx context.Context) error {
+	if err := c.enter(); err != nil {
+		return c.opError("wait", err)
+	}
+	defer c.leave()
+	stop := context.AfterFunc(ctx, c.kick)
+	defer stop()
+	for {
+		seq := c.wait.seq.Load()
+		if err := c.closedErr(); err != nil {
+			return c.opError("wait", err)
+		}
+		if c.peerGone() {
+			return c.opError("wait", ErrPeerGone)
+		}
+		if c.ring.Peer() == ring.Connected {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return c.opError("wait", err)
+		}
+		c.block(seq, nil)
+	}
+}
+
+// Buffered is the number of bytes that can be read at once, 0 on a Conn that
+// is closed or corrupt.
+func (c *Conn) Buffered() int { return c.level(c.ring.Buffered) }
+
+// Space is the number of bytes that can be written at once, 0 on a Conn that
+// is closed or corrupt.
+func (c *Conn) Space() int { return c.level(c.ring.Space) }
+
+func (c *Conn) level(f func() (int, error)) int {
+	if c.enter() != nil {
+		return 0
+	}
+	defer c.leave()
+	n, err := f()
+	if err != nil {
+		c.shutdown(err)
+		return 0
+	}
+	return n
+}
+
+// Connected says whether the peer is there now: a client that has come, a
+// server that has not gone.
+func (c *Conn) Connected() bool {
+	if c.enter() != nil {
+		return false
+	}
+	defer c.leave()
+	return !c.peerGone() && c.ring.Peer() == ring.Connected
+}
+
+// Close says in the page that we are gone, tells the peer, and makes every
+// call under way return net.ErrClosed. What we wrote stays readable for the
+// peer. The memory is given back as soon as the last call has left it.
+func (c *Conn) Close() error {
+	if !c.shutdown(net.ErrClosed) {
+		return c.opError("close", net.ErrClosed)
+	}
+	return nil
+}
+
+// HangUp is for back ends: the peer is known to be gone, whatever the page says.
+func (c *Conn) HangUp() {
+	c.gone.Store(true)
+	c.kick()
+}
+
+// Abort is for back ends: it closes the Conn, and every call gives err.
+func (c *Conn) Abort(err error) { c.shutdown(err) }
+
+// LocalAddr is our end, as the back end named it.
+func (c *Conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr is the other end, as the back end named it.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// enter makes the caller a user of the memory, until leave.
+func (c *Conn) enter() error {
+	for {
+		s := c.state.Load()
+		if s&stateClosed != 0 {
+			return c.closedErr()
+		}
+		if c.state.CompareAndSwap(s, s+1) {
+			return nil
+		}
+	}
+}
+
+func (c *Conn) leave() {
+	if c.state.Add(^uint32(0)) == stateClosed {
+		_ = c.memory.Close()
+	}
+}
+
+// closedErr is why the Conn is closed, nil while it is not.
+func (c *Conn) closedErr() error {
+	if c.state.Load()&stateClosed == 0 {
+		return nil
+	}
+	c.wait.mu.Lock()
+	defer c.wait.mu.Unlock()
+	return c.wait.err
+}
+
+// shutdown closes once, for the reason given; it says whether this was it.
+func (c *Conn) shutdown(reason error) bool {
+	c.wait.mu.Lock()
+	if c.wait.err != nil {
+		c.wait.mu.Unlock()
+		return false
+	}
+	c.wait.err = reason
+	c.state.Add(1) // a user ourselves, so that the memory stays until we have said goodbye
+	c.state.Or(stateClosed)
+	c.wait.mu.Unlock()
+
+	c.ring.Leave()
+	_ = c.events.Notify() // it may be the peer's tampering that brought us here
+	c.kick()
+	_ = c.events.Close()
+	c.leave()
+	return true
+}
+
+// peerGone remembers: a peer that once said goodbye does not come back.
+func (c *Conn) peerGone() bool {
+	if c.gone.Load() {
+		return true
+	}
+	if c.ring.Peer() == ring.Gone {
+		c.gone.Store(true)
+		return true
+	}
+	return false
+}
+
+// notify tells the peer; failing that, the channel is over.
+func (c *Conn) notify() error {
+	err := c.events.Notify()
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrPeerGone) {
+		c.HangUp()
+		return nil // the next look at the peer says it
+	}
+	return c.failed(err)
+}
+
+// failed closes because of err and gives the reason that stands, which is
+// another one if somebody closed before.
+func (c *Conn) failed(err error) error {
+	c.shutdown(err)
+	return c.closedErr()
+}

@@ -1,0 +1,149 @@
+package vchan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// One event line serves a blocked Read, a blocked Write and any number of
+// blocked Waits. Whoever blocks first is the leader and waits on the events;
+// the others sleep on cond. Whatever ends the leader's wait wakes them all,
+// each looks at what it waits for, and the first to block again leads.
+//
+//	look --nothing--> lead:   events.Wait --event, deadline, kick--> seq++, wake all --> look
+//	              \-> follow: cond.Wait   --woken------------------------------------/
+//
+// seq is taken before the look, and block returns at once if it has moved: no
+// event falls between the look and the sleep. The wait's deadline is the
+// earlier one of the two directions, whoever leads.
+type waitState struct {
+	mu      sync.Mutex
+	cond    sync.Cond
+	seq     atomic.Uint32 // written under mu
+	leading bool
+	armed   int64 // deadline that events has, as Conn.rdeadline
+	err     error // why the Conn is closed
+
+	progress uint64 // the peer's indices at the last event
+	idle     int    // events in a row that changed nothing
+}
+
+// floodLimit is how many events in a row may change nothing. An honest peer
+// sends one for each time that we asked, one when it comes and one when it goes.
+const floodLimit = 1024
+
+// armedPast marks a deadline that was set to the past in order to wake the leader.
+const armedPast = -1 << 63
+
+// block sleeps until something may have changed since seq was taken. The
+// caller is a user of the memory and has asked the peer to tell. s learns how
+// long it took.
+func (c *Conn) block(seq uint32, s *spinner) {
+	w := &c.wait
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seq.Load() != seq || w.err != nil {
+		return
+	}
+	if w.leading {
+		w.cond.Wait()
+		return
+	}
+	if err := c.arm(); err != nil {
+		c.failLocked(err)
+		return
+	}
+	w.leading = true
+	w.mu.Unlock()
+	start := s.start(c)
+	err := c.events.Wait()
+	s.slept(c, start)
+	w.mu.Lock()
+	w.leading = false
+	w.seq.Add(1)
+	w.cond.Broadcast()
+	switch {
+	case err == nil:
+		err = c.flooded()
+		if err != nil {
+			c.failLocked(err)
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, ErrPeerGone):
+		c.gone.Store(true)
+	case w.err == nil: // and not the echo of a Close
+		c.failLocked(err)
+	}
+}
+
+// failLocked is shutdown for a holder of mu.
+func (c *Conn) failLocked(err error) {
+	c.wait.mu.Unlock()
+	c.shutdown(err)
+	c.wait.mu.Lock()
+}
+
+// earliest is the earlier one of the two deadlines.
+func (c *Conn) earliest() int64 {
+	at := c.rdeadline.Load()
+	if d := c.wdeadline.Load(); at == 0 || d != 0 && d < at {
+		return d
+	}
+	return at
+}
+
+// rearm is for a deadline that was changed: the wait under way must not go on
+// beyond it. One that ends too early is harmless, so it is not touched.
+func (c *Conn) rearm() error {
+	w := &c.wait
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at := c.earliest(); w.leading && w.err == nil && at != 0 && (w.armed == 0 || at < w.armed) {
+		return c.arm()
+	}
+	return nil
+}
+
+// arm sets the deadline of the coming wait.
+func (c *Conn) arm() error {
+	at := c.earliest()
+	if at == c.wait.armed {
+		return nil
+	}
+	c.wait.armed = at
+	var t time.Time
+	if at != 0 {
+		t = c.base.Add(time.Duration(at))
+	}
+	return c.events.SetWaitDeadline(t)
+}
+
+// kick wakes everybody who sleeps.
+func (c *Conn) kick() {
+	w := &c.wait
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seq.Add(1)
+	w.cond.Broadcast()
+	if w.leading {
+		w.armed = armedPast
+		_ = c.events.SetWaitDeadline(time.Unix(1, 0))
+	}
+}
+
+// flooded counts the events that changed nothing.
+func (c *Conn) flooded() error {
+	w := &c.wait
+	if p := c.ring.Progress(); p != w.progress {
+		w.progress, w.idle = p, 0
+		return nil
+	}
+	if w.idle++; w.idle > floodLimit {
+		return fmt.Errorf("%w: %d events in a row without a byte moved", ErrViolation, w.idle)
+	}
+	return nil
+}
