@@ -1,0 +1,46 @@
+package xenstore
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
+)
+
+// device is /dev/xen/xenbus (drivers/xen/xenbus/xenbus_dev_frontend.c). It takes any number of requests at
+// once and gives replies and events as one stream; transactions and watches belong to the open file.
+// Two things differ from a socket: a whole message, header included, must fit MaxPayload, and some
+// errors come from write(2) instead of in a reply.
+type device struct{ *os.File }
+
+func openDevice(path string) (io.ReadWriteCloser, error) {
+	// The runtime makes it non-blocking and polls it, so that Close ends a Read.
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return device{f}, nil
+}
+
+func (device) maxPayload() int { return wire.MaxPayload - wire.HeaderSize }
+
+// errnos are the errors that the kernel gives for one request: those that it passes on from xenstored when
+// it sets a watch, and its own for a message that it cannot take (it drops that message then).
+var errnos = map[syscall.Errno]string{
+	syscall.EINVAL: "EINVAL", syscall.EACCES: "EACCES", syscall.EEXIST: "EEXIST",
+	syscall.ENOENT: "ENOENT", syscall.ENOMEM: "ENOMEM", syscall.ENOSPC: "ENOSPC",
+	syscall.ENOSYS: "ENOSYS", syscall.EBUSY: "EBUSY", syscall.E2BIG: "E2BIG",
+	syscall.EPERM: "EPERM", syscall.EROFS: "EROFS", syscall.EISCONN: "EISCONN",
+}
+
+// requestError tells a refused request from a broken device.
+func (device) requestError(err error) (string, bool) {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return "", false
+	}
+	name, ok := errnos[errno]
+	return name, ok
+}

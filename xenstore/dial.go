@@ -1,0 +1,58 @@
+package xenstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+)
+
+// DevicePath is the kernel's device, the only way to xenstored from inside a guest.
+const DevicePath = "/dev/xen/xenbus"
+
+// addresses are the places where a xenstored is found, in the order of trying.
+func addresses() []string {
+	var list []string
+	if p := os.Getenv("XENSTORED_PATH"); p != "" {
+		list = append(list, p)
+	}
+	return append(list, "/run/xenstored/socket", "/var/run/xenstored/socket", DevicePath)
+}
+
+// dialer tries one address, or all of them in turn.
+func dialer(address string) DialFunc {
+	return func(ctx context.Context) (io.ReadWriteCloser, error) {
+		if address != "" {
+			return dialPath(ctx, address)
+		}
+		var all []error
+		for _, a := range addresses() {
+			rwc, err := dialPath(ctx, a)
+			if err == nil {
+				return rwc, nil
+			}
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			all = append(all, err)
+		}
+		return nil, fmt.Errorf("no xenstored found: in dom0 start xenstored, in a guest mount devtmpfs, or set XENSTORED_PATH: %w",
+			errors.Join(all...))
+	}
+}
+
+// dialPath connects to a socket or opens a device, whichever the path is.
+func dialPath(ctx context.Context, path string) (io.ReadWriteCloser, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if fi.Mode()&fs.ModeCharDevice != 0 {
+		return openDevice(path)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", path)
+}
