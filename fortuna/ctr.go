@@ -10,8 +10,9 @@ const (
 	runSize     = 8 * blockSize     // what the assembly of crypto/cipher encrypts at a time
 	scratchSize = runSize + keySize // the end of a request and the next key
 
-	// tinyBlocks is the longest request in blocks that is encrypted without a cipher.Stream.
-	tinyBlocks = 4
+	// tinyBlocks is the longest request in blocks that is encrypted without a cipher.Stream: one block at a
+	// time costs 9 ns each, a stream 2.3 ns each and 512 bytes and 100 to 200 ns to make.
+	tinyBlocks = 16
 )
 
 // zeros is what keystream is made from: a source that stays in the first-level cache costs less than clearing
@@ -36,17 +37,21 @@ func (bigEndian) request(g *Generator, p []byte) {
 	block := newCipher(&g.key)
 	blocks := (len(p) + blockSize - 1) / blockSize
 	if blocks <= tinyBlocks {
-		// One block at a time saves the stream, which is 512 bytes and longer to make than four blocks.
-		for len(p) > 0 {
+		for len(p) >= blockSize {
+			block.Encrypt(p, g.ctr[:])
+			addCounter(&g.ctr, 1)
+			p = p[blockSize:]
+		}
+		if len(p) > 0 {
 			block.Encrypt(g.scratch[:blockSize], g.ctr[:])
 			addCounter(&g.ctr, 1)
-			p = p[copy(p, g.scratch[:blockSize]):]
+			copy(p, g.scratch[:])
+			clear(g.scratch[:blockSize])
 		}
 		for i := 0; i < keySize; i += blockSize {
 			block.Encrypt(g.key[i:i+blockSize], g.ctr[:])
 			addCounter(&g.ctr, 1)
 		}
-		clear(g.scratch[:])
 		return
 	}
 	stream := cipher.NewCTR(block, g.ctr[:])
