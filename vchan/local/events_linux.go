@@ -1,0 +1,215 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/vchan"
+)
+
+// events are the two eventfds of a channel, seen from one end, and the tether.
+//
+// The peer holds the same open file descriptions: it can make them blocking
+// and fill or empty their counters at any moment. So we never rely on
+// O_NONBLOCK where the kernel lets us ask per call (preadv2, for reading); a
+// write has no such flag, so the description is looked at first, and a thread
+// that lost the race is freed by emptying the counter: by Close, by the watcher
+// when the peer hangs up, and by the watcher's round.
+type events struct {
+	in   *os.File // the peer writes, we read; in the runtime's poller
+	raw  syscall.RawConn
+	out  int // we write, the peer reads; open while users > 0
+	link *link
+
+	look    func(fd uintptr) bool // e.lookOnce, made once
+	lookErr error
+	counter counter
+
+	closed atomic.Bool
+	dead   atomic.Bool // the tether hung up
+	foul   atomic.Bool // a thread of ours was found stuck
+
+	users atomic.Int32  // calls that may get stuck, and one until Close
+	turns atomic.Uint32 // counts their starts
+	seen  uint32        // turns at the watcher's last round
+	stuck int           // rounds without a turn; both are the watcher's
+}
+
+// newEvents takes over both descriptors, which must be non-blocking, and the link.
+func newEvents(in, out int, l *link) (*events, error) {
+	f := os.NewFile(uintptr(in), "eventfd")
+	raw, err := f.SyscallConn()
+	if err != nil {
+		_ = f.Close()
+		_ = unix.Close(out)
+		l.drop()
+		return nil, fmt.Errorf("use the eventfd: %w", err)
+	}
+	e := &events{in: f, raw: raw, out: out, link: l}
+	e.look = e.lookOnce
+	e.users.Store(1)
+	l.events = e
+	return e, nil
+}
+
+// enter is for calls that may get stuck.
+func (e *events) enter() bool {
+	for {
+		n := e.users.Load()
+		if n == 0 || e.closed.Load() {
+			return false
+		}
+		if e.users.CompareAndSwap(n, n+1) {
+			e.turns.Add(1)
+			return true
+		}
+	}
+}
+
+// leave gives the descriptors back when the last user has left. The watcher
+// forgets us first: it touches e.out only while it knows us.
+func (e *events) leave() {
+	if e.users.Add(-1) == 0 {
+		e.link.drop()
+		_ = unix.Close(e.out)
+	}
+}
+
+// Notify adds one to the peer's counter. A counter that is full already says
+// what we have to say.
+func (e *events) Notify() error {
+	if !e.enter() {
+		return net.ErrClosed
+	}
+	defer e.leave()
+	if err := e.broken(); err != nil {
+		return err
+	}
+	if e.dead.Load() {
+		return vchan.ErrPeerGone
+	}
+	if err := checkNonblock(e.out); err != nil {
+		return err
+	}
+	switch err := addOne(e.out); err {
+	case nil, unix.EAGAIN:
+		return e.broken()
+	default:
+		return fmt.Errorf("write to the eventfd: %w", err)
+	}
+}
+
+// Wait empties our counter, once there is something in it.
+func (e *events) Wait() error {
+	if err := e.broken(); err != nil {
+		return err
+	}
+	if err := e.raw.Read(e.look); err != nil {
+		if errors.Is(err, os.ErrClosed) {
+			return net.ErrClosed
+		}
+		return err
+	}
+	if err := e.broken(); err != nil {
+		return err
+	}
+	return e.lookErr
+}
+
+// lookOnce is called by the poller: false is for wait and call again.
+func (e *events) lookOnce(fd uintptr) bool {
+	if nowait.Load() {
+		e.lookErr = e.counter.read(fd)
+		if e.lookErr != errNoNowait {
+			return e.lookErr != unix.EAGAIN
+		}
+		nowait.Store(false)
+	}
+	e.lookErr = e.lookChecked(int(fd))
+	return e.lookErr != unix.EAGAIN
+}
+
+// lookChecked is for older kernels: the look at O_NONBLOCK leaves the peer a
+// moment to clear it, so the watcher must know that we may be stuck.
+func (e *events) lookChecked(fd int) error {
+	if !e.enter() {
+		return net.ErrClosed
+	}
+	defer e.leave()
+	if err := checkNonblock(fd); err != nil {
+		return err
+	}
+	return readPlain(fd, e.counter.buf[:])
+}
+
+// broken is the violation that the watcher found.
+func (e *events) broken() error {
+	if e.foul.Load() {
+		return fmt.Errorf("%w: it held up a call on an eventfd", vchan.ErrViolation)
+	}
+	return nil
+}
+
+// SetWaitDeadline sets the poller's deadline for Wait.
+func (e *events) SetWaitDeadline(t time.Time) error { return e.in.SetReadDeadline(t) }
+
+// Close makes Wait return and frees a stuck Notify; the last user closes the
+// descriptors.
+func (e *events) Close() error {
+	e.closed.Store(true)
+	e.free()
+	err := e.in.Close()
+	e.leave()
+	return err
+}
+
+// free lets go of threads that sit in a write to out or, on older kernels, in
+// a read of in: the descriptions are made non-blocking again, the one counter
+// is emptied, the other one filled.
+func (e *events) free() {
+	setNonblock(e.out)
+	var c counter
+	if nowait.Load() {
+		_ = c.read(uintptr(e.out))
+		return
+	}
+	_ = readPlain(e.out, c.buf[:])
+	_ = e.raw.Control(func(fd uintptr) {
+		setNonblock(int(fd))
+		_ = addOne(int(fd))
+	})
+}
+
+// hangUp is called by the watcher: the peer is dead.
+func (e *events) hangUp() {
+	e.dead.Store(true)
+	e.free()
+}
+
+// stuckRounds is how many of the watcher's rounds a call may sleep through.
+const stuckRounds = 2
+
+// round is called by the watcher once in a while and finds calls that are stuck.
+func (e *events) round() {
+	idle := int32(1)
+	if e.closed.Load() {
+		idle = 0
+	}
+	turns := e.turns.Load()
+	if e.users.Load() > idle && turns == e.seen {
+		if e.stuck++; e.stuck >= stuckRounds {
+			e.foul.Store(true)
+			e.free()
+		}
+	} else {
+		e.stuck = 0
+	}
+	e.seen = turns
+}
