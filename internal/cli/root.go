@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses.
+const (
+	ExitOK      = 0
+	ExitFailure = 1
+	ExitUsage   = 2 // the command line itself was wrong
+)
+
+// Root makes the top of a command tree: it has no action of its own, and already has the commands version, completion and man, and the
+// flag --log-level. A command below it must not set PersistentPreRun or PersistentPreRunE.
+func Root(name, short string) *cobra.Command {
+	root := &cobra.Command{
+		Use:               name,
+		Short:             short,
+		Args:              cobra.NoArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		RunE: func(*cobra.Command, []string) error {
+			return Usage(WithHint(fmt.Errorf("no command given"), "see "+name+" --help"))
+		},
+	}
+	root.PersistentFlags().String("log-level", "info", "log `LEVEL`: debug, info, warn or error")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		level, err := ParseLevel(cmd.Flag("log-level").Value.String())
+		if err != nil {
+			return Usage(fmt.Errorf("flag --log-level: %w", err))
+		}
+		Level.Set(level)
+		slog.SetDefault(slog.New(newLogHandler(cmd.ErrOrStderr())))
+		markStarted(cmd.Context())
+		return nil
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return Usage(WithHint(err, "see "+cmd.CommandPath()+" --help"))
+	})
+	root.AddCommand(versionCommand(name), manCommand())
+	return root
+}
+
+// Main hardens the process, runs the command line and ends the process with its exit status.
+func Main(root *cobra.Command) {
+	if err := Harden(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: warning: %v\n", root.Name(), err)
+	}
+	os.Exit(Run(root, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Run runs the command line without touching the process and returns the exit status. The first SIGINT or SIGTERM cancels the
+// commands' context, a second one kills.
+func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	started := new(bool)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.WithValue(ctx, startedKey{}, started))
+	if err != nil && !*started {
+		err = Usage(err) // cobra refused the arguments before anything ran
+	}
+	return report(stderr, root.Name(), err)
+}
+
+type startedKey struct{}
+
+func markStarted(ctx context.Context) {
+	if started, ok := ctx.Value(startedKey{}).(*bool); ok {
+		*started = true
+	}
+}
