@@ -35,6 +35,7 @@ type call struct {
 	late    func([]byte)
 
 	abandoned bool // under conn.mu: nobody waits
+	withdrawn bool // given up before it was written; read by the one that gave it up
 
 	done  chan struct{}
 	reply []byte
@@ -182,6 +183,7 @@ func (c *conn) abandon(k *call) bool {
 			c.queue = append(c.queue[:i], c.queue[i+1:]...)
 			delete(c.pending, id)
 			c.release(k)
+			k.withdrawn = true
 			return true
 		}
 	}
@@ -265,7 +267,7 @@ func (c *conn) refused(id uint32, err error) bool {
 func (c *conn) readLoop() {
 	r := bufio.NewReaderSize(c.rwc, wire.HeaderSize+wire.MaxPayload)
 	for {
-		h, payload, err := wire.Next(r)
+		h, payload, err := wire.Next(r, c.replyLimit)
 		if err == nil {
 			err = c.handle(h, payload)
 		}
@@ -284,6 +286,21 @@ func (c *conn) readLoop() {
 		c.fail(disconnected(err))
 		return
 	}
+}
+
+// replyLimit is how many bytes of payload a message may have. The protocol says 4096, but oxenstored (4.17)
+// answers DIRECTORY over a socket in one piece of any length and knows no DIRECTORY_PART: a reply to a
+// DIRECTORY that somebody waits for may be longer.
+func (c *conn) replyLimit(h wire.Header) int {
+	if h.Op != wire.Directory || h.Len <= wire.MaxPayload {
+		return wire.MaxPayload
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.pending[h.Req]; k != nil && k.op == wire.Directory {
+		return maxDirectory
+	}
+	return wire.MaxPayload
 }
 
 func place(h wire.Header) string {

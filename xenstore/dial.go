@@ -26,11 +26,11 @@ func addresses() []string {
 func dialer(address string) DialFunc {
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
 		if address != "" {
-			return dialPath(ctx, address)
+			return DialAddress(ctx, address)
 		}
 		var all []error
 		for _, a := range addresses() {
-			rwc, err := dialPath(ctx, a)
+			rwc, err := DialAddress(ctx, a)
 			if err == nil {
 				return rwc, nil
 			}
@@ -44,8 +44,9 @@ func dialer(address string) DialFunc {
 	}
 }
 
-// dialPath connects to a socket or opens a device, whichever the path is.
-func dialPath(ctx context.Context, path string) (io.ReadWriteCloser, error) {
+// DialAddress connects to the Unix socket of a xenstored or opens the kernel's device, whichever the path is. It is for
+// those who need a DialFunc of their own; Open is the usual way.
+func DialAddress(ctx context.Context, path string) (io.ReadWriteCloser, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, err

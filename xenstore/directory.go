@@ -9,9 +9,9 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// Our own bounds on a list that comes in parts: bytes of names with their NULs (a domain's quota of
-// 1000 nodes with the longest names stays under 3 MiB), and how often a list that changes while it
-// is read is begun again.
+// Our own bounds on a list that fits no ordinary message: bytes of names with their NULs (a domain's quota
+// of 1000 nodes with the longest names stays under 3 MiB), and how often a list that changes while it is
+// read in parts is begun again.
 const (
 	maxDirectory      = 8 << 20
 	directoryRestarts = 32

@@ -96,9 +96,9 @@ func (t *Tx) commit(ctx context.Context) error {
 		return fmt.Errorf("xenstore %v: %w", wire.TransactionEnd, err) // abort follows
 	}
 	t.done.Store(true)
-	// A context that ends here may have kept END from being written: END F then, harmless if it was.
-	_, err := t.conn.do(ctx, &call{op: wire.TransactionEnd}, t.id, wire.Join("T"))
-	if err != nil && ctx.Err() != nil {
+	k := &call{op: wire.TransactionEnd}
+	_, err := t.conn.do(ctx, k, t.id, wire.Join("T"))
+	if k.withdrawn {
 		t.conn.post(wire.TransactionEnd, "", t.id, wire.Join("F"))
 	}
 	return err

@@ -100,31 +100,45 @@ func Message(op Op, req, tx uint32, payload []byte) []byte {
 	return b
 }
 
-// LengthError says that a header announces more than MaxPayload bytes.
-type LengthError struct{ Header Header }
+// LengthError says that a header announces more than is allowed.
+type LengthError struct {
+	Header Header
+	Limit  int // bytes
+}
 
 func (e *LengthError) Error() string {
 	return fmt.Sprintf("%v with request id %d announces %d bytes of payload, the limit is %d",
-		e.Header.Op, e.Header.Req, e.Header.Len, MaxPayload)
+		e.Header.Op, e.Header.Req, e.Header.Len, e.Limit)
 }
 
-// Next reads one message. The length is checked before anything is allocated for it. At a
+// Next reads one message. The length is checked before anything is allocated for it: limit
+// gives how many bytes a message may have by its header, nil stands for MaxPayload. At a
 // clean end between two messages the error is io.EOF, inside one io.ErrUnexpectedEOF.
-func Next(r io.Reader) (Header, []byte, error) {
+func Next(r io.Reader, limit func(Header) int) (Header, []byte, error) {
 	var b [HeaderSize]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return Header{}, nil, err
 	}
 	h := Parse(b[:])
-	if h.Len > MaxPayload {
-		return h, nil, &LengthError{h}
+	bound := MaxPayload
+	if limit != nil {
+		bound = limit(h)
 	}
-	payload := make([]byte, h.Len)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
+	if uint64(h.Len) > uint64(bound) {
+		return h, nil, &LengthError{h, bound}
+	}
+	// What is allocated stays within a page of what has come.
+	var payload []byte
+	for len(payload) < int(h.Len) {
+		n := min(int(h.Len)-len(payload), MaxPayload)
+		start := len(payload)
+		payload = append(payload, make([]byte, n)...)
+		if _, err := io.ReadFull(r, payload[start:]); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return h, nil, err
 		}
-		return h, nil, err
 	}
 	return h, payload, nil
 }

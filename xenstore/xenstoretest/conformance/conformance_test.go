@@ -1,0 +1,55 @@
+package conformance_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/xentropyd/xentropyd/xenstore"
+	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
+	"github.com/xentropyd/xentropyd/xenstore/xenstoretest/conformance"
+
+	"context"
+	"io"
+)
+
+func TestServer(t *testing.T) {
+	s := xenstoretest.NewServer()
+	defer s.Close()
+	s.AddDomain(7, "guest")
+	s.AddDomain(8, "neighbour")
+	conformance.Run(t, conformance.Target{
+		Dial: s.Dialer(0), Socket: true, Domain: s.Dialer,
+		Introduce: s.IntroduceDomain, Release: s.ReleaseDomain,
+	})
+}
+
+// TestServerAsGuest runs what a guest can run of it.
+func TestServerAsGuest(t *testing.T) {
+	s := xenstoretest.NewServer()
+	defer s.Close()
+	s.AddDomain(7, "guest")
+	conformance.Run(t, conformance.Target{Dial: s.Dialer(7), Socket: true})
+}
+
+// TestServerWithoutParts is oxenstored's way with long lists.
+func TestServerWithoutParts(t *testing.T) {
+	s := xenstoretest.NewServer(xenstoretest.WithoutParts())
+	defer s.Close()
+	conformance.Run(t, conformance.Target{Dial: s.Dialer(0), Socket: true})
+}
+
+// TestReal runs it against the daemon that XENSTORE_CONFORMANCE names.
+func TestReal(t *testing.T) {
+	where := os.Getenv("XENSTORE_CONFORMANCE")
+	if where == "" {
+		t.Skip("no real xenstored: set XENSTORE_CONFORMANCE to the path of its socket, or to device in a Xen domain")
+	}
+	target := conformance.Target{Socket: true}
+	if where == "device" {
+		where, target.Socket = xenstore.DevicePath, false
+	}
+	target.Dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return xenstore.DialAddress(ctx, where)
+	}
+	conformance.Run(t, target)
+}
