@@ -33,10 +33,14 @@ func NewHost(f Frame) (*Host, Hello, error) {
 func (h *Host) Append(b []byte, m Message) []byte {
 	switch v := m.(type) {
 	case Welcome:
-		v.Version, h.generation, m = h.version, v.Generation, v
+		v.Version = h.version
+		h.generation = v.Generation
+		m = v
 	case Seed:
 		h.sequence++
-		v.Sequence, h.generation, m = h.sequence, v.Generation, v
+		v.Sequence = h.sequence
+		h.generation = v.Generation
+		m = v
 	}
 	start := len(b)
 	b = appendFrame(b, m, MACSize)

@@ -1,0 +1,75 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/xentropyd/xentropyd/internal/gather"
+	"github.com/xentropyd/xentropyd/source"
+)
+
+// renewWait is how long a read waits for the host's seed when the generation changed and the guest has no fast noise source.
+const renewWait = time.Second
+
+// freshness is what Fortuna asks at each read.
+type freshness struct{ g *Guest }
+
+// Generation mixes the host's generation and the caller's counter into one number that changes when either does.
+func (f freshness) Generation() uint64 {
+	n := f.g.generation.Load()
+	if f.g.cfg.external != nil {
+		n = n*0x9e3779b97f4a7c15 + f.g.cfg.external() // an odd factor: distinct generations stay distinct
+	}
+	return n
+}
+
+// Renew gives bytes that a copy of this machine cannot have: from the CPU's own generator if there is a healthy one, else it
+// waits for a seed of the host that came after the change.
+func (f freshness) Renew(generation uint64) ([]byte, error) {
+	fresh := make([]byte, 64)
+	if err := gather.Kernel(fresh[:32]); err != nil { // the kernel may be a clone too: mixed in, not relied on
+		return nil, err
+	}
+	if f.g.instruction(fresh[32:]) {
+		return fresh, nil
+	}
+	if f.g.dial == nil {
+		return nil, errors.New("the machine's state may have been copied, and there is neither a healthy CPU random number instruction nor a host")
+	}
+	wait := time.NewTimer(renewWait)
+	defer wait.Stop()
+	for {
+		f.g.mu.Lock()
+		arrived, freshFor := f.g.arrived, f.g.freshFor
+		f.g.mu.Unlock()
+		if freshFor == generation {
+			return fresh[:32], nil // the host's seed is in the generator already
+		}
+		select {
+		case <-arrived:
+		case <-wait.C:
+			return nil, fmt.Errorf("the machine's state may have been copied, and the host has sent no seed within %v", renewWait)
+		}
+	}
+}
+
+// instruction fills b, a multiple of 8 bytes, from a CPU instruction whose health tests pass, and says whether there is one.
+func (g *Guest) instruction(b []byte) bool {
+	for _, s := range g.harvester.Status() {
+		if !s.Healthy || s.ID != source.IDRDRAND && s.ID != source.IDRDSEED && s.ID != source.IDRNDR {
+			continue
+		}
+		found, err := source.Find(s.Name)
+		if err != nil {
+			continue
+		}
+		defer found[0].Close()
+		n, err := found[0].Sample(context.Background(), b)
+		if err == nil && n == len(b) {
+			return true
+		}
+	}
+	return false
+}

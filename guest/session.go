@@ -1,0 +1,254 @@
+package guest
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/xentropyd/xentropyd/internal/gather"
+	"github.com/xentropyd/xentropyd/protocol"
+)
+
+// session is one connection to a host that speaks protocol 2. run's goroutine reads; anyone may write.
+type session struct {
+	g        *Guest
+	rw       io.ReadWriteCloser
+	proto    *protocol.Guest
+	decoder  *protocol.Decoder
+	watchdog *time.Timer // closes the channel when the host is silent for too long
+	welcomed bool
+	silence  time.Duration
+
+	writing sync.Mutex // one frame at a time; guards the fields below
+	lastID  uint32
+	pending map[uint32]chan error
+	ended   bool
+}
+
+// welcomeOf is the host that the guest last heard of.
+type welcomeOf struct {
+	instance   [protocol.InstanceSize]byte
+	generation uint64
+	known      bool
+}
+
+func newSession(g *Guest, rw io.ReadWriteCloser) *session {
+	return &session{g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw), pending: make(map[uint32]chan error)}
+}
+
+// nonce makes the session's nonce. It must differ between two clones of one machine: the kernel's RNG may be cloned as well,
+// so the CPU's generator and the time are mixed in. It is no secret.
+func (g *Guest) nonce() (n [protocol.NonceSize]byte, err error) {
+	if err := gather.Kernel(n[:]); err != nil {
+		return n, err
+	}
+	var own [protocol.NonceSize]byte
+	g.instruction(own[:])
+	for i := range n {
+		n[i] ^= own[i]
+	}
+	now := uint64(time.Now().UnixNano())
+	for i := range 8 {
+		n[i] ^= byte(now >> (8 * i))
+	}
+	return n, nil
+}
+
+// goodbyeTime is how long a closing guest tries to tell the host.
+const goodbyeTime = 500 * time.Millisecond
+
+// run speaks with the host until the session ends.
+func (s *session) run(ctx context.Context) (err error) {
+	cfg := &s.g.cfg
+	n, err := s.g.nonce()
+	if err != nil {
+		s.rw.Close()
+		return err
+	}
+	s.proto = protocol.NewGuest(protocol.Hello{Kernel: cfg.kernel != nil, Nonce: n, Label: cfg.label})
+	s.silence = cfg.helloTime
+	s.watchdog = time.AfterFunc(cfg.helloTime, func() { s.rw.Close() })
+	said := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(said)
+		force := time.AfterFunc(goodbyeTime, func() { s.rw.Close() })
+		s.send(protocol.Close{Reason: protocol.CloseDone, Text: "guest is closing"})
+		force.Stop()
+		s.rw.Close()
+	})
+	defer func() {
+		if !s.watchdog.Stop() && ctx.Err() == nil {
+			err = fmt.Errorf("host was silent for %v", s.silence)
+		}
+		if !stop() {
+			<-said
+		}
+		s.end(err)
+		s.rw.Close()
+		s.decoder.Wipe()
+	}()
+	if err := s.say(s.proto.AppendHello(nil)); err != nil {
+		return fmt.Errorf("say hello: %w", err)
+	}
+	for {
+		f, err := s.decoder.Next()
+		if err != nil {
+			return err
+		}
+		s.watchdog.Reset(s.silence)
+		m, err := s.proto.Open(f)
+		if err != nil {
+			s.send(protocol.Close{Reason: protocol.CloseProtocol, Text: err.Error()})
+			return err
+		}
+		if err := s.handle(m); err != nil {
+			return err
+		}
+	}
+}
+
+// say writes the hello, which no other frame may overtake.
+func (s *session) say(hello []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, err := s.rw.Write(hello)
+	return err
+}
+
+// handle does what one message of the host asks for.
+func (s *session) handle(m protocol.Message) error {
+	switch m := m.(type) {
+	case protocol.Welcome:
+		s.welcome(m)
+	case protocol.Seed:
+		return s.seed(m)
+	case protocol.Refusal:
+		s.g.update(func(st *Status) { st.Refused++ })
+		s.answer(m.Request, fmt.Errorf("host refused a seed: %s, retry after %v", m.Reason, m.RetryAfter))
+	case protocol.Ping:
+		return s.send(protocol.Pong{Token: m.Token})
+	case protocol.Close:
+		err := fmt.Errorf("host closed the session: %s: %s", m.Reason, m.Text)
+		if m.Reason == protocol.CloseDone {
+			return err
+		}
+		return &retryError{after: time.Second, err: err}
+	}
+	return nil
+}
+
+// welcome notes who the host is. A generation that went by while nobody listened voids what is buffered.
+func (s *session) welcome(m protocol.Welcome) {
+	s.welcomed = true
+	s.silence = max(3*m.KeepAlive, s.g.cfg.helloTime)
+	s.watchdog.Reset(s.silence)
+	g := s.g
+	g.mu.Lock()
+	g.session = s
+	if g.welcomed.known && g.welcomed.instance == m.Instance && g.welcomed.generation != m.Generation {
+		g.generation.Add(1)
+		g.state.Generations++
+	}
+	first := !g.welcomed.known
+	g.welcomed = welcomeOf{m.Instance, m.Generation, true}
+	g.mu.Unlock()
+	g.update(func(st *Status) {
+		st.Connected, st.Protocol, st.Degraded, st.LastError = true, 2, m.Degraded, ""
+		st.Instance, st.Generation = hex.EncodeToString(m.Instance[:]), m.Generation
+		if !first {
+			st.Reconnects++
+		}
+	})
+	g.cfg.log.Info("connected to host", "instance", hex.EncodeToString(m.Instance[:]), "generation", m.Generation, "degraded", m.Degraded)
+}
+
+// seed uses a seed and acknowledges what it reached.
+func (s *session) seed(m protocol.Seed) error {
+	g := s.g
+	if m.Type() == protocol.TypeGeneration {
+		g.mu.Lock()
+		g.welcomed.generation = m.Generation
+		g.state.Generation = m.Generation
+		g.state.Generations++
+		g.mu.Unlock()
+		g.cfg.log.Info("a new generation began", "generation", m.Generation)
+	}
+	outcomes := g.apply(m.Payload, int(m.Credit))
+	if m.Request != 0 {
+		s.answer(m.Request, nil)
+	}
+	return s.send(protocol.Ack{Sequence: m.Sequence, Generation: m.Generation, Outcomes: outcomes})
+}
+
+// send writes one frame.
+func (s *session) send(m protocol.Message) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.write(m)
+}
+
+func (s *session) write(m protocol.Message) error {
+	if _, err := s.rw.Write(s.proto.Append(make([]byte, 0, 128), m)); err != nil {
+		return fmt.Errorf("send %s: %w", m.Type(), err)
+	}
+	return nil
+}
+
+// request asks for a seed and waits for the answer.
+func (s *session) request(ctx context.Context) error {
+	answer := make(chan error, 1)
+	s.writing.Lock()
+	if s.ended {
+		s.writing.Unlock()
+		return errors.New("ask host for a seed: connection was lost")
+	}
+	s.lastID++
+	id := s.lastID
+	s.pending[id] = answer
+	err := s.write(protocol.Request{ID: id, Bytes: targetSeed})
+	s.writing.Unlock()
+	if err == nil {
+		select {
+		case err = <-answer:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	s.writing.Lock()
+	delete(s.pending, id)
+	s.writing.Unlock()
+	if err != nil {
+		return fmt.Errorf("ask host for a seed: %w", err)
+	}
+	return nil
+}
+
+// answer ends the wait of one request.
+func (s *session) answer(id uint32, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if c := s.pending[id]; c != nil {
+		c <- err
+		delete(s.pending, id)
+	}
+}
+
+// end ends the wait of all requests.
+func (s *session) end(err error) {
+	s.g.mu.Lock()
+	if s.g.session == s {
+		s.g.session = nil
+	}
+	s.g.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.ended = true
+	for id, c := range s.pending {
+		c <- orEOF(err)
+		delete(s.pending, id)
+	}
+}

@@ -1,0 +1,59 @@
+package guest
+
+import (
+	"time"
+
+	"github.com/xentropyd/xentropyd/source"
+)
+
+// Status is a snapshot of a Guest. No field holds anything secret.
+type Status struct {
+	Seeded     bool   `json:"seeded"`
+	HostSeeded bool   `json:"host_seeded"` // false: the guest's own sources served alone so far
+	Connected  bool   `json:"connected"`   // the host has welcomed the guest
+	Protocol   int    `json:"protocol"`
+	Instance   string `json:"instance,omitempty"` // the host's, as hexadecimal digits
+	Generation uint64 `json:"generation"`
+	Degraded   bool   `json:"degraded"` // the host said, on welcoming, that it has no healthy noise source
+
+	Seeds        uint64 `json:"seeds"`      // taken from hosts
+	SeedBytes    uint64 `json:"seed_bytes"` // bytes in them
+	CreditedBits uint64 `json:"credited_bits"`
+	Generations  uint64 `json:"generations"` // changes seen
+	Reconnects   uint64 `json:"reconnects"`  // welcomes after the first
+	Refused      uint64 `json:"refused"`
+
+	Kernel             bool   `json:"kernel"` // the kernel's RNG is fed
+	KernelSeeds        uint64 `json:"kernel_seeds"`
+	KernelCreditedBits uint64 `json:"kernel_credited_bits"`
+	KernelFailures     uint64 `json:"kernel_failures"`
+	LastFailure        string `json:"last_failure,omitempty"`
+
+	BytesRead  uint64          `json:"bytes_read"`
+	OwnBits    float64         `json:"own_bits"` // assessed min-entropy of the guest's own sources
+	OwnSources []source.Status `json:"own_sources"`
+	LastSeed   time.Time       `json:"last_seed,omitzero"`
+	LastError  string          `json:"last_error,omitempty"` // why the host was last lost or not reached
+}
+
+// Status returns a snapshot.
+func (g *Guest) Status() Status {
+	g.mu.Lock()
+	s := g.state
+	g.mu.Unlock()
+	s.Kernel = g.cfg.kernel != nil
+	s.BytesRead = g.bytes.Load()
+	s.OwnBits = g.pool.Bits()
+	s.OwnSources = g.harvester.Status()
+	return s
+}
+
+// update changes the state and tells who wants to know.
+func (g *Guest) update(f func(*Status)) {
+	g.mu.Lock()
+	f(&g.state)
+	g.mu.Unlock()
+	if g.cfg.notify != nil {
+		g.cfg.notify(g.Status())
+	}
+}

@@ -1,0 +1,8 @@
+// Package host serves entropy to guests. A toolstack can import it; cmd/xentropyd is its first user.
+//
+// [NewEntropy] gathers: it runs the noise sources with their health tests, seeds the host's Fortuna and answers Draw.
+// [NewServer] gives away: one session and one goroutine for each connected guest, each with a budget. What connects them to the world
+// is handed in: a [Listener] for each carrier, an [Entropy] or anything with the same methods, a logger, a clock.
+//
+// The package knows nothing of any carrier: a channel is a byte stream with deadlines, a peer is what the carrier vouches for.
+package host

@@ -1,0 +1,108 @@
+package host
+
+import (
+	"sync"
+	"time"
+)
+
+// forgetAfter is how long a guest that is gone stays in the table, if it owes nothing to its budget.
+const forgetAfter = 10 * time.Minute
+
+// maxRecords bounds the table of guests, those that are gone included. A guest that comes and goes under new names
+// pushes out the oldest that are gone, never one that is connected.
+const maxRecords = 16384
+
+// record is what the server remembers of one guest over its sessions. Guarded by guests.mu.
+type record struct {
+	peer       Peer
+	label      string
+	budget     Budget
+	bucket     bucket
+	protocol   int
+	sessions   int // connected now
+	connects   uint64
+	seeds      uint64
+	bytes      uint64
+	credited   uint64 // bits
+	refused    uint64
+	frames     uint64 // received
+	slowed     uint64 // times that it was made to wait for sending too fast
+	broken     uint64 // sessions ended for breaking the protocol or the ring
+	acked      uint64 // seeds whose library target was acknowledged
+	kernelOK   uint64 // seeds whose kernel target was acknowledged
+	failed     uint64 // outcomes that the guest reported as failed
+	lastFail   string
+	lastSeed   time.Time
+	lastAck    time.Time
+	ackedGen   uint64 // the newest generation that it acknowledged
+	kernelBits uint64 // bits that the guest says its kernel was credited
+	gone       time.Time
+	lastError  string
+}
+
+// guests is the table of all guests known.
+type guests struct {
+	mu      sync.Mutex
+	records map[string]*record
+}
+
+func newGuests() *guests { return &guests{records: make(map[string]*record)} }
+
+// connect returns the peer's record with one session more.
+func (g *guests) connect(p Peer, b Budget, now time.Time) *record {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := g.records[p.ID]
+	if r == nil {
+		if len(g.records) >= maxRecords {
+			g.evictOldest()
+		}
+		r = &record{peer: p, budget: b, bucket: newBucket(b)}
+		g.records[p.ID] = r
+	}
+	r.peer = p
+	r.sessions++
+	r.connects++
+	return r
+}
+
+// disconnect takes the session back.
+func (g *guests) disconnect(r *record, now time.Time, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.sessions--
+	r.gone = now
+	if err != nil {
+		r.lastError = err.Error()
+	}
+}
+
+// update changes a record under the table's lock.
+func (g *guests) update(r *record, f func(*record)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f(r)
+}
+
+// forget drops the guests that have long gone and owe nothing.
+func (g *guests) forget(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, r := range g.records {
+		if r.sessions == 0 && now.Sub(r.gone) >= forgetAfter && r.bucket.full(now) {
+			delete(g.records, id)
+		}
+	}
+}
+
+func (g *guests) evictOldest() {
+	var oldest *record
+	for _, r := range g.records {
+		if r.sessions == 0 && (oldest == nil || r.gone.Before(oldest.gone)) {
+			oldest = r
+		}
+	}
+	if oldest != nil {
+		delete(g.records, oldest.peer.ID)
+	}
+}

@@ -1,0 +1,244 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/xentropyd/xentropyd/protocol"
+)
+
+// session serves one guest. It has one goroutine, run's, which sleeps in Read until a frame comes, a deadline of its own
+// passes, or somebody kicks it:
+//
+//	hello ─> welcome ─> ┌ a new generation? send its seed        ┐
+//	                    │ time for a push? draw from the budget  │
+//	                    │ silent for long? ping, then give up    │ ─> close
+//	                    └ read a frame: request, ack, ping, pong ┘
+type session struct {
+	server *Server
+	ch     Channel
+	peer   Peer
+	group  *group
+	over   string // not empty: the session is over a limit, and this says which
+
+	mu       sync.Mutex // guards the read deadline against kicks
+	kicked   bool
+	stopping bool
+
+	record     *record
+	proto      *protocol.Host
+	decoder    *protocol.Decoder
+	pace       rate.Limiter
+	generation uint64
+	pushAt     time.Time
+	waiting    bool // the last push found the host not seeded or stopped
+	heard      time.Time
+	pinged     time.Time
+}
+
+// errStopping ends a session because the server goes down.
+var errStopping = errors.New("server is stopping")
+
+// closing is the error with which a session ends when the guest should be told why.
+type closing struct {
+	reason protocol.CloseReason
+	err    error
+}
+
+func (c *closing) Error() string { return c.err.Error() }
+func (c *closing) Unwrap() error { return c.err }
+
+// Hostile is what errors of a channel implement that blame the other end for breaking its rules, such as a corrupt ring.
+type Hostile interface{ Hostile() bool }
+
+// run serves the guest until it goes, breaks a rule or is told to.
+func (s *session) run() {
+	cfg := &s.server.cfg
+	budget, ok := cfg.BudgetFor(s.peer)
+	if !ok || budget.Check() != nil {
+		budget = cfg.Budget
+	}
+	s.pace = *rate.NewLimiter(rate.Limit(cfg.FrameRate), max(1, int(2*cfg.FrameRate)))
+	s.record = s.server.guests.connect(s.peer, budget, cfg.Now())
+	err := s.serve()
+	s.sayGoodbye(err)
+	s.ch.Close()
+	if s.decoder != nil {
+		s.decoder.Wipe()
+	}
+	err = s.judge(err)
+	s.server.guests.disconnect(s.record, cfg.Now(), err)
+}
+
+// judge logs why the session ended, at a level that fits, and returns what the guest's record should keep of it.
+func (s *session) judge(err error) error {
+	log := s.server.cfg.Log.With("guest", s.peer.ID, "name", s.peer.Name)
+	var violation *protocol.Error
+	var hostile Hostile
+	switch {
+	case errors.As(err, &violation), errors.As(err, &hostile) && hostile.Hostile():
+		s.server.guests.update(s.record, func(r *record) { r.broken++ })
+		log.Warn("guest broke the rules; its session ends", "error", err)
+		return err
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, errStopping):
+		log.Debug("session ended", "reason", err)
+		return nil
+	}
+	log.Info("session ended", "reason", err)
+	return err
+}
+
+// sayGoodbye tells the guest why, where that can help it. It waits a second at most.
+func (s *session) sayGoodbye(err error) {
+	if s.proto == nil {
+		return
+	}
+	m := protocol.Close{Reason: protocol.CloseDone, Text: "host is going down"}
+	var c *closing
+	var violation *protocol.Error
+	switch {
+	case errors.As(err, &c):
+		m = protocol.Close{Reason: c.reason, Text: c.err.Error()}
+	case errors.As(err, &violation):
+		m = protocol.Close{Reason: protocol.CloseProtocol, Text: violation.Error()}
+	case !errors.Is(err, errStopping):
+		return
+	}
+	s.ch.SetWriteDeadline(time.Now().Add(time.Second))
+	s.ch.Write(s.proto.Append(nil, m))
+}
+
+// serve finds out which protocol the guest speaks and speaks it.
+func (s *session) serve() error {
+	limit := s.server.cfg.HandshakeTime
+	if s.over != "" {
+		limit = min(limit, time.Second)
+	}
+	deadline := time.Now().Add(limit)
+	var first [1]byte
+	for {
+		n, err := s.read(first[:], deadline)
+		if err != nil {
+			return s.handshakeError(err, limit)
+		}
+		if n == 1 {
+			break
+		}
+	}
+	if protocol.Peek(first[0]) == 1 {
+		return s.serveV1(first[:], deadline, limit)
+	}
+	return s.serveV2(first[:], deadline, limit)
+}
+
+func (s *session) handshakeError(err error, limit time.Duration) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("no hello within %v", limit)
+	}
+	return err
+}
+
+// read is the channel's Read with a deadline and without kicks: it returns errStopping when the server goes down.
+func (s *session) read(p []byte, deadline time.Time) (int, error) {
+	for {
+		if err := s.arm(deadline); err == errStopping {
+			return 0, err
+		}
+		n, err := s.ch.Read(p)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(deadline) {
+			continue // a kick, which can wait
+		}
+		if n > 0 {
+			err = nil
+		}
+		return n, err
+	}
+}
+
+// errKicked says that there may be something to do before reading.
+var errKicked = errors.New("kicked")
+
+// arm sets the read deadline, unless the session was kicked since it last looked.
+func (s *session) arm(deadline time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return errStopping
+	}
+	s.ch.SetReadDeadline(deadline)
+	if s.kicked {
+		s.kicked = false
+		return errKicked
+	}
+	return nil
+}
+
+// past is a deadline that has passed on every clock.
+var past = time.Unix(1, 0)
+
+// kick makes the session's goroutine look around instead of sleeping in Read.
+func (s *session) kick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kicked = true
+	s.ch.SetReadDeadline(past)
+}
+
+// stop makes the session end.
+func (s *session) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	s.ch.SetReadDeadline(past)
+}
+
+// throttle counts a frame that arrived and makes a guest wait that sends too many. The wait is what bounds the CPU
+// that a flooding guest gets: meanwhile its ring is full and it is the one that waits.
+func (s *session) throttle() error {
+	cfg := &s.server.cfg
+	if cfg.OnFrame != nil {
+		cfg.OnFrame()
+	}
+	r := s.pace.ReserveN(time.Now(), 1)
+	slow := r.Delay()
+	s.server.guests.update(s.record, func(r *record) {
+		r.frames++
+		if slow > 0 {
+			r.slowed++
+		}
+	})
+	if slow <= 0 {
+		return nil
+	}
+	wait := time.NewTimer(slow)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-s.server.stopped:
+		return errStopping
+	}
+}
+
+// write sends p within the time that a guest has to take it.
+func (s *session) write(p []byte) error {
+	s.ch.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTime))
+	_, err := s.ch.Write(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("guest did not take %d bytes within %v", len(p), s.server.cfg.WriteTime)
+	}
+	return err
+}
+
+// jittered spreads an interval so that guests which started together do not stay together. It needs no secret.
+func (s *session) jittered(d time.Duration) time.Duration {
+	j := s.server.cfg.SeedJitter
+	return time.Duration(float64(d) * (1 - j + 2*j*rand.Float64()))
+}

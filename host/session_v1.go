@@ -1,0 +1,98 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/xentropyd/xentropyd/protocol"
+)
+
+// serveV1 speaks protocol 1: after the line of text, as many bytes as the budget holds, then silence until it is full again.
+// What the guest writes from then on is dropped.
+func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration) error {
+	if s.server.cfg.NoVersion1 {
+		return errors.New("guest speaks protocol 1, which the configuration turns off")
+	}
+	if s.over != "" {
+		return errors.New(s.over) // protocol 1 has no words for it
+	}
+	matcher := protocol.NewV1RequestMatcher()
+	buf := make([]byte, 64)
+	n := copy(buf, first)
+	for {
+		_, found, err := matcher.Feed(buf[:n])
+		if err != nil {
+			return err
+		}
+		if found {
+			break
+		}
+		if n, err = s.read(buf, deadline); err != nil {
+			return s.handshakeError(err, limit)
+		}
+	}
+	s.server.guests.update(s.record, func(r *record) { r.protocol = 1 })
+	if err := s.write([]byte(protocol.V1Answer)); err != nil {
+		return err
+	}
+	s.pushAt = s.server.cfg.Now()
+	for {
+		now := s.server.cfg.Now()
+		if !now.Before(s.pushAt) {
+			if err := s.pushV1(now); err != nil {
+				return err
+			}
+		}
+		switch err := s.arm(time.Now().Add(max(0, s.pushAt.Sub(now)))); err {
+		case errKicked:
+			if s.waiting {
+				s.waiting, s.pushAt = false, now
+			}
+			continue
+		case errStopping:
+			return err
+		}
+		switch _, err := s.ch.Read(buf); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue
+		case err != nil:
+			return err
+		}
+		if err := s.throttle(); err != nil {
+			return err
+		}
+	}
+}
+
+// v1Chunk is how many bytes are drawn and written at once.
+const v1Chunk = 256
+
+// pushV1 gives all that the budget holds and sets the time of the next push.
+func (s *session) pushV1(now time.Time) error {
+	s.pushAt = now.Add(s.record.budget.Period)
+	seed := make([]byte, v1Chunk)
+	defer clear(seed)
+	for left := s.record.bucket.left(now); left > 0; {
+		chunk := seed[:min(left, v1Chunk)]
+		credit, err := s.server.entropy.Draw(chunk)
+		if err != nil {
+			s.waiting = true
+			s.pushAt = now.Add(unseededRetry)
+			return nil
+		}
+		s.record.bucket.take(now, len(chunk))
+		left -= len(chunk)
+		if err := s.write(chunk); err != nil {
+			return fmt.Errorf("protocol 1: %w", err)
+		}
+		s.server.guests.update(s.record, func(r *record) {
+			r.bytes += uint64(len(chunk))
+			r.credited += uint64(credit)
+			r.lastSeed = now
+		})
+	}
+	s.server.guests.update(s.record, func(r *record) { r.seeds++ })
+	return nil
+}

@@ -1,0 +1,247 @@
+package host
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/xentropyd/xentropyd/protocol"
+)
+
+// unseededRetry is how long to wait for a seeded or healthy host before looking again; readiness itself is signalled.
+const unseededRetry = time.Second
+
+// serveV2 speaks protocol 2. first is what was already read of the hello.
+func (s *session) serveV2(first []byte, deadline time.Time, limit time.Duration) error {
+	cfg := &s.server.cfg
+	greeting := true
+	s.decoder = protocol.NewHostDecoder(readerFunc(func(p []byte) (int, error) {
+		if greeting {
+			return s.read(p, deadline)
+		}
+		return s.ch.Read(p)
+	}))
+	s.decoder.Preload(first)
+	f, err := s.decoder.Next()
+	if err != nil {
+		return s.handshakeError(err, limit)
+	}
+	proto, hello, err := protocol.NewHost(f)
+	s.proto = proto
+	if errors.Is(err, protocol.ErrVersion) {
+		return &closing{protocol.CloseVersion, err}
+	}
+	if err != nil {
+		return err
+	}
+	if s.over != "" {
+		return &closing{protocol.CloseLimit, errors.New(s.over)}
+	}
+	s.server.guests.update(s.record, func(r *record) { r.label, r.protocol = hello.Label, 2 })
+	greeting = false
+
+	now := cfg.Now()
+	s.generation = s.server.generation.Load()
+	err = s.send(protocol.Welcome{
+		Degraded:     s.server.entropy.Degraded(),
+		Instance:     s.server.instance,
+		Generation:   s.generation,
+		KeepAlive:    cfg.KeepAlive,
+		BudgetBytes:  uint32(s.record.budget.Bytes),
+		BudgetPeriod: s.record.budget.Period,
+		MaxRequest:   uint16(min(protocol.MaxSeed, s.record.budget.Bytes)),
+	})
+	if err != nil {
+		return err
+	}
+	s.pushAt, s.heard, s.pinged = now, now, now
+	return s.loopV2()
+}
+
+func (s *session) loopV2() error {
+	for {
+		now := s.server.cfg.Now()
+		if err := s.duties(now); err != nil {
+			return err
+		}
+		wake := s.pushAt
+		if t := s.pingAt(); t.Before(wake) {
+			wake = t
+		}
+		// The channel's deadline is on the real clock; an injected clock says how far off it is.
+		switch err := s.arm(time.Now().Add(max(0, wake.Sub(now)))); err {
+		case errKicked:
+			if s.waiting {
+				s.waiting, s.pushAt = false, now
+			}
+			continue
+		case errStopping:
+			return err
+		}
+		f, err := s.decoder.Next()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue
+		case err != nil:
+			return err
+		}
+		s.heard = s.server.cfg.Now()
+		s.pinged = s.heard
+		if err := s.throttle(); err != nil {
+			return err
+		}
+		m, err := s.proto.Open(f)
+		if err != nil {
+			return err
+		}
+		if done, err := s.handle(m); done || err != nil {
+			return err
+		}
+	}
+}
+
+// pingAt is when the guest is next asked whether it is there.
+func (s *session) pingAt() time.Time { return s.pinged.Add(s.server.cfg.KeepAlive) }
+
+// duties does what the time or a kick calls for.
+func (s *session) duties(now time.Time) error {
+	cfg := &s.server.cfg
+	if g := s.server.generation.Load(); g != s.generation {
+		return s.beginGeneration(now, g)
+	}
+	if !now.Before(s.pushAt) {
+		first := s.proto.Sequence() == 0
+		reason := protocol.ReasonPeriodic
+		if first {
+			reason = protocol.ReasonConnect
+		}
+		retry, sent, err := s.give(now, reason, 0, min(cfg.SeedBytes, s.record.budget.Bytes))
+		if err != nil {
+			return err
+		}
+		if sent {
+			s.pushAt = now.Add(s.jittered(cfg.SeedInterval))
+		} else {
+			s.pushAt = now.Add(max(retry, time.Millisecond))
+		}
+	}
+	if !now.Before(s.pingAt()) {
+		if now.Sub(s.heard) >= 3*cfg.KeepAlive {
+			return &closing{protocol.CloseTimeout, errors.New("guest answers no ping")}
+		}
+		s.pinged = now
+		return s.send(protocol.Ping{Token: uint64(now.UnixNano())})
+	}
+	return nil
+}
+
+// handle answers one message. It returns true when the guest said goodbye.
+func (s *session) handle(m protocol.Message) (done bool, err error) {
+	switch m := m.(type) {
+	case protocol.Request:
+		if int(m.Bytes) > s.record.budget.Bytes {
+			return false, s.refuse(m.ID, protocol.RefusedTooLarge, 0)
+		}
+		_, _, err := s.give(s.server.cfg.Now(), protocol.ReasonRequest, m.ID, int(m.Bytes))
+		return false, err
+	case protocol.Ack:
+		s.acknowledge(m)
+	case protocol.Ping:
+		return false, s.send(protocol.Pong{Token: m.Token})
+	case protocol.Close:
+		return true, nil
+	}
+	return false, nil
+}
+
+// beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it, so its budget cannot stop it.
+func (s *session) beginGeneration(now time.Time, generation uint64) error {
+	seed := make([]byte, s.server.cfg.SeedBytes)
+	defer clear(seed)
+	credit, err := s.server.entropy.Draw(seed)
+	if err != nil {
+		// Not seeded or stopped: the first seed that can be given will carry the new generation.
+		s.waiting = true
+		s.pushAt = now.Add(unseededRetry)
+		return nil
+	}
+	s.record.bucket.force(now, len(seed))
+	s.generation = generation
+	s.pushAt = now.Add(s.jittered(s.server.cfg.SeedInterval))
+	return s.sendSeed(now, protocol.Seed{Generation: generation, Credit: uint16(credit), Reason: protocol.ReasonGeneration, Payload: seed})
+}
+
+// give draws n bytes on the guest's budget and sends them, or refuses and says when to try again.
+func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n int) (retry time.Duration, sent bool, err error) {
+	taken, retry := s.record.bucket.take(now, n)
+	if taken == nil {
+		return retry, false, s.refuse(request, protocol.RefusedBudget, retry)
+	}
+	seed := make([]byte, n)
+	defer clear(seed)
+	credit, err := s.server.entropy.Draw(seed)
+	if err != nil {
+		taken.CancelAt(now)
+		s.waiting = true
+		why := protocol.RefusedStopped
+		if errors.Is(err, ErrNotSeeded) {
+			why = protocol.RefusedUnseeded
+		}
+		return unseededRetry, false, s.refuse(request, why, unseededRetry)
+	}
+	return 0, true, s.sendSeed(now, protocol.Seed{Generation: s.generation, Credit: uint16(credit), Reason: reason, Request: request, Payload: seed})
+}
+
+func (s *session) sendSeed(now time.Time, m protocol.Seed) error {
+	if err := s.send(m); err != nil {
+		return err
+	}
+	s.server.guests.update(s.record, func(r *record) {
+		r.seeds++
+		r.bytes += uint64(len(m.Payload))
+		r.credited += uint64(m.Credit)
+		r.lastSeed = now
+	})
+	return nil
+}
+
+func (s *session) refuse(request uint32, reason protocol.RefusalReason, retry time.Duration) error {
+	s.server.guests.update(s.record, func(r *record) { r.refused++ })
+	return s.send(protocol.Refusal{Request: request, Reason: reason, RetryAfter: retry})
+}
+
+// acknowledge notes what the guest says became of a seed.
+func (s *session) acknowledge(m protocol.Ack) {
+	now := s.server.cfg.Now()
+	s.server.guests.update(s.record, func(r *record) {
+		r.lastAck = now
+		good := len(m.Outcomes) > 0
+		for _, o := range m.Outcomes {
+			switch {
+			case !o.OK:
+				good = false
+				r.failed++
+				r.lastFail = o.Target.String() + ": " + o.Detail
+			case o.Target == protocol.TargetLibrary:
+				r.acked++
+			case o.Target == protocol.TargetKernel:
+				r.kernelOK++
+				r.kernelBits += uint64(o.Credit)
+			}
+		}
+		if good {
+			r.ackedGen = max(r.ackedGen, m.Generation)
+		}
+	})
+}
+
+// send seals a message and writes it within the time that a guest has to take it.
+func (s *session) send(m protocol.Message) error {
+	frame := s.proto.Append(make([]byte, 0, 192), m)
+	defer clear(frame)
+	return s.write(frame)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

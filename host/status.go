@@ -1,0 +1,83 @@
+package host
+
+import (
+	"cmp"
+	"encoding/hex"
+	"slices"
+	"time"
+)
+
+// GuestStatus is what is known of one guest, connected or recently gone. No field holds anything secret.
+type GuestStatus struct {
+	ID                 string    `json:"id"`
+	Name               string    `json:"name"`
+	Label              string    `json:"label,omitempty"` // what the guest calls itself; not to be relied on
+	Carrier            string    `json:"carrier"`
+	Protocol           int       `json:"protocol"` // 0: no handshake yet
+	Connected          bool      `json:"connected"`
+	Seeded             bool      `json:"seeded"` // it acknowledged a seed, or got one by protocol 1, which has no acknowledgement
+	Seeds              uint64    `json:"seeds"`  // sent
+	Bytes              uint64    `json:"bytes"`  // sent
+	CreditedBits       uint64    `json:"credited_bits"`
+	Acknowledged       uint64    `json:"acknowledged"`         // seeds that reached the guest's own generator
+	KernelAcknowledged uint64    `json:"kernel_acknowledged"`  // seeds that reached the guest's kernel
+	KernelCreditedBits uint64    `json:"kernel_credited_bits"` // as the guest reports
+	Generation         uint64    `json:"generation"`           // newest that it acknowledged in full
+	Failures           uint64    `json:"failures"`             // outcomes that the guest reported as failed
+	LastFailure        string    `json:"last_failure,omitempty"`
+	Refused            uint64    `json:"refused"`
+	Reconnects         uint64    `json:"reconnects"`
+	Frames             uint64    `json:"frames"`     // received
+	Slowed             uint64    `json:"slowed"`     // times it was made to wait for sending too fast
+	Violations         uint64    `json:"violations"` // sessions ended for breaking the rules
+	BudgetBytes        int       `json:"budget_bytes"`
+	BudgetPeriod       float64   `json:"budget_period_seconds"`
+	BudgetLeft         int       `json:"budget_left"`
+	LastSeed           time.Time `json:"last_seed,omitzero"`
+	LastAck            time.Time `json:"last_ack,omitzero"`
+	LastError          string    `json:"last_error,omitempty"`
+}
+
+// Status is a snapshot of a server.
+type Status struct {
+	Instance   string        `json:"instance"` // random, new at each start
+	Generation uint64        `json:"generation"`
+	Started    time.Time     `json:"started"`
+	Sessions   int           `json:"sessions"`
+	Guests     []GuestStatus `json:"guests"` // ordered by ID
+}
+
+// Status returns a snapshot.
+func (s *Server) Status() Status {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	n := len(s.sessions)
+	s.mu.Unlock()
+	return Status{
+		Instance:   hex.EncodeToString(s.instance[:]),
+		Generation: s.generation.Load(),
+		Started:    s.started,
+		Sessions:   n,
+		Guests:     s.guests.status(now),
+	}
+}
+
+func (g *guests) status(now time.Time) []GuestStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]GuestStatus, 0, len(g.records))
+	for _, r := range g.records {
+		all = append(all, GuestStatus{
+			ID: r.peer.ID, Name: r.peer.Name, Label: r.label, Carrier: r.peer.Carrier, Protocol: r.protocol,
+			Connected: r.sessions > 0, Seeded: r.acked > 0 || r.protocol == 1 && r.bytes > 0,
+			Seeds: r.seeds, Bytes: r.bytes, CreditedBits: r.credited,
+			Acknowledged: r.acked, KernelAcknowledged: r.kernelOK, KernelCreditedBits: r.kernelBits,
+			Generation: r.ackedGen, Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,
+			Reconnects: r.connects - 1, Frames: r.frames, Slowed: r.slowed, Violations: r.broken,
+			BudgetBytes: r.budget.Bytes, BudgetPeriod: r.budget.Period.Seconds(), BudgetLeft: r.bucket.left(now),
+			LastSeed: r.lastSeed, LastAck: r.lastAck, LastError: r.lastError,
+		})
+	}
+	slices.SortFunc(all, func(a, b GuestStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}

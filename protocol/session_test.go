@@ -1,0 +1,330 @@
+package protocol
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+)
+
+func next(t *testing.T, d *Decoder) Frame {
+	t.Helper()
+	f, err := d.Next()
+	require.NoError(t, err)
+	return f
+}
+
+// frameOf cuts one frame out of b.
+func frameOf(t *testing.T, b []byte) Frame {
+	t.Helper()
+	return next(t, NewGuestDecoder(bytes.NewReader(slices.Clone(b))))
+}
+
+// pair returns the two sides of a session, nonce and all, before the welcome.
+func pair(t *testing.T, nonce byte) (*Host, *Guest) {
+	t.Helper()
+	g := NewGuest(Hello{Nonce: [NonceSize]byte{nonce}})
+	h, _, err := NewHost(frameOf(t, g.AppendHello(nil)))
+	require.NoError(t, err)
+	return h, g
+}
+
+// welcomed returns the two sides of a session in generation 5.
+func welcomed(t *testing.T, nonce byte) (*Host, *Guest) {
+	t.Helper()
+	h, g := pair(t, nonce)
+	_, err := g.Open(frameOf(t, h.Append(nil, Welcome{Generation: 5})))
+	require.NoError(t, err)
+	return h, g
+}
+
+func seedOf(generation uint64, reason Reason) Seed {
+	return Seed{Generation: generation, Reason: reason, Credit: 8, Payload: []byte{1}}
+}
+
+func TestGuestRefuses(t *testing.T) {
+	other, _ := welcomed(t, 2)
+	stale := other.Append(nil, seedOf(5, ReasonPeriodic))
+	for name, c := range map[string]struct {
+		frames func(h *Host) [][]byte // the last one must be refused
+		want   error
+	}{
+		"frame of another session": {func(*Host) [][]byte { return [][]byte{stale} }, ErrMAC},
+		"replay in the session": {func(h *Host) [][]byte {
+			f := h.Append(nil, seedOf(5, ReasonPeriodic))
+			return [][]byte{f, f}
+		}, ErrMAC},
+		"frame left out": {func(h *Host) [][]byte {
+			h.Append(nil, seedOf(5, ReasonPeriodic))
+			return [][]byte{h.Append(nil, seedOf(5, ReasonPeriodic))}
+		}, ErrMAC},
+		"payload altered": {func(h *Host) [][]byte {
+			f := h.Append(nil, seedOf(5, ReasonPeriodic))
+			f[len(f)-MACSize-1] ^= 1
+			return [][]byte{f}
+		}, ErrMAC},
+		"header altered": {func(h *Host) [][]byte {
+			f := h.Append(nil, seedOf(5, ReasonPeriodic))
+			f[0] = byte(TypeGeneration)
+			return [][]byte{f}
+		}, ErrMAC},
+		"sequence skipped": {func(h *Host) [][]byte {
+			h.sequence++
+			return [][]byte{h.Append(nil, seedOf(5, ReasonPeriodic))}
+		}, ErrSequence},
+		"earlier generation": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil, seedOf(6, ReasonGeneration)), h.Append(nil, seedOf(5, ReasonPeriodic))}
+		}, ErrGeneration},
+		"later generation without its frame": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil, seedOf(6, ReasonPeriodic))}
+		}, ErrGeneration},
+		"generation begun again": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil, seedOf(5, ReasonGeneration))}
+		}, ErrGeneration},
+		"second welcome": {func(h *Host) [][]byte { return [][]byte{h.Append(nil, Welcome{})} }, ErrUnexpected},
+		"after a close": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil, Close{Reason: CloseDone}), h.Append(nil, Ping{})}
+		}, ErrUnexpected},
+		"a request": {func(h *Host) [][]byte { return [][]byte{h.Append(nil, Request{ID: 1, Bytes: 1})} }, ErrUnexpected},
+		"no room for a MAC": {func(h *Host) [][]byte {
+			return [][]byte{appendFrame(nil, Ping{}, 0)}
+		}, ErrMalformed},
+		"no entropy in a seed": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil, Seed{Generation: 5, Reason: ReasonPeriodic})}
+		}, ErrMalformed},
+		"credit over the bytes": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil, Seed{Generation: 5, Reason: ReasonPeriodic, Credit: 9, Payload: []byte{1}})}
+		}, ErrMalformed},
+		"request number without request": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil, Seed{Generation: 5, Reason: ReasonPeriodic, Request: 3, Payload: []byte{1}})}
+		}, ErrMalformed},
+		"unknown refusal": {func(h *Host) [][]byte { return [][]byte{h.Append(nil, Refusal{Reason: 5})} }, ErrMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, g := welcomed(t, 1)
+			frames := c.frames(h)
+			for _, f := range frames[:len(frames)-1] {
+				_, err := g.Open(frameOf(t, f))
+				require.NoError(t, err)
+			}
+			m, err := g.Open(frameOf(t, frames[len(frames)-1]))
+			require.ErrorIs(t, err, c.want)
+			require.Nil(t, m)
+			var perr *Error
+			require.ErrorAs(t, err, &perr)
+		})
+	}
+}
+
+func TestGuestRefusesSeedBeforeWelcome(t *testing.T) {
+	h, g := pair(t, 1)
+	_, err := g.Open(frameOf(t, h.Append(nil, seedOf(0, ReasonConnect))))
+	require.ErrorIs(t, err, ErrUnexpected)
+}
+
+func TestHostRefuses(t *testing.T) {
+	h, g := welcomed(t, 1)
+	h.Append(nil, seedOf(5, ReasonConnect))
+	_, err := h.Open(frameOf(t, g.Append(nil, Ack{Sequence: 1, Generation: 5})))
+	require.NoError(t, err, "the seed that was sent")
+	for name, m := range map[string]Message{
+		"ack of a seed not sent":        Ack{Sequence: 2, Generation: 5},
+		"ack of no seed":                Ack{Generation: 5},
+		"ack of a generation to come":   Ack{Sequence: 1, Generation: 6},
+		"a second hello":                Hello{},
+		"a host's frame":                seedOf(5, ReasonPeriodic),
+		"request without identifier":    Request{Bytes: 1},
+		"request for nothing":           Request{ID: 1},
+		"request over the longest":      Request{ID: 1, Bytes: MaxSeed + 1},
+		"close for no reason":           Close{},
+		"outcome for no target":         Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{{}}},
+		"outcome for an unknown target": Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{{Target: 4}}},
+	} {
+		_, err := h.Open(frameOf(t, g.Append(nil, m)))
+		require.Error(t, err, name)
+	}
+	_, err = h.Open(frameOf(t, g.Append(nil, Request{ID: 1, Bytes: MaxSeed})))
+	require.NoError(t, err)
+}
+
+func TestVersions(t *testing.T) {
+	for _, c := range []struct {
+		low, high uint8
+		ok        bool
+	}{{2, 2, true}, {1, 2, true}, {2, 9, true}, {3, 9, false}, {0, 1, false}} {
+		f := frameOf(t, appendFrame(nil, Hello{MinVersion: c.low, MaxVersion: c.high}, 0))
+		h, _, err := NewHost(f)
+		if c.ok {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, ErrVersion)
+		g := NewGuest(Hello{})
+		m, err := g.Open(frameOf(t, h.Append(nil, Close{Reason: CloseVersion})))
+		require.NoError(t, err, "the close that follows must verify")
+		require.Equal(t, CloseVersion, m.(Close).Reason)
+	}
+	_, _, err := NewHost(frameOf(t, appendFrame(nil, Hello{MinVersion: 3, MaxVersion: 2}, 0)))
+	require.ErrorIs(t, err, ErrMalformed)
+}
+
+// stutter gives one byte at a time and a time-out before each.
+type stutter struct {
+	r    io.Reader
+	odd  bool
+	errs int
+}
+
+var errTimeout = errors.New("time-out")
+
+func (s *stutter) Read(p []byte) (int, error) {
+	s.odd = !s.odd
+	if s.odd {
+		s.errs++
+		return 0, errTimeout
+	}
+	return s.r.Read(p[:1])
+}
+
+func TestDecoderKeepsPartOfAFrameOverTimeouts(t *testing.T) {
+	h, g := welcomed(t, 1)
+	var stream []byte
+	for i := range 3 {
+		stream = h.Append(stream, Seed{Generation: 5, Reason: ReasonPeriodic, Payload: bytes.Repeat([]byte{byte(i)}, 100)})
+	}
+	s := &stutter{r: bytes.NewReader(stream)}
+	d := NewGuestDecoder(s)
+	for i := 0; i < 3; {
+		f, err := d.Next()
+		if err != nil {
+			require.Equal(t, errTimeout, err)
+			continue
+		}
+		m, err := g.Open(f)
+		require.NoError(t, err)
+		require.Equal(t, byte(i), m.(Seed).Payload[99])
+		i++
+	}
+	require.Equal(t, len(stream), s.errs)
+}
+
+func TestDecoderEnds(t *testing.T) {
+	d := NewHostDecoder(strings.NewReader(""))
+	_, err := d.Next()
+	require.Equal(t, io.EOF, err)
+	d = NewHostDecoder(strings.NewReader("\x08\x00\x00"))
+	_, err = d.Next()
+	require.Equal(t, io.ErrUnexpectedEOF, err)
+}
+
+func TestDecoderLimits(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		d    func(io.Reader) *Decoder
+		max  int
+	}{{"host", NewHostDecoder, MaxGuestPayload}, {"guest", NewGuestDecoder, MaxHostPayload}} {
+		frame := append([]byte{9, 0, byte(c.max >> 8), byte(c.max)}, make([]byte, c.max)...)
+		f, err := c.d(bytes.NewReader(frame)).Next()
+		require.NoError(t, err, c.name)
+		require.Len(t, f.Payload, c.max)
+		over := c.max + 1
+		_, err = c.d(bytes.NewReader(append([]byte{9, 0, byte(over >> 8), byte(over)}, make([]byte, over)...))).Next()
+		require.ErrorIs(t, err, ErrTooLong, c.name)
+	}
+	_, err := NewHostDecoder(strings.NewReader("\x08\x01\x00\x08")).Next()
+	require.ErrorIs(t, err, ErrMalformed, "reserved header byte")
+}
+
+// TestLongestFramesFit holds the limits against the longest message of each side.
+func TestLongestFramesFit(t *testing.T) {
+	var ack Ack
+	for range MaxTargets + 1 {
+		ack.Outcomes = append(ack.Outcomes, Outcome{Target: TargetLibrary, Detail: strings.Repeat("x", MaxDetail+9)})
+	}
+	require.Len(t, appendFrame(nil, ack, 0), HeaderSize+MaxGuestPayload)
+	h, _ := welcomed(t, 1)
+	require.Len(t, h.Append(nil, Seed{Payload: make([]byte, MaxSeed)}), HeaderSize+MaxHostPayload)
+}
+
+func TestDecoderWipesWhatWasTaken(t *testing.T) {
+	h, _ := welcomed(t, 1)
+	stream := h.Append(nil, Seed{Generation: 5, Payload: bytes.Repeat([]byte{0xee}, 64)})
+	stream = h.Append(stream, Ping{})
+	d := NewGuestDecoder(bytes.NewReader(stream))
+	next(t, d)
+	next(t, d)
+	require.Zero(t, bytes.Count(d.buf, []byte{0xee, 0xee, 0xee, 0xee}))
+	d.Wipe()
+	require.Equal(t, make([]byte, len(d.buf)), d.buf)
+}
+
+func TestTexts(t *testing.T) {
+	for in, want := range map[string]string{
+		"web-1": "web-1", "": "", "žluťoučký": "žluťoučký", "a\x1b[2Jb": "a?[2Jb", "\xff": "?", "tab\tnl\n": "tab?nl?",
+	} {
+		c := cursor{b: appendText(nil, in, 40)}
+		got, err := c.text(TypeHello, 40)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	c := cursor{b: appendText(nil, strings.Repeat("ž", 10), 5)}
+	got, err := c.text(TypeHello, 5)
+	require.NoError(t, err)
+	require.Equal(t, "žž", got, "cut at a rune's boundary")
+	for _, bad := range []string{"\x03a\x00b", "\x01\xff", "\x06aaaaaa", "\x01\x1b"} {
+		c := cursor{b: []byte(bad)}
+		_, err := c.text(TypeHello, 5)
+		require.Error(t, err, "%q", bad)
+	}
+}
+
+func TestV1Matcher(t *testing.T) {
+	for _, junk := range []string{"", "Hello", "Hello, may I have some Hello", "\r\n\r\n", "HHHH", strings.Repeat("x", v1Junk)} {
+		for size := 1; size < 40; size += 7 {
+			m := NewV1RequestMatcher()
+			stream := []byte(junk + V1Request + "rest")
+			var got []byte
+			for done := false; !done; {
+				n := min(size, len(stream))
+				rest, found, err := m.Feed(stream[:n])
+				require.NoError(t, err)
+				stream = stream[n:]
+				if found {
+					got, done = append(slices.Clone(rest), stream...), true
+				}
+			}
+			require.Equal(t, "rest", string(got), "junk %q in pieces of %d", junk[:min(len(junk), 20)], size)
+		}
+	}
+	m := NewV1RequestMatcher()
+	_, _, err := m.Feed(bytes.Repeat([]byte("x"), v1Junk+1))
+	require.ErrorIs(t, err, ErrMalformed)
+}
+
+func TestV1HandshakeTakesEntropyInTheAnswersLastPiece(t *testing.T) {
+	for _, wrap := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, func(r io.Reader) io.Reader { return r }} {
+		var sent bytes.Buffer
+		r, err := V1Handshake(struct {
+			io.Reader
+			io.Writer
+		}{wrap(strings.NewReader("login: " + V1Answer + "entropy")), &sent})
+		require.NoError(t, err)
+		got, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.Equal(t, "entropy", string(got))
+		require.Equal(t, V1Request, sent.String())
+	}
+}
+
+func TestErrorsNameTheFrame(t *testing.T) {
+	err := fail(TypeSeed, ErrMAC, "frame %d of the session", 3)
+	require.EqualError(t, err, "protocol: seed: wrong message authentication code: frame 3 of the session")
+	require.EqualError(t, &Error{Frame: 77, Err: ErrUnexpected}, "protocol: frame type 77: unexpected frame")
+	require.Equal(t, "protocol: close: "+fmt.Sprint(ErrTooLong), (&Error{Frame: TypeClose, Err: ErrTooLong}).Error())
+}
