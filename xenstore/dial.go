@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"syscall"
+	"time"
 )
 
 // DevicePath is the kernel's device, the only way to xenstored from inside a guest.
@@ -54,6 +56,25 @@ func DialAddress(ctx context.Context, path string) (io.ReadWriteCloser, error) {
 	if fi.Mode()&fs.ModeCharDevice != 0 {
 		return openDevice(path)
 	}
+	return dialSocket(ctx, path)
+}
+
+// How long a connect is tried again while the daemon's backlog is full (our choice), and how often.
+const (
+	backlogWait  = 10 * time.Second
+	backlogPause = time.Millisecond // doubled up to 64 ms
+)
+
+// dialSocket connects to a Unix socket. Both daemons listen with a backlog of 1, and where a blocking connect
+// waits, the runtime's non-blocking one fails with EAGAIN: many clients at once meet that.
+func dialSocket(ctx context.Context, path string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, backlogWait)
+	defer cancel()
 	var d net.Dialer
-	return d.DialContext(ctx, "unix", path)
+	for pause := backlogPause; ; pause = min(2*pause, 64*backlogPause) {
+		c, err := d.DialContext(ctx, "unix", path)
+		if err == nil || !errors.Is(err, syscall.EAGAIN) || !sleep(ctx, jitter(pause)) {
+			return c, err
+		}
+	}
 }
