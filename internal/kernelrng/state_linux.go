@@ -1,0 +1,35 @@
+package kernelrng
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// EntropyAvail returns the entropy in bits that the kernel counts. Since Linux 5.18 that is 256 for ever once the generator is seeded.
+func EntropyAvail() (bits int, err error) {
+	text, err := os.ReadFile(entropyAvail)
+	if err != nil {
+		return 0, fmt.Errorf("read the kernel's entropy count: %w (mount proc on /proc first)", err)
+	}
+	return parseAvail(string(text))
+}
+
+// Ready says whether the kernel's generator is seeded, so that getrandom(2) does not block.
+func Ready() (bool, error) {
+	var b [1]byte
+	defer clear(b[:])
+	for {
+		_, err := unix.Getrandom(b[:], unix.GRND_NONBLOCK)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, unix.EAGAIN):
+			return false, nil
+		case !errors.Is(err, unix.EINTR):
+			return false, fmt.Errorf("ask the kernel's generator whether it is seeded: getrandom: %w", err)
+		}
+	}
+}
