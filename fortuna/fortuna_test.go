@@ -162,7 +162,10 @@ func TestExplicitSeed(t *testing.T) {
 // The central generator's key after many reseeds is that of a book accumulator written down once more: 32
 // strings, hashed when 2^i divides the count.
 func TestPoolSchedule(t *testing.T) {
-	const reseeds = 1<<12 + 3
+	reseeds := 1<<10 + 3
+	if soak(t) > 0 {
+		reseeds = 1<<14 + 3
+	}
 	c := newClock()
 	f := New(WithClock(c.Now))
 	var strings [NumPools][]byte

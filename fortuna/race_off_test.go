@@ -1,0 +1,5 @@
+//go:build !race
+
+package fortuna
+
+const raceEnabled = false
