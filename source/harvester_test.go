@@ -1,38 +1,420 @@
 package source_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/source/health"
+	"github.com/xentropyd/xentropyd/source/sourcetest"
 )
 
-// The sources of this machine, whatever they are, seed a consumer.
+// rig runs a Harvester in a bubble of testing/synctest and keeps what it
+// delivers. Batches are copied in the callback; the slices themselves are kept
+// too, to see that they are wiped.
+type rig struct {
+	*source.Harvester
+	t      *testing.T
+	cancel context.CancelFunc
+	done   chan error
+
+	mu       sync.Mutex
+	data     []byte
+	kept     [][]byte
+	bits     float64
+	statuses []source.Status
+	at       []time.Duration // when each state change came
+}
+
+func run(t *testing.T, sources []source.Source, opts ...source.Option) *rig {
+	r := &rig{t: t, done: make(chan error, 1)}
+	begin := time.Now()
+	opts = append(opts, source.WithNotify(func(s source.Status) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.statuses, r.at = append(r.statuses, s), append(r.at, time.Since(begin))
+	}))
+	r.Harvester = source.NewHarvester(sources, func(b source.Batch) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.data, r.kept, r.bits = append(r.data, b.Data...), append(r.kept, b.Data), r.bits+b.Bits
+	}, opts...)
+	ctx, cancel := context.WithCancel(t.Context())
+	r.cancel = cancel
+	go func() { r.done <- r.Run(ctx) }()
+	synctest.Wait()
+	return r
+}
+
+func (r *rig) stop() error {
+	r.cancel()
+	return <-r.done
+}
+
+// take returns what was delivered since the last call.
+func (r *rig) take() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.data
+	r.data = nil
+	return b
+}
+
+func (r *rig) states() (s []source.State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.statuses {
+		s = append(s, x.State)
+	}
+	return s
+}
+
+func one(s source.Source) []source.Source { return []source.Source{s} }
+
+func TestStartupThenPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sourcetest.New(sourcetest.Info(1, 2), sourcetest.Good(1)).Short(100)
+		r := run(t, one(s))
+		assert.Len(t, r.take(), health.StartupSamples, "delivered once the start-up test was passed")
+		assert.Equal(t, []source.State{source.StateHealthy}, r.states())
+		assert.Equal(t, 1, r.Healthy())
+		for range 10 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			assert.Len(t, r.take(), 32)
+		}
+		st := r.Status()[0]
+		assert.EqualValues(t, 1024+320, st.Samples)
+		assert.InDelta(t, 2*(1024+320), st.MinEntropyBits, 0)
+		require.NoError(t, r.stop())
+		assert.Equal(t, 1, s.Closes())
+		for _, b := range r.kept {
+			assert.Equal(t, make([]byte, len(b)), b, "wiped after the call")
+		}
+	})
+}
+
+func TestNothingBeforeStartup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sourcetest.New(sourcetest.Info(1, 2), sourcetest.Then(1023, sourcetest.Good(1), sourcetest.Blocking())).Short(1)
+		r := run(t, one(s), source.WithReadTimeout(time.Hour))
+		time.Sleep(time.Minute)
+		assert.Empty(t, r.take())
+		assert.Equal(t, source.StateStarting, r.Status()[0].State)
+		require.NoError(t, r.stop())
+	})
+}
+
+func TestDemand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		credited := sourcetest.New(sourcetest.Info(8, 4), sourcetest.Good(1))
+		info := sourcetest.Info(8, 4)
+		info.Credited = false
+		plain := sourcetest.New(info, sourcetest.Good(2))
+		r := run(t, []source.Source{credited, plain, nil})
+		require.InDelta(t, 4096, r.bits, 0)
+		before := plain.Played()
+		r.Demand(0)
+		r.Demand(-5)
+		synctest.Wait()
+		require.InDelta(t, 4096, r.bits, 0)
+		r.Demand(100_000)
+		synctest.Wait() // no time passes
+		assert.GreaterOrEqual(t, r.bits, 4096+100_000.0)
+		assert.LessOrEqual(t, r.bits, 4096+100_000.0+8, "and not much more")
+		assert.Equal(t, 32, plain.Played()-before, "a source without credit gives one batch")
+		st := r.Status()
+		assert.Zero(t, st[1].MinEntropyBits)
+		assert.True(t, st[1].Healthy)
+		assert.Equal(t, 1, r.Healthy(), "credited sources count")
+		require.NoError(t, r.stop())
+	})
+}
+
+// Each kind of failure alone, in a source that worked before: it is counted
+// under its own name, nothing of the failing batch is delivered, and the
+// source comes back through a whole start-up test.
+func TestFailures(t *testing.T) {
+	const good = 1024 + 5*32
+	for name, c := range map[string]struct {
+		bad  sourcetest.Script
+		want string
+	}{
+		"stuck at":   {sourcetest.Stuck(0xff), "repetition"},
+		"repeating":  {sourcetest.Repeating(1, 200, 3, 77, 5), "lag"},
+		"biased":     {sourcetest.Biased(3, 9, 0.72), "proportion"},
+		"slow drift": {sourcetest.Drifting(3, 9, 2e-4), "proportion"},
+		"ramp":       {sourcetest.Ramp(3, 1), "delta"},
+		"vanishing":  {sourcetest.Vanished(), source.FailureRead},
+		"ended":      {sourcetest.Ended(), source.FailureRead},
+		"blocking":   {sourcetest.Blocking(), source.FailureRead},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(good, sourcetest.Good(1), c.bad))
+				r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+					source.WithPace(func(source.Info) source.Pace { return source.Pace{Every: time.Second, Samples: 32} }))
+				time.Sleep(5*time.Second + time.Millisecond)
+				synctest.Wait()
+				require.Len(t, r.take(), good)
+				r.Demand(20000)
+				time.Sleep(11 * time.Second)
+				synctest.Wait()
+				i := slices.Index(r.states(), source.StateQuarantined)
+				require.Positive(t, i)
+				st := r.statuses[i] // as of the first failure
+				assert.Equal(t, map[string]uint64{c.want: 1}, st.Failures, "no other alarm")
+				assert.False(t, st.Healthy)
+				assert.NotEmpty(t, st.LastError)
+				assert.Zero(t, r.Healthy())
+				assert.Contains(t, log.String(), "quarantined")
+				require.NoError(t, r.stop())
+			})
+		})
+	}
+}
+
+// Nothing of the batch in which a test fails gets out, not even what came
+// before the failure.
+func TestFailingBatchIsNotDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := sourcetest.Then(1024+200, sourcetest.Good(1), sourcetest.Stuck(0))
+		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1024+400, bad, sourcetest.Good(2)))
+		r := run(t, one(s))
+		r.take()
+		r.Demand(399) // one batch of 400, the second half of it stuck
+		synctest.Wait()
+		assert.Empty(t, r.take())
+		assert.Equal(t, source.StateQuarantined, r.Status()[0].State)
+		assert.Equal(t, time.Now().Add(time.Second), r.Status()[0].NextRetry)
+		for _, b := range r.kept {
+			assert.Equal(t, make([]byte, len(b)), b)
+		}
+		// The demand is still open when it comes back.
+		played := s.Played()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		assert.Equal(t, health.StartupSamples, s.Played()-played, "a whole new start-up test, which is delivered")
+		assert.Len(t, r.take(), health.StartupSamples)
+		assert.True(t, r.Status()[0].NextRetry.IsZero())
+		require.NoError(t, r.stop())
+	})
+}
+
+func TestBackoffDoubles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Stuck(1))
+		r := run(t, one(s))
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		var waits []time.Duration
+		for i, st := range r.statuses {
+			if st.State == source.StateStarting {
+				waits = append(waits, r.at[i]-r.at[i-1])
+			}
+		}
+		want := []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}
+		for i := range want {
+			want[i] *= time.Second
+		}
+		assert.Equal(t, want, waits)
+		assert.Empty(t, r.take(), "a source that never passed delivers nothing")
+		require.NoError(t, r.stop())
+	})
+}
+
+// A source that passes its start-up test and fails soon after waits longer each
+// time; one that was healthy for long starts over.
+func TestBackoffStartsOver(t *testing.T) {
+	for _, c := range []struct {
+		healthy time.Duration
+		want    []time.Duration
+	}{
+		{2 * time.Second, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},
+		{11 * time.Second, []time.Duration{time.Second, time.Second, time.Second}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			life := 1024 + 32*int(c.healthy/time.Second)
+			fails := 0
+			var script sourcetest.Script = func(_ context.Context, i int) (uint64, error) {
+				if i >= (fails+1)*life {
+					fails++
+					return 0, sourcetest.ErrVanished
+				}
+				return uint64(i*i>>3) * 0x9e3779b97f4a7c15 >> 56, nil
+			}
+			r := run(t, one(sourcetest.New(sourcetest.Info(1, 1), script)), source.WithBackoff(time.Second, 10*time.Second))
+			time.Sleep(4*c.healthy + 20*time.Second)
+			synctest.Wait()
+			var waits []time.Duration
+			for i, st := range r.statuses {
+				if st.State == source.StateStarting {
+					waits = append(waits, r.at[i]-r.at[i-1])
+				}
+			}
+			require.GreaterOrEqual(t, len(waits), 3)
+			assert.Equal(t, c.want, waits[:3])
+			require.NoError(t, r.stop())
+		})
+	}
+}
+
+func TestVanishesAndComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1056, sourcetest.Good(1),
+			sourcetest.FailsTimes(2, sourcetest.ErrVanished, sourcetest.Good(2))))
+		r := run(t, one(s))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, []source.State{
+			source.StateHealthy, source.StateQuarantined, source.StateStarting,
+			source.StateQuarantined, source.StateStarting, source.StateHealthy,
+		}, r.states())
+		st := r.Status()[0]
+		assert.Equal(t, map[string]uint64{"read": 2}, st.Failures)
+		assert.True(t, st.Healthy)
+		require.NoError(t, r.stop())
+	})
+}
+
+// A source that gives nothing now is asked again at its pace, and is neither
+// failed nor spun on.
+func TestNothingNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := source.NewArrivals()
+		r := run(t, one(a))
+		r.Demand(1000)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		st := r.Status()[0]
+		assert.Equal(t, source.StateStarting, st.State)
+		assert.Empty(t, st.Failures)
+		require.NoError(t, r.stop())
+	})
+}
+
+// part is a source that breaks the rules of Sample.
+type part struct{ n int }
+
+func (p part) Info() source.Info                               { return sourcetest.Info(8, 1) }
+func (p part) Sample(_ context.Context, _ []byte) (int, error) { return p.n, nil }
+func (p part) Close() error                                    { return errors.New("jammed") }
+
+func TestRuleBreakers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, []source.Source{part{7}, part{-1}, part{1 << 20}})
+		for _, st := range r.Status() {
+			assert.Equal(t, source.StateQuarantined, st.State)
+			assert.Contains(t, st.LastError, "part of a sample")
+		}
+		require.ErrorContains(t, r.stop(), "close source fake: jammed")
+	})
+}
+
+func TestRefusedDeclaration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sourcetest.New(sourcetest.Info(1, 9), sourcetest.Good(1))
+		none := sourcetest.New(source.Info{}, sourcetest.Good(1))
+		r := run(t, []source.Source{s, none})
+		for _, st := range r.Status() {
+			assert.Equal(t, source.StateAbsent, st.State)
+			assert.NotEmpty(t, st.LastError)
+		}
+		require.NoError(t, r.stop())
+		assert.Zero(t, s.Played())
+		assert.Equal(t, 1, s.Closes())
+		require.ErrorContains(t, r.Run(t.Context()), "ran before")
+	})
+}
+
+// A source that does not honour its context keeps Run for two graces at most,
+// and shows as unhealthy while it hangs.
+func TestDeafSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Deaf(release)))
+		r := run(t, one(s))
+		time.Sleep(9 * time.Second)
+		assert.True(t, r.Status()[0].Healthy)
+		time.Sleep(3 * time.Second)
+		assert.False(t, r.Status()[0].Healthy)
+		assert.Zero(t, r.Healthy())
+		assert.Contains(t, r.Status()[0].LastError, "no answer for")
+		begin := time.Now()
+		require.ErrorIs(t, r.stop(), source.ErrStuck)
+		assert.Equal(t, 2*time.Second, time.Since(begin))
+		close(release) // synctest sees that its goroutine ends then
+	})
+}
+
+func TestStatusJSON(t *testing.T) {
+	s := source.NewHarvester(one(sourcetest.New(sourcetest.Info(1, 2), sourcetest.Good(1))), nil).Status()
+	b, err := json.Marshal(s[0])
+	require.NoError(t, err)
+	require.JSONEq(t, `{"id":128,"name":"fake","description":"scripted source for tests","state":"starting",
+		"healthy":false,"credited":true,"sample_bytes":1,"min_entropy_per_sample":2,"samples":0,
+		"min_entropy_bits":0,"bytes_per_second":0,"failures":{}}`, string(b))
+}
+
+// What Status returns is the caller's own.
+func TestStatusIsACopy(t *testing.T) {
+	h := source.NewHarvester(one(sourcetest.New(sourcetest.Info(1, 2), sourcetest.Good(1))), nil)
+	h.Status()[0].Failures["x"] = 1
+	require.Empty(t, h.Status()[0].Failures)
+}
+
+// The sources of this machine, whatever they are, seed a consumer; Status,
+// Demand and Run may be used at once.
 func TestHarvestThisMachine(t *testing.T) {
 	var sources []source.Source
 	for _, f := range source.Probe() {
+		assert.Equal(t, f.Source == nil, f.Err != nil)
 		if f.Source == nil {
-			t.Logf("%s absent: %v", f.Info.Name, f.Err)
+			assert.Equal(t, source.StateAbsent, f.Status().State)
+			t.Log(f.Err)
 			continue
 		}
 		sources = append(sources, f.Source)
 	}
 	var ledger source.Ledger
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	var seen sync.Map
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	h := source.NewHarvester(sources, func(b source.Batch) {
 		ledger.Add(b.Bits)
-		if ledger.Seeded() {
-			cancel()
+		seen.Store(b.Info.Name, len(b.Data))
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer cancel()
+		for ctx.Err() == nil {
+			h.Demand(64)
+			if ledger.Seeded() && !slices.ContainsFunc(h.Status(), func(s source.Status) bool {
+				return !s.Healthy && s.ID != source.IDArrivals
+			}) {
+				return
+			}
+			time.Sleep(time.Millisecond)
 		}
 	})
-	h.Demand(source.SeedBits)
 	require.NoError(t, h.Run(ctx))
+	wg.Wait()
 	require.True(t, ledger.Seeded())
+	_, ok := seen.Load(source.NameKernel)
+	assert.True(t, ok, "the kernel's generator is always mixed in")
 	for _, s := range h.Status() {
-		t.Logf("%+v", s)
+		t.Logf("%-8s %s: %d samples, %.0f bits, %.0f B/s %s", s.Name, s.State, s.Samples, s.MinEntropyBits, s.BytesPerSecond, s.LastError)
 	}
 }

@@ -8,17 +8,23 @@ import (
 
 // What the jitter source does for one sample, and why.
 const (
-	// The buffer is larger than the first-level data cache of the CPUs in use
-	// (32 to 128 KiB), so that most accesses go out to the shared levels,
-	// whose timing depends on other cores, refresh and arbitration; it is
-	// small enough to be no burden for a unikernel.
-	jitterBuffer = 256 << 10
+	// The buffer is larger than the first-level data cache and, on most CPUs,
+	// than a core's own second level (0.25 to 2 MiB), so that many accesses go
+	// out to what is shared with other cores, whose timing depends on their
+	// traffic, on arbitration and on refresh; its 512 pages are more than the
+	// first-level TLB holds. Measured here with all else equal, the lowest
+	// estimate is 1.0 bits per sample with 64 KiB, 0.7 with 512 KiB, 2.5 with
+	// 1 MiB and 3.5 with 2 MiB; 4 MiB gives more but takes four times as long.
+	// It must be a power of two.
+	jitterBuffer = 2 << 20
 	// The stride is a prime over a page of 4 KiB: each step is on another page
 	// and line, which hardware prefetchers do not follow, and being odd it
 	// goes through the whole buffer before it repeats.
 	jitterStride = 4159
 	// So many accesses make one sample, each waiting for the one before it.
-	jitterSteps = 32
+	// With a walk of few steps the same timings come in patterns, which the
+	// t-tuple estimate punishes: 16 steps give half of what 64 do.
+	jitterSteps = 64
 	// So many samples are taken between two looks at the context.
 	jitterChunk = 64
 )
@@ -89,7 +95,7 @@ func (j *Jitter) Close() error {
 	return nil
 }
 
-// Sample fills dst, one byte a sample, about a microsecond each.
+// Sample fills dst, one byte a sample, one or two microseconds each.
 func (j *Jitter) Sample(ctx context.Context, dst []byte) (int, error) {
 	for i := range dst {
 		if i%jitterChunk == 0 {

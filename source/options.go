@@ -67,8 +67,12 @@ func WithAlpha(alpha float64) Option { return func(o *config) { o.alpha = alpha 
 func WithPace(f func(Info) Pace) Option { return func(o *config) { o.pace = f } }
 
 // WithBackoff sets how long a failed source waits before it is tried again:
-// first, then twice as long each time, up to most (1 s and 5 min).
+// first, then twice as long each time, up to most (1 s and 5 min). A first wait
+// that is not positive is replaced by the default.
 func WithBackoff(first, most time.Duration) Option {
+	if first <= 0 {
+		first = defaultBackoffMin
+	}
 	return func(o *config) { o.backoffMin, o.backoffMax = first, max(first, most) }
 }
 

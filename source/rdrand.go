@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -24,15 +23,14 @@ const (
 // instruction is a source that is one instruction of the CPU.
 type instruction struct {
 	info   Info
-	chunk  int
-	waits  int                    // how many empty calls in a row are borne
-	fill   func(dst []uint64) int // fills from the start, returns how many
-	words  []uint64
+	chunk  int                  // bytes
+	waits  int                  // how many empty calls in a row are borne
+	fill   func(dst []byte) int // puts words from the start, returns how many
 	closed atomic.Bool
 }
 
-func newInstruction(info Info, chunk, waits int, fill func([]uint64) int) *instruction {
-	return &instruction{info: info, chunk: chunk, waits: waits, fill: fill, words: make([]uint64, chunk)}
+func newInstruction(info Info, chunk, waits int, fill func([]byte) int) *instruction {
+	return &instruction{info: info, chunk: 8 * chunk, waits: waits, fill: fill}
 }
 
 func (s *instruction) Info() Info { return s.info }
@@ -49,18 +47,13 @@ func (s *instruction) Sample(ctx context.Context, dst []byte) (int, error) {
 	if s.closed.Load() {
 		return 0, fmt.Errorf("%s: %w", s.info.Name, ErrClosed)
 	}
-	defer clear(s.words)
 	n, empty := 0, 0
 	for len(dst)-n >= 8 {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		words := s.words[:min(s.chunk, (len(dst)-n)/8)]
-		got := s.fill(words)
-		for _, x := range words[:got] {
-			binary.LittleEndian.PutUint64(dst[n:], x)
-			n += 8
-		}
+		got := s.fill(dst[n : n+min(s.chunk, (len(dst)-n)/8*8)])
+		n += 8 * got
 		if got > 0 {
 			empty = 0
 			continue

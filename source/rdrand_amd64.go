@@ -8,15 +8,15 @@ import "golang.org/x/sys/cpu"
 // tries is enough; the calls are tried again by Sample.
 const instructionTries = 10
 
-// rdrandFill and rdseedFill put random words into dst until it is full or the
-// instruction failed instructionTries times in a row (carry flag clear), and
-// return how many they put.
+// rdrandFill and rdseedFill put random words of 8 bytes into dst until it is
+// full or the instruction failed instructionTries times in a row (carry flag
+// clear), and return how many words they put.
 //
 //go:noescape
-func rdrandFill(dst []uint64) int
+func rdrandFill(dst []byte) int
 
 //go:noescape
-func rdseedFill(dst []uint64) int
+func rdseedFill(dst []byte) int
 
 func openRDRAND() (Source, error) {
 	if !cpu.X86.HasRDRAND {

@@ -64,10 +64,10 @@ func (w *worker) run(ctx context.Context) {
 		return
 	}
 	buf := make([]byte, maxBatch)
-	defer clear(buf)
 	for ctx.Err() == nil {
 		err := w.live(ctx, buf)
 		clear(buf)
+		w.monitor.Reset() // it remembers the last samples
 		if ctx.Err() != nil {
 			return
 		}

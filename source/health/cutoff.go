@@ -28,14 +28,19 @@ func RepetitionCutoff(h, alpha float64) (int, error) {
 }
 
 // ProportionCutoff is C = 1 + critbinom(window, 2^-h, 1-alpha) of SP 800-90B,
-// 4.4.2. A cutoff beyond the window could never be reached: that is an error.
+// 4.4.2, and at least 2, because the first sample of a window always matches
+// itself. A cutoff beyond the window could never be reached: that is an error.
 //
 // The standard counts the first sample of the window as if it were drawn like
 // the others, although it is the value looked for. For h above some 16 bits
 // this makes the test ring more often than alpha for a source that has exactly
 // h; a source that has twice as much, as declared here, does not notice.
 func ProportionCutoff(window int, h, alpha float64) (int, error) {
-	return windowCutoff("proportion", window, h, alpha)
+	c, err := windowCutoff("proportion", window, h, alpha)
+	if err != nil {
+		return 0, err
+	}
+	return max(c, 2), nil
 }
 
 // LagCutoff is the cutoff of the lag test for one of so many lags: the smallest
