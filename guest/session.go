@@ -130,7 +130,7 @@ func (s *session) handle(m protocol.Message) error {
 		s.g.update(func(st *Status) { st.Refused++ })
 		s.answer(m.Request, fmt.Errorf("host refused a seed: %s, retry after %v", m.Reason, m.RetryAfter))
 	case protocol.Ping:
-		return s.send(protocol.Pong{Token: m.Token})
+		return s.send(protocol.Pong(m))
 	case protocol.Close:
 		err := fmt.Errorf("host closed the session: %s: %s", m.Reason, m.Text)
 		if m.Reason == protocol.CloseDone {

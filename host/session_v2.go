@@ -147,7 +147,7 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 	case protocol.Ack:
 		s.acknowledge(m)
 	case protocol.Ping:
-		return false, s.send(protocol.Pong{Token: m.Token})
+		return false, s.send(protocol.Pong(m))
 	case protocol.Close:
 		return true, nil
 	}

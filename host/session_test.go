@@ -1,0 +1,477 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/protocol"
+)
+
+func TestFirstSeedComesAtOnce(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		start := time.Now()
+		c := b.join("a")
+		require.Equal(t, uint32(1024), c.welcome.BudgetBytes)
+		require.Equal(t, time.Minute, c.welcome.BudgetPeriod)
+		s := c.seed()
+		require.Equal(t, protocol.ReasonConnect, s.Reason)
+		require.Len(t, s.Payload, 64)
+		require.EqualValues(t, 256, s.Credit)
+		require.Zero(t, time.Since(start))
+
+		g := b.guest("a")
+		require.True(t, g.Connected)
+		require.True(t, g.Seeded)
+		require.EqualValues(t, 1, g.Acknowledged)
+		require.EqualValues(t, 64, g.Bytes)
+		require.Equal(t, "label of a", g.Label)
+		require.Equal(t, 1024-64, g.BudgetLeft)
+	})
+}
+
+func TestSeedNotAcknowledgedIsNotCalledSeeded(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		c := b.join("a")
+		s := c.next().(protocol.Seed)
+		require.False(t, b.guest("a").Seeded)
+		c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{
+			{Target: protocol.TargetLibrary, Detail: "out of order"}, {Target: protocol.TargetKernel, Detail: "not permitted"},
+		}})
+		g := b.guest("a")
+		require.False(t, g.Seeded)
+		require.EqualValues(t, 2, g.Failures)
+		require.Equal(t, "kernel: not permitted", g.LastFailure)
+		require.Zero(t, g.Generation, "the generation was not acknowledged in full")
+	})
+}
+
+func TestPushesComeWithJitterForEver(t *testing.T) {
+	serve(t, Config{SeedInterval: 40 * time.Second, KeepAlive: 10 * time.Minute}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		distinct := map[time.Duration]bool{}
+		for range 50 {
+			before := time.Now()
+			s := c.seed()
+			require.Equal(t, protocol.ReasonPeriodic, s.Reason)
+			gap := time.Since(before)
+			require.GreaterOrEqual(t, gap, 30*time.Second)
+			require.LessOrEqual(t, gap, 50*time.Second)
+			distinct[gap] = true
+		}
+		require.Greater(t, len(distinct), 25)
+	})
+}
+
+func TestRequestsSpendTheBudget(t *testing.T) {
+	serve(t, Config{Budget: Budget{1000, 100 * time.Second}, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+		c := b.join("a")
+		c.seed() // 64
+		c.send(protocol.Request{ID: 1, Bytes: 900})
+		s := c.seed()
+		require.EqualValues(t, 1, s.Request)
+		require.Len(t, s.Payload, 900)
+		require.EqualValues(t, 256, s.Credit, "no more than the generator's strength")
+
+		c.send(protocol.Request{ID: 2, Bytes: 56}) // 36 are left, 10 come each second
+		r := c.next().(protocol.Refusal)
+		require.Equal(t, protocol.Refusal{Request: 2, Reason: protocol.RefusedBudget, RetryAfter: 2 * time.Second}, r)
+		time.Sleep(r.RetryAfter - 100*time.Millisecond)
+		c.send(protocol.Request{ID: 3, Bytes: 56})
+		require.Equal(t, protocol.RefusedBudget, c.next().(protocol.Refusal).Reason, "just before")
+		time.Sleep(100 * time.Millisecond)
+		c.send(protocol.Request{ID: 4, Bytes: 56})
+		require.EqualValues(t, 4, c.seed().Request, "at the time that the refusal named")
+
+		c.send(protocol.Request{ID: 5, Bytes: 1001})
+		require.Equal(t, protocol.Refusal{Request: 5, Reason: protocol.RefusedTooLarge}, c.next())
+		require.EqualValues(t, 3, b.guest("a").Refused)
+	})
+}
+
+func TestBudgetOutlivesTheSession(t *testing.T) {
+	serve(t, Config{Budget: Budget{128, time.Hour}, SeedBytes: 64, KeepAlive: time.Hour}, func(b *bench) {
+		for range 2 {
+			c := b.join("a")
+			c.seed()
+			c.conn.Close()
+		}
+		c := b.join("a")
+		r := c.next().(protocol.Refusal)
+		require.Equal(t, protocol.RefusedBudget, r.Reason)
+		require.Zero(t, r.Request)
+		before := time.Now()
+		require.Equal(t, protocol.ReasonConnect, c.seed().Reason, "pushed when the budget allows")
+		require.InDelta(t, r.RetryAfter.Seconds(), time.Since(before).Seconds(), 1)
+		require.EqualValues(t, 2, b.guest("a").Reconnects)
+		b.join("b").seed() // another guest has a budget of its own
+	})
+}
+
+func TestBudgetOfOneGuest(t *testing.T) {
+	own := func(p Peer) (Budget, bool) { return Budget{4096, time.Second}, p.ID == "big" }
+	serve(t, Config{BudgetFor: own}, func(b *bench) {
+		require.EqualValues(t, 4096, b.join("big").welcome.BudgetBytes)
+		require.EqualValues(t, 1024, b.join("small").welcome.BudgetBytes)
+	})
+}
+
+func TestUnseededHostGivesNothingThenAtOnce(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		b.drawer.fail(ErrNotSeeded)
+		c := b.join("a")
+		require.Equal(t, protocol.RefusedUnseeded, c.next().(protocol.Refusal).Reason)
+		c.send(protocol.Request{ID: 9, Bytes: 32})
+		require.EqualValues(t, 9, c.next().(protocol.Refusal).Request)
+		require.Equal(t, 1024, b.guest("a").BudgetLeft, "nothing was spent")
+		b.drawer.fail(nil)
+		before := time.Now()
+		b.server.kickAll() // as Run does when Ready
+		require.Equal(t, protocol.ReasonConnect, c.seed().Reason)
+		require.Zero(t, time.Since(before))
+	})
+}
+
+func TestStoppedAndDegradedHost(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		b.drawer.fail(ErrStopped)
+		c := b.join("a")
+		require.Equal(t, protocol.RefusedStopped, c.next().(protocol.Refusal).Reason)
+		b.drawer.degrade()
+		require.Zero(t, c.seed().Credit)
+		require.True(t, b.join("b").welcome.Degraded)
+	})
+}
+
+func TestNewGenerationReachesEveryGuest(t *testing.T) {
+	serve(t, Config{Budget: Budget{64, time.Hour}, KeepAlive: time.Hour}, func(b *bench) {
+		clients := []*client{b.join("a"), b.join("b")}
+		for _, c := range clients {
+			require.EqualValues(t, 1, c.seed().Generation)
+		}
+		before := time.Now()
+		require.EqualValues(t, 2, b.server.NewGeneration())
+		for _, c := range clients {
+			s := c.seed()
+			require.Equal(t, protocol.ReasonGeneration, s.Reason, "although the budget is spent")
+			require.EqualValues(t, 2, s.Generation)
+			require.Zero(t, time.Since(before))
+		}
+		require.EqualValues(t, 2, b.guest("a").Generation)
+		require.EqualValues(t, 2, b.join("c").welcome.Generation)
+	})
+}
+
+func TestGenerationWaitsForASeededHost(t *testing.T) {
+	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		b.drawer.fail(ErrStopped)
+		b.server.NewGeneration()
+		c.silent(10 * time.Second)
+		b.drawer.fail(nil)
+		require.Equal(t, protocol.ReasonGeneration, c.seed().Reason)
+	})
+}
+
+func TestHandshakeIsBounded(t *testing.T) {
+	for name, sent := range map[string]string{"nothing": "", "part of a hello": "\x01\x00\x00", "part of protocol 1": "Hello, may"} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, Config{}, func(b *bench) {
+				before := time.Now()
+				conn := b.connect("a")
+				io.WriteString(conn, sent)
+				_, err := conn.Read(make([]byte, 1))
+				require.ErrorIs(t, err, io.EOF)
+				require.Equal(t, 5*time.Second, time.Since(before))
+				require.Equal(t, "no hello within 5s", b.guest("a").LastError)
+				require.False(t, b.guest("a").Connected)
+			})
+		})
+	}
+}
+
+func TestSilentGuestIsPingedThenGivenUp(t *testing.T) {
+	serve(t, Config{SeedInterval: time.Hour, KeepAlive: 20 * time.Second}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		for range 5 {
+			c.send(protocol.Pong(c.next().(protocol.Ping)))
+		}
+		before := time.Now()
+		c.next() // ping
+		c.next() // ping
+		c.ended(protocol.CloseTimeout)
+		require.Equal(t, time.Minute, time.Since(before))
+	})
+}
+
+func TestGuestMayPing(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		c.send(protocol.Ping{Token: 77})
+		require.Equal(t, protocol.Pong{Token: 77}, c.next())
+	})
+}
+
+func TestRuleBreakerLosesItsSessionOnly(t *testing.T) {
+	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+		good, bad := b.join("good"), b.join("bad")
+		good.seed()
+		bad.seed()
+		bad.send(protocol.Ack{Sequence: 99})
+		text := bad.ended(protocol.CloseProtocol).Text
+		require.Contains(t, text, "was not sent")
+		g := b.guest("bad")
+		require.EqualValues(t, 1, g.Violations)
+		require.False(t, g.Connected)
+		require.Contains(t, g.LastError, "was not sent")
+		good.seed()
+		require.Zero(t, b.guest("good").Violations)
+	})
+}
+
+func TestUnknownVersionIsTold(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		c := &client{bench: b, conn: b.connect("a"), proto: protocol.NewGuest(protocol.Hello{})}
+		c.decoder = protocol.NewGuestDecoder(c.conn)
+		hello := c.proto.AppendHello(nil)
+		hello[protocol.HeaderSize+8], hello[protocol.HeaderSize+9] = 3, 4
+		c.conn.Write(hello)
+		c.ended(protocol.CloseVersion)
+	})
+}
+
+func TestGuestThatTakesNothingIsGivenUp(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		b.hello("a")
+		time.Sleep(5*time.Second + time.Millisecond)
+		g := b.guest("a")
+		require.False(t, g.Connected)
+		require.Contains(t, g.LastError, "did not take")
+		require.Zero(t, g.Seeds, "what was not delivered is not counted")
+	})
+}
+
+func TestFloodingGuestIsSlowedDown(t *testing.T) {
+	serve(t, Config{FrameRate: 10, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		before := time.Now()
+		for range 120 { // 20 at once, then 10 a second
+			c.send(protocol.Pong{})
+		}
+		require.GreaterOrEqual(t, time.Since(before), 9*time.Second)
+		g := b.guest("a")
+		require.Greater(t, g.Slowed, uint64(90))
+		require.True(t, g.Connected)
+	})
+}
+
+func TestLimitOnSessionsOfAGroup(t *testing.T) {
+	serve(t, Config{MaxPerGroup: 3, SessionRate: 1000}, func(b *bench) {
+		var first *client
+		for i := range 3 {
+			c := b.join(fmt.Sprint(i))
+			c.seed()
+			if first == nil {
+				first = c
+			}
+		}
+		text := b.hello("one too many").ended(protocol.CloseLimit).Text
+		require.Equal(t, "3 sessions of group at most", text)
+		first.conn.Close()
+		time.Sleep(time.Second)
+		b.join("fits again").seed()
+	})
+}
+
+func TestLimitOnSessionsInAll(t *testing.T) {
+	serve(t, Config{MaxSessions: 2}, func(b *bench) {
+		b.join("a")
+		b.join("b")
+		require.Contains(t, b.hello("c").ended(protocol.CloseLimit).Text, "2 sessions at most")
+	})
+}
+
+func TestLimitOnArrivals(t *testing.T) {
+	serve(t, Config{MaxPerGroup: 2, SessionRate: 1}, func(b *bench) {
+		for range 2 {
+			c := b.join("a")
+			c.seed()
+			c.conn.Close()
+			synctest.Wait()
+		}
+		require.Contains(t, b.hello("a").ended(protocol.CloseLimit).Text, "too fast")
+		time.Sleep(time.Second)
+		b.join("a").seed()
+	})
+}
+
+func TestManyOverTheLimitAreJustClosed(t *testing.T) {
+	serve(t, Config{MaxPerGroup: 1, HandshakeTime: time.Hour}, func(b *bench) {
+		b.join("a")
+		for range maxRefusing {
+			b.connect("b")
+		}
+		synctest.Wait()
+		conn := b.connect("c")
+		before := time.Now()
+		_, err := conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+		require.Zero(t, time.Since(before))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 1, b.server.Status().Sessions, "those over the limit wait a second at most")
+	})
+}
+
+func TestShutdownSaysGoodbye(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		done := make(chan struct{})
+		go func() { b.stop(); close(done) }()
+		c.ended(protocol.CloseDone)
+		<-done
+		require.Zero(t, b.server.Status().Sessions)
+	})
+}
+
+func TestGuestThatGoesIsForgottenInTime(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		c.send(protocol.Close{Reason: protocol.CloseDone})
+		_, err := c.decoder.Next()
+		require.ErrorIs(t, err, io.EOF)
+		require.Empty(t, b.guest("a").LastError)
+		time.Sleep(forgetAfter - time.Second)
+		b.server.tidy(time.Now())
+		b.guest("a")
+		time.Sleep(2 * time.Second)
+		b.server.tidy(time.Now())
+		require.Empty(t, b.server.Status().Guests)
+		require.Empty(t, b.server.groups)
+	})
+}
+
+func TestTableOfGuestsIsBounded(t *testing.T) {
+	g := newGuests()
+	now := time.Now()
+	keep := g.connect(Peer{ID: "connected"}, DefaultBudget, now)
+	for i := range maxRecords + 100 {
+		r := g.connect(Peer{ID: fmt.Sprint(i)}, DefaultBudget, now)
+		g.disconnect(r, now.Add(time.Duration(i)), nil)
+	}
+	require.Len(t, g.records, maxRecords)
+	require.Same(t, keep, g.records["connected"])
+	require.NotContains(t, g.records, "0", "the oldest went first")
+}
+
+func TestProtocol1(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		conn := b.connect("a")
+		for _, piece := range []string{"\r\nlogin: Hel", "lo, may I have ", "some entropy?\r", "\n"} {
+			_, err := io.WriteString(conn, piece)
+			require.NoError(t, err)
+		}
+		answer := make([]byte, len(protocol.V1Answer))
+		_, err := io.ReadFull(conn, answer)
+		require.NoError(t, err)
+		require.Equal(t, protocol.V1Answer, string(answer))
+		start := time.Now()
+		for i := range 3 {
+			got := make([]byte, 1024)
+			_, err := io.ReadFull(conn, got)
+			require.NoError(t, err)
+			require.Equal(t, time.Duration(i)*time.Minute, time.Since(start), "1,024 bytes, then silence for a minute")
+			_, err = io.WriteString(conn, "chatter that is dropped")
+			require.NoError(t, err)
+		}
+		g := b.guest("a")
+		require.Equal(t, 1, g.Protocol)
+		require.True(t, g.Seeded)
+		require.EqualValues(t, 3*1024, g.Bytes)
+		require.EqualValues(t, 3, g.Seeds)
+	})
+}
+
+func TestProtocol1WaitsForASeededHost(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		b.drawer.fail(ErrNotSeeded)
+		conn := b.connect("a")
+		io.WriteString(conn, protocol.V1Request)
+		_, err := io.ReadFull(conn, make([]byte, len(protocol.V1Answer)))
+		require.NoError(t, err)
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_, err = conn.Read(make([]byte, 1))
+		require.Error(t, err, "nothing comes")
+		conn.SetReadDeadline(time.Time{})
+		b.drawer.fail(nil)
+		b.server.kickAll()
+		_, err = io.ReadFull(conn, make([]byte, 1024))
+		require.NoError(t, err)
+	})
+}
+
+func TestProtocol1CanBeTurnedOff(t *testing.T) {
+	serve(t, Config{NoVersion1: true}, func(b *bench) {
+		conn := b.connect("a")
+		io.WriteString(conn, "H")
+		_, err := conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+	})
+}
+
+func TestProtocol1JunkIsBounded(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		conn := b.connect("a")
+		_, err := io.WriteString(conn, strings.Repeat("x", 5000))
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+		require.EqualValues(t, 1, b.guest("a").Violations)
+	})
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"budget of 31 bytes":   {Budget: Budget{31, time.Second}},
+		"budget period":        {Budget: Budget{32, time.Microsecond}},
+		"seed of 31 bytes":     {SeedBytes: 31},
+		"seed of 1025 bytes":   {SeedBytes: 1025},
+		"seed jitter of 1":     {SeedJitter: 1},
+		"must not be negative": {KeepAlive: -1},
+	} {
+		_, err := NewServer(newDrawer(), cfg)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := NewServer(newDrawer(), Config{Budget: Budget{32, time.Millisecond}, SeedBytes: 1024})
+	require.NoError(t, err)
+}
+
+// hostile is a channel whose peer breaks the channel's own rules.
+type hostile struct{ Channel }
+
+type hostileError struct{ error }
+
+func (hostileError) Hostile() bool { return true }
+
+func (hostile) Read([]byte) (int, error) {
+	return 0, hostileError{errors.New("ring index out of range")}
+}
+
+func TestHostileChannelIsAViolation(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		here, there := newPipe(b)
+		defer here.Close()
+		b.l.guests <- arrival{hostile{there}, Peer{ID: "a"}}
+		require.EqualValues(t, 1, b.guest("a").Violations)
+	})
+}
