@@ -69,11 +69,8 @@ func newConn(cfg Config) (*Conn, error) {
 		local: cfg.Local, remote: cfg.Remote, base: time.Now(),
 	}
 	c.wait.cond.L = &c.wait.mu
-	if canSpin() {
-		c.rspin.budget, c.wspin.budget = spinStart, spinStart
-	} else {
-		c.rspin.off, c.wspin.off = true, true
-	}
+	c.rspin.off = !canSpin()
+	c.wspin.off = c.rspin.off
 	if err := cfg.Events.SetWaitDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
@@ -135,7 +132,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return c.opError("wait", err)
 		}
-		c.block(seq, nil)
+		c.block(seq)
 	}
 }
 

@@ -34,7 +34,7 @@ func (c *Conn) read(p []byte) (int, error) {
 		} else if n > 0 {
 			continue
 		}
-		c.block(seq, &c.rspin)
+		c.block(seq)
 	}
 }
 
@@ -86,7 +86,7 @@ func (c *Conn) write(p []byte) (total int, err error) {
 		} else if n > 0 {
 			continue
 		}
-		c.block(seq, &c.wspin)
+		c.block(seq)
 	}
 	return total, nil
 }

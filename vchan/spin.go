@@ -8,53 +8,52 @@ import (
 // Spinning: a peer that answers within microseconds is met awake, which saves
 // both sides a system call and a wake-up. All of it is our own choice.
 const (
-	spinStart = 20 * time.Microsecond
-	spinMax   = 50 * time.Microsecond
-	spinMin   = 3 * time.Microsecond // under this a spin is not worth its start
-	spinBatch = 32                   // looks between two looks at the clock
+	spinShort = 20 * time.Microsecond // covers a peer's wake-up
+	spinLong  = 50 * time.Microsecond
+	spinBatch = 32   // looks between two looks at the clock
+	spinMost  = 2048 // batches, for a clock that stands still (testing/synctest)
+	skipMost  = 255  // sleeps without a spin, where spinning does not pay
 )
 
 // canSpin: on one CPU the peer cannot run while we spin.
 func canSpin() bool { return runtime.NumCPU() > 1 && runtime.GOMAXPROCS(0) > 1 }
 
-// spinner is one direction's knowledge of whether spinning pays. A spin that
-// meets the peer doubles the budget, one in vain halves it down to nothing; a
-// sleep so short that a spin would have met the peer brings it back.
+// spinner is one direction's knowledge of whether spinning pays. After each
+// spin in vain twice as many sleeps go by without one.
 type spinner struct {
-	budget time.Duration
-	off    bool
+	off     bool
+	long    bool  // the last success took more than half of a short spin
+	skip    uint8 // sleeps until the next spin
+	penalty uint8
 }
 
-// spin looks at ready for as long as the budget says.
+// spin looks at ready for a while, or not at all.
 func (s *spinner) spin(ready func() bool) bool {
-	if s.off || s.budget < spinMin {
+	if s.off {
 		return false
 	}
+	if s.skip > 0 {
+		s.skip--
+		return false
+	}
+	budget := spinShort
+	if s.long {
+		budget = spinLong
+	}
 	begin := time.Now()
-	for {
+	for batch := 0; ; batch++ {
 		for range spinBatch {
 			if ready() {
-				s.budget = min(2*s.budget, spinMax)
+				s.penalty = 0
+				s.long = time.Since(begin) > spinShort/2
 				return true
 			}
 		}
-		if time.Since(begin) >= s.budget {
-			s.budget /= 2
+		if time.Since(begin) >= budget || batch >= spinMost {
+			s.long = false
+			s.penalty = uint8(min(2*int(s.penalty)+1, skipMost))
+			s.skip = s.penalty
 			return false
 		}
-	}
-}
-
-// start and slept are put around a sleep. A nil spinner learns nothing.
-func (s *spinner) start(c *Conn) int64 {
-	if s == nil || s.off || s.budget >= spinMin {
-		return 0
-	}
-	return c.now()
-}
-
-func (s *spinner) slept(c *Conn, start int64) {
-	if start != 0 && c.now()-start < int64(spinMax) {
-		s.budget = spinStart
 	}
 }

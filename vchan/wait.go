@@ -40,9 +40,8 @@ const floodLimit = 1024
 const armedPast = -1 << 63
 
 // block sleeps until something may have changed since seq was taken. The
-// caller is a user of the memory and has asked the peer to tell. s learns how
-// long it took.
-func (c *Conn) block(seq uint32, s *spinner) {
+// caller is a user of the memory and has asked the peer to tell.
+func (c *Conn) block(seq uint32) {
 	w := &c.wait
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -59,9 +58,7 @@ func (c *Conn) block(seq uint32, s *spinner) {
 	}
 	w.leading = true
 	w.mu.Unlock()
-	start := s.start(c)
 	err := c.events.Wait()
-	s.slept(c, start)
 	w.mu.Lock()
 	w.leading = false
 	w.seq.Add(1)

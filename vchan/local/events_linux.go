@@ -29,9 +29,11 @@ type events struct {
 	link *link
 
 	look    func(fd uintptr) bool // e.lookOnce, made once
+	fresh   bool                  // this Wait has not slept yet
 	lookErr error
 	counter counter
 
+	until  atomic.Int64 // the deadline, Unix time in ms, or 0
 	closed atomic.Bool
 	dead   atomic.Bool // the tether hung up
 	foul   atomic.Bool // a thread of ours was found stuck
@@ -111,6 +113,7 @@ func (e *events) Wait() error {
 	if err := e.broken(); err != nil {
 		return err
 	}
+	e.fresh = true
 	if err := e.raw.Read(e.look); err != nil {
 		if errors.Is(err, os.ErrClosed) {
 			return net.ErrClosed
@@ -125,6 +128,10 @@ func (e *events) Wait() error {
 
 // lookOnce is called by the poller: false is for wait and call again.
 func (e *events) lookOnce(fd uintptr) bool {
+	if e.fresh {
+		e.fresh = false
+		e.doze(int(fd))
+	}
 	if nowait.Load() {
 		e.lookErr = e.counter.read(fd)
 		if e.lookErr != errNoNowait {
@@ -158,7 +165,13 @@ func (e *events) broken() error {
 }
 
 // SetWaitDeadline sets the poller's deadline for Wait.
-func (e *events) SetWaitDeadline(t time.Time) error { return e.in.SetReadDeadline(t) }
+func (e *events) SetWaitDeadline(t time.Time) error {
+	e.until.Store(0)
+	if !t.IsZero() {
+		e.until.Store(t.UnixMilli())
+	}
+	return e.in.SetReadDeadline(t)
+}
 
 // Close makes Wait return and frees a stuck Notify; the last user closes the
 // descriptors.

@@ -1,0 +1,261 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/vchan/ring"
+)
+
+// The benchmarks have their peer in a second process: this test binary again,
+// told by an environment variable what to be.
+const childEnv = "VCHAN_LOCAL_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(childEnv); role != "" {
+		os.Exit(child(role))
+	}
+	os.Exit(m.Run())
+}
+
+// children are the roles; each gets its file descriptors from 3 on.
+var children = map[string]func() error{
+	"echo":        func() error { return echo(offerChild()) },
+	"sink":        func() error { return sink(offerChild()) },
+	"socket-echo": func() error { return echo(socketChild()) },
+	"socket-sink": func() error { return sink(socketChild()) },
+	"eventfd-raw": func() error { return pingRaw(3, 4) },
+	"eventfd-go":  func() error { return pingPoller(os.NewFile(3, "in"), os.NewFile(4, "out")) },
+}
+
+func child(role string) int {
+	f := children[role]
+	if f == nil {
+		f = moreChildren[role]
+	}
+	if f == nil || f() != nil {
+		return 1
+	}
+	return 0
+}
+
+func offerChild() (io.ReadWriteCloser, error) {
+	o := ring.Orders{Left: uint16(envInt("LEFT")), Right: uint16(envInt("RIGHT"))}
+	return Offer(context.Background(), os.Getenv("SOCKET"), OfferOptions{Orders: o})
+}
+
+func envInt(name string) int {
+	n, _ := strconv.Atoi(os.Getenv(name))
+	return n
+}
+
+func socketChild() (io.ReadWriteCloser, error) { return net.FileConn(os.NewFile(3, "socket")) }
+
+func echo(c io.ReadWriteCloser, err error) error {
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 1)
+	for {
+		if _, err := c.Read(b); err != nil {
+			return nil
+		}
+		if _, err := c.Write(b); err != nil {
+			return nil
+		}
+	}
+}
+
+func sink(c io.ReadWriteCloser, err error) error {
+	if err != nil {
+		return err
+	}
+	b := make([]byte, bulk)
+	for {
+		if _, err := c.Read(b); err != nil {
+			return nil
+		}
+	}
+}
+
+const bulk = 64 << 10
+
+// spawn starts a child; it is killed when the test ends.
+func spawn(t testing.TB, role string, env []string, files ...*os.File) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), childEnv+"="+role), env...)
+	cmd.ExtraFiles = files
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return cmd
+}
+
+func benchChannel(b *testing.B, role string, o ring.Orders) io.ReadWriter {
+	l, err := Listen(filepath.Join(b.TempDir(), "s"), ListenOptions{})
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = l.Close() })
+	spawn(b, role, []string{"SOCKET=" + l.path, "LEFT=" + strconv.Itoa(int(o.Left)), "RIGHT=" + strconv.Itoa(int(o.Right))})
+	c, _, err := l.Accept()
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func benchSocket(b *testing.B, role string) io.ReadWriter {
+	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(b, err)
+	far := os.NewFile(uintptr(p[1]), "far")
+	near := os.NewFile(uintptr(p[0]), "near")
+	spawn(b, role, nil, far)
+	_ = far.Close()
+	c, err := net.FileConn(near)
+	require.NoError(b, err)
+	_ = near.Close()
+	b.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// contender is one way to do the same thing.
+type contender struct {
+	name string
+	op   func() error
+}
+
+// race lets the contenders take short turns, so that what else the machine
+// does hits all alike, and reports each one's median in ns per operation, and
+// as a ratio to the first one's.
+func race(b *testing.B, bytes int, field ...contender) {
+	const slice = 20 * time.Millisecond
+	took := make([][]float64, len(field))
+	for b.Loop() {
+		for i, c := range field {
+			n, start := 0, time.Now()
+			for time.Since(start) < slice {
+				for range 8 {
+					if err := c.op(); err != nil {
+						b.Fatal(c.name, err)
+					}
+				}
+				n += 8
+			}
+			took[i] = append(took[i], float64(time.Since(start))/float64(n))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	var first float64
+	for i, c := range field {
+		slices.Sort(took[i])
+		m := took[i][len(took[i])/2]
+		if i == 0 {
+			first = m
+		}
+		if bytes > 0 {
+			b.ReportMetric(float64(bytes)/m*1e3, c.name+"-MB/s")
+			b.ReportMetric(first/m, c.name+"-x")
+		} else {
+			b.ReportMetric(m, c.name+"-ns")
+			b.ReportMetric(m/first, c.name+"-x")
+		}
+	}
+}
+
+// BenchmarkBulk: 64 KiB writes to another process. Run it with -benchtime 50x.
+func BenchmarkBulk(b *testing.B) {
+	p := make([]byte, bulk)
+	writer := func(c io.ReadWriter) func() error {
+		return func() error { _, err := c.Write(p); return err }
+	}
+	field := []contender{{"socket", writer(benchSocket(b, "socket-sink"))}}
+	for _, left := range []uint16{12, 16, 17, 18, 19, 20} {
+		c := benchChannel(b, "sink", ring.Orders{Left: left, Right: 11})
+		field = append(field, contender{"ring" + strconv.Itoa(int(left)), writer(c)})
+	}
+	race(b, bulk, field...)
+}
+
+// BenchmarkRoundTrip: one byte to another process and back. Run it with -benchtime 50x.
+func BenchmarkRoundTrip(b *testing.B) {
+	p := make([]byte, 8)
+	one := []byte{1, 0, 0, 0, 0, 0, 0, 0}
+	trip := func(w io.Writer, wb []byte, r io.Reader, rb []byte) func() error {
+		return func() error {
+			if _, err := w.Write(wb); err != nil {
+				return err
+			}
+			_, err := r.Read(rb)
+			return err
+		}
+	}
+	in, out := eventPair(b, "eventfd-raw", 0)
+	gin, gout := eventPair(b, "eventfd-go", unix.EFD_NONBLOCK)
+	fi, fo := os.NewFile(uintptr(gin), "in"), os.NewFile(uintptr(gout), "out")
+	s := benchSocket(b, "socket-echo")
+	c := benchChannel(b, "echo", DefaultOrders)
+	race(b, 0,
+		contender{"eventfd", func() error { return errors.Join(addOne(out), readPlain(in, p)) }},
+		contender{"eventfd-poller", trip(fo, one, fi, p)},
+		contender{"socket", trip(s, p[:1], s, p[:1])},
+		contender{"ring", trip(c, p[:1], c, p[:1])},
+	)
+}
+
+func eventPair(b *testing.B, role string, flags int) (in, out int) {
+	in, err := unix.Eventfd(0, unix.EFD_CLOEXEC|flags)
+	require.NoError(b, err)
+	out, err = unix.Eventfd(0, unix.EFD_CLOEXEC|flags)
+	require.NoError(b, err)
+	dup := func(fd int) *os.File {
+		d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		require.NoError(b, err)
+		return os.NewFile(uintptr(d), "eventfd")
+	}
+	f, g := dup(out), dup(in)
+	fl, _ := unix.FcntlInt(uintptr(in), unix.F_GETFL, 0)
+	spawn(b, role, nil, f, g)
+	_ = f.Close()
+	_ = g.Close()
+	_, _ = unix.FcntlInt(uintptr(in), unix.F_SETFL, fl) // exec's Fd() may have made it blocking
+	_, _ = unix.FcntlInt(uintptr(out), unix.F_SETFL, fl)
+	return in, out
+}
+
+func pingRaw(in, out int) error {
+	b := make([]byte, 8)
+	for {
+		if err := readPlain(in, b); err != nil {
+			return err
+		}
+		if err := addOne(out); err != nil {
+			return err
+		}
+	}
+}
+
+func pingPoller(in, out *os.File) error {
+	one := []byte{1, 0, 0, 0, 0, 0, 0, 0}
+	b := make([]byte, 8)
+	for {
+		if _, err := in.Read(b); err != nil {
+			return err
+		}
+		if _, err := out.Write(one); err != nil {
+			return err
+		}
+	}
+}
+
+var moreChildren = map[string]func() error{}

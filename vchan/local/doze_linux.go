@@ -1,0 +1,36 @@
+package local
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Wait first dozes: it sleeps for a moment in poll(2) itself, from which an
+// event wakes it in half the time that the runtime's poller takes. A channel
+// in busy exchange is nearly always woken there, an idle one goes on to the
+// poller and holds no thread.
+//
+// A doze can not be cut short, so it is also how long a Close or the like can
+// be kept waiting; with a deadline near it is left out.
+const dozeMillis = 1
+
+// dozers counts the threads that doze, in the whole process: no more than CPUs.
+var dozers atomic.Int32
+
+// doze returns when there is an event, or after a moment, or at once.
+func (e *events) doze(fd int) {
+	if e.closed.Load() {
+		return
+	}
+	if until := e.until.Load(); until != 0 && until-time.Now().UnixMilli() <= 2*dozeMillis {
+		return
+	}
+	if int(dozers.Add(1)) <= runtime.NumCPU() {
+		p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		_, _ = unix.Poll(p[:], dozeMillis)
+	}
+	dozers.Add(-1)
+}
