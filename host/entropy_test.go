@@ -1,0 +1,229 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/source/sourcetest"
+)
+
+// seeds is a SeedStore in memory.
+type seeds struct {
+	mu      sync.Mutex
+	kept    []byte
+	stores  int
+	loadErr error
+	err     error
+}
+
+func (s *seeds) Load() ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loadErr != nil {
+		return nil, s.loadErr
+	}
+	if s.kept == nil {
+		return nil, fs.ErrNotExist
+	}
+	return append([]byte(nil), s.kept...), nil
+}
+
+func (s *seeds) Store(seed []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.stores++
+	s.kept = append([]byte(nil), seed...)
+	return nil
+}
+
+func (s *seeds) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stores
+}
+
+// gathering runs test in a bubble with an Entropy that gathers from sources.
+func gathering(t *testing.T, cfg EntropyConfig, test func(t *testing.T, e *Entropy)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		cfg.Log = slog.New(slog.DiscardHandler)
+		e, err := NewEntropy(cfg)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- e.Run(ctx) }()
+		test(t, e)
+		cancel()
+		require.NoError(t, <-done)
+	})
+}
+
+// good is a source that is credited with bits per sample of a byte.
+func good(bits float64) source.Source {
+	return sourcetest.New(sourcetest.Info(1, bits), sourcetest.Good(7))
+}
+
+func isReady(e *Entropy) bool {
+	synctest.Wait()
+	select {
+	case <-e.Ready():
+		return true
+	default:
+		return false
+	}
+}
+
+func TestEntropySeedsItself(t *testing.T) {
+	store := &seeds{}
+	gathering(t, EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store}, func(t *testing.T, e *Entropy) {
+		require.True(t, isReady(e))
+		require.Equal(t, 1, store.times(), "a new seed is kept before any output")
+		b := make([]byte, 64)
+		credit, err := e.Draw(b)
+		require.NoError(t, err)
+		require.Equal(t, 256, credit)
+		require.NotEqual(t, make([]byte, 64), b)
+		require.NotEqual(t, store.kept, b)
+		credit, err = e.Draw(b[:8])
+		require.NoError(t, err)
+		require.Equal(t, 64, credit)
+		require.EqualValues(t, 256+64, e.Status().SpentBits)
+		time.Sleep(seedFileEvery + time.Second)
+		synctest.Wait()
+		require.Equal(t, 2, store.times())
+	})
+	require.Equal(t, 3, store.times(), "and at the end")
+}
+
+func TestEntropyGivesNothingBeforeItHasEnough(t *testing.T) {
+	// 1,024 samples are all that this source gives: its start-up test.
+	for name, c := range map[string]struct {
+		bits  float64
+		ready bool
+	}{"320 bits": {320. / 1024, true}, "just under": {319. / 1024, false}} {
+		t.Run(name, func(t *testing.T) {
+			src := sourcetest.New(sourcetest.Info(1, c.bits), sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Blocking()))
+			gathering(t, EntropyConfig{Sources: []source.Source{src}}, func(t *testing.T, e *Entropy) {
+				require.Equal(t, c.ready, isReady(e))
+				if !c.ready {
+					b := make([]byte, 8)
+					_, err := e.Draw(b)
+					require.ErrorIs(t, err, ErrNotSeeded)
+					require.Equal(t, make([]byte, 8), b)
+				}
+			})
+		})
+	}
+}
+
+func TestEntropyCountsNoUncreditedSource(t *testing.T) {
+	info := sourcetest.Info(8, 8)
+	info.Credited = false
+	src := sourcetest.New(info, sourcetest.Good(1))
+	gathering(t, EntropyConfig{Sources: []source.Source{src}}, func(t *testing.T, e *Entropy) {
+		time.Sleep(time.Hour)
+		require.False(t, isReady(e))
+	})
+}
+
+func TestEntropyCountsNoSourceThatFailsItsStartUpTest(t *testing.T) {
+	src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Stuck(3))
+	gathering(t, EntropyConfig{Sources: []source.Source{src}}, func(t *testing.T, e *Entropy) {
+		time.Sleep(time.Hour)
+		require.False(t, isReady(e))
+		require.Equal(t, source.StateQuarantined, e.Status().Sources[0].State)
+	})
+}
+
+func TestEntropyWithoutAHealthySource(t *testing.T) {
+	for _, policy := range []Policy{PolicyDegraded, PolicyStop} {
+		t.Run(string(policy), func(t *testing.T) {
+			src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Then(4096, sourcetest.Good(1), sourcetest.Vanished()))
+			gathering(t, EntropyConfig{Sources: []source.Source{src}, Policy: policy}, func(t *testing.T, e *Entropy) {
+				require.True(t, isReady(e))
+				b := make([]byte, 32)
+				credit, err := e.Draw(b)
+				require.NoError(t, err)
+				require.Equal(t, 256, credit)
+
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				require.True(t, e.Degraded())
+				credit, err = e.Draw(b)
+				if policy == PolicyStop {
+					require.ErrorIs(t, err, ErrStopped)
+				} else {
+					require.NoError(t, err)
+				}
+				require.Zero(t, credit)
+			})
+		})
+	}
+}
+
+func TestEntropyComesBack(t *testing.T) {
+	src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Then(2048, sourcetest.Good(1),
+		sourcetest.FailsTimes(3, errors.New("unplugged"), sourcetest.Good(2))))
+	gathering(t, EntropyConfig{Sources: []source.Source{src}, Policy: PolicyStop}, func(t *testing.T, e *Entropy) {
+		require.True(t, isReady(e))
+		was := false
+		for range 600 {
+			time.Sleep(time.Second)
+			was = was || e.Degraded()
+		}
+		require.True(t, was)
+		require.False(t, e.Degraded())
+		_, err := e.Draw(make([]byte, 32))
+		require.NoError(t, err)
+	})
+}
+
+func TestEntropyReplacesTheKeptSeed(t *testing.T) {
+	// That it is mixed in cannot be seen from outside, the kernel RNG being mixed in too.
+	store := &seeds{kept: make([]byte, 64)}
+	gathering(t, EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store}, func(t *testing.T, e *Entropy) {
+		require.True(t, isReady(e))
+		require.NotEqual(t, make([]byte, 64), store.kept, "the old seed is replaced before any output")
+	})
+}
+
+func TestEntropyLivesWithABrokenSeedStore(t *testing.T) {
+	for name, store := range map[string]*seeds{
+		"unreadable": {loadErr: errors.New("seed file is open to everybody")},
+		"unwritable": {err: errors.New("read-only file system")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.DiscardHandler)})
+				require.NoError(t, err)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- e.Run(ctx) }()
+				require.True(t, isReady(e))
+				cancel()
+				if err := <-done; store.err != nil {
+					require.ErrorIs(t, err, store.err)
+				} else {
+					require.NoError(t, err)
+				}
+			})
+		})
+	}
+}
+
+func TestEntropyRefusesAnUnknownPolicy(t *testing.T) {
+	_, err := NewEntropy(EntropyConfig{Policy: "hope"})
+	require.EqualError(t, err, `policy "hope": use "degraded" or "stop"`)
+}
