@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func addBytes(t testing.TB, f *Fortuna, pool, n int) {
 
 func TestAddEventRange(t *testing.T) {
 	f := New()
-	for _, pool := range []int{-1, NumPools, 1 << 40} {
+	for _, pool := range []int{-1, NumPools, math.MaxInt32} {
 		var e *EventError
 		require.ErrorAs(t, f.AddEvent(0, pool, []byte{1}), &e)
 		assert.Equal(t, pool, e.Pool)

@@ -26,17 +26,16 @@ type File struct {
 	path string
 	ops  operations
 
-	mu      sync.Mutex
-	lock    *os.File
-	lockErr error // why there is no lock on a file that may still be read
-	closed  bool
+	mu     sync.Mutex
+	lock   *os.File // nil while the directory cannot be written
+	closed bool
 }
 
 // Open takes the seed file at path for this process; the file itself need not exist. It makes the parent
 // directory with mode 0700 if that is missing, locks, and removes what a crash left behind.
 //
 // The error matches ErrInUse when somebody else holds the lock. Where the directory cannot be written, on a
-// read-only file system for instance, Open succeeds, Load works, and Store returns the error.
+// read-only file system for instance, Open succeeds, Load works, and Store tries again and returns the error.
 func Open(path string) (*File, error) { return open(path, system{}) }
 
 func open(path string, ops operations) (*File, error) {
@@ -45,23 +44,32 @@ func open(path string, ops operations) (*File, error) {
 		return nil, fmt.Errorf("open seed file %s: %w", path, err)
 	}
 	f := &File{path: path, ops: ops}
-	if err := ops.mkdir(filepath.Dir(path)); err != nil {
-		f.lockErr = err
-		return f, nil
-	}
-	f.lock, err = ops.lock(path + ".lock")
-	switch {
-	case errors.Is(err, ErrInUse):
-		return nil, fmt.Errorf("open seed file %s: %w: %s.lock is locked%s: stop the other daemon or give this one "+
-			"another seed file", path, err, path, holder(path+".lock"))
-	case err != nil:
-		f.lockErr = err
-		return f, nil
-	}
-	if err := f.removeTemporary(); err != nil {
-		f.lockErr = err
+	if err := f.prepare(); errors.Is(err, ErrInUse) {
+		return nil, fmt.Errorf("open seed file %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// prepare makes the directory, locks, and clears away what a crash left behind.
+func (f *File) prepare() error {
+	if err := f.ops.mkdir(filepath.Dir(f.path)); err != nil {
+		return err
+	}
+	name := f.path + ".lock"
+	lock, err := f.ops.lock(name)
+	if errors.Is(err, ErrInUse) {
+		return fmt.Errorf("%w: %s is locked%s: stop the other daemon or give this one another seed file",
+			err, name, holder(name))
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.removeTemporary(); err != nil {
+		lock.Close()
+		return err
+	}
+	f.lock = lock
+	return nil
 }
 
 // Path returns the absolute path.
@@ -118,8 +126,11 @@ func (f *File) Store(seed []byte) error {
 	if f.closed {
 		return fmt.Errorf("store seed file %s: %w", f.path, ErrClosed)
 	}
-	if f.lockErr != nil {
-		return f.explain("store", f.lockErr)
+	if f.lock == nil {
+		// What was in the way at Open, a read-only file system for instance, may have gone.
+		if err := f.prepare(); err != nil {
+			return f.explain("store", err)
+		}
 	}
 	if err := f.replace(seed); err != nil {
 		return f.explain("store", err)
