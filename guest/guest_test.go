@@ -1,0 +1,560 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/source/sourcetest"
+)
+
+// hosts is a host made of the protocol's state machine, one step at a time. Its Dialer yields a new session each time.
+type hosts struct {
+	*testing.T
+	dialled chan *hostEnd
+	mu      sync.Mutex
+	refuse  error
+	dials   int
+}
+
+// hostEnd is the host's end of one session.
+type hostEnd struct {
+	*testing.T
+	conn    net.Conn
+	proto   *protocol.Host
+	decoder *protocol.Decoder
+	hello   protocol.Hello
+}
+
+func newHosts(t *testing.T) *hosts { return &hosts{T: t, dialled: make(chan *hostEnd)} }
+
+func (h *hosts) dial(ctx context.Context) (io.ReadWriteCloser, error) {
+	h.mu.Lock()
+	h.dials++
+	refuse := h.refuse
+	h.mu.Unlock()
+	if refuse != nil {
+		return nil, refuse
+	}
+	here, there := net.Pipe()
+	select {
+	case h.dialled <- &hostEnd{T: h.T, conn: there}:
+		return here, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// greet takes the next session as far as the welcome.
+func (h *hosts) greet(instance byte, generation uint64) *hostEnd {
+	h.Helper()
+	e := <-h.dialled
+	e.decoder = protocol.NewHostDecoder(e.conn)
+	f, err := e.decoder.Next()
+	require.NoError(h, err)
+	e.proto, e.hello, err = protocol.NewHost(f)
+	require.NoError(h, err)
+	e.send(protocol.Welcome{Instance: [16]byte{instance}, Generation: generation, KeepAlive: time.Minute})
+	return e
+}
+
+func (e *hostEnd) send(m protocol.Message) {
+	e.Helper()
+	_, err := e.conn.Write(e.proto.Append(nil, m))
+	require.NoError(e, err)
+}
+
+func (e *hostEnd) next() protocol.Message {
+	e.Helper()
+	f, err := e.decoder.Next()
+	require.NoError(e, err)
+	m, err := e.proto.Open(f)
+	require.NoError(e, err)
+	return m
+}
+
+// seed sends a seed and returns its acknowledgement.
+func (e *hostEnd) seed(s protocol.Seed) protocol.Ack {
+	e.Helper()
+	if s.Payload == nil {
+		s.Payload = make([]byte, 32)
+	}
+	e.send(s)
+	ack, ok := e.next().(protocol.Ack)
+	require.True(e, ok)
+	require.Equal(e, e.proto.Sequence(), ack.Sequence)
+	require.Equal(e, s.Generation, ack.Generation)
+	return ack
+}
+
+var first = protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect, Credit: 256}
+
+// opening is an Open under way.
+type opening struct {
+	guest *Guest
+	err   error
+	done  chan struct{}
+}
+
+func open(t *testing.T, dial Dialer, opts ...Option) *opening {
+	o := &opening{done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		o.guest, o.err = Open(t.Context(), dial, opts...)
+	}()
+	return o
+}
+
+func (o *opening) wait(t *testing.T) *Guest {
+	t.Helper()
+	<-o.done
+	require.NoError(t, o.err)
+	return o.guest
+}
+
+// bubble runs a test in fake time.
+func bubble(t *testing.T, f func(t *testing.T)) { t.Helper(); synctest.Test(t, f) }
+
+// none are no own sources at all.
+var none = WithSources()
+
+func goodSource() Option {
+	return WithSources(sourcetest.New(sourcetest.Info(1, 4), sourcetest.Good(3)))
+}
+
+func TestHostSeedsTheGuest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none, WithLabel("me"))
+		e := h.greet(1, 1)
+		require.Equal(t, "me", e.hello.Label)
+		require.False(t, e.hello.Kernel)
+		ack := e.seed(first)
+		require.Equal(t, []protocol.Outcome{{Target: protocol.TargetLibrary, OK: true, Credit: 256}}, ack.Outcomes)
+		g := o.wait(t)
+		defer g.Close()
+		a, b := make([]byte, 100), make([]byte, 100)
+		for _, p := range [][]byte{a, b} {
+			n, err := g.Read(p)
+			require.NoError(t, err)
+			require.Equal(t, 100, n)
+		}
+		require.NotEqual(t, a, b)
+		s := g.Status()
+		require.True(t, s.Seeded && s.HostSeeded && s.Connected)
+		require.EqualValues(t, 1, s.Seeds)
+		require.EqualValues(t, 32, s.SeedBytes)
+		require.EqualValues(t, 256, s.CreditedBits)
+		require.EqualValues(t, 200, s.BytesRead)
+		require.Equal(t, "01000000000000000000000000000000", s.Instance)
+	})
+}
+
+// target records what it is fed.
+type target struct {
+	seeds [][]byte
+	bits  int
+	err   error
+}
+
+func (k *target) Seed(seed []byte, bits int) (int, error) {
+	if k.err != nil {
+		return 0, k.err
+	}
+	k.seeds = append(k.seeds, append([]byte(nil), seed...))
+	k.bits += bits
+	return bits, nil
+}
+
+func TestTargetsAreFedBytesOfTheirOwn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h, kernel, app := newHosts(t), &target{}, &target{}
+		o := open(t, h.dial, none, WithKernel(kernel), WithTarget(app))
+		e := h.greet(1, 1)
+		require.True(t, e.hello.Kernel)
+		ack := e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect, Credit: 200})
+		require.Equal(t, []protocol.Outcome{
+			{Target: protocol.TargetLibrary, OK: true, Credit: 200},
+			{Target: protocol.TargetKernel, OK: true, Credit: 200},
+			{Target: protocol.TargetApplication, OK: true, Credit: 200},
+		}, ack.Outcomes)
+		defer o.wait(t).Close()
+		require.Len(t, kernel.seeds[0], 32)
+		require.NotEqual(t, kernel.seeds[0], app.seeds[0])
+		require.Equal(t, 200, kernel.bits)
+	})
+}
+
+func TestFailureIsAcknowledgedAsFailure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none, WithKernel(&target{err: errors.New("not permitted")}))
+		e := h.greet(1, 1)
+		ack := e.seed(first)
+		require.Equal(t, protocol.Outcome{Target: protocol.TargetKernel, Detail: "not permitted"}, ack.Outcomes[1])
+		g := o.wait(t)
+		defer g.Close()
+		s := g.Status()
+		require.EqualValues(t, 1, s.KernelFailures)
+		require.Zero(t, s.KernelSeeds)
+		require.Equal(t, "kernel: not permitted", s.LastFailure)
+	})
+}
+
+func TestCreditOfADegradedHostIsZero(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h, kernel := newHosts(t), &target{}
+		o := open(t, h.dial, none, WithKernel(kernel))
+		e := h.greet(1, 1)
+		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect})
+		defer o.wait(t).Close()
+		require.Len(t, kernel.seeds, 1)
+		require.Zero(t, kernel.bits)
+	})
+}
+
+func TestGuestComesBackToItsHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		for i := range 3 {
+			nonce := e.hello.Nonce
+			e.conn.Close()
+			synctest.Wait()
+			require.False(t, g.Status().Connected)
+			_, err := g.Read(make([]byte, 10))
+			require.NoError(t, err, "reads go on meanwhile")
+			before := time.Now()
+			e = h.greet(byte(i+2), 1)
+			require.LessOrEqual(t, time.Since(before), 100*time.Millisecond, "back-off starts anew after a welcome")
+			require.NotEqual(t, nonce, e.hello.Nonce)
+			e.seed(first)
+			require.EqualValues(t, i+1, g.Status().Reconnects)
+		}
+	})
+}
+
+func TestBackOffGrowsAndEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		h.refuse = errors.New("connection refused")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err := Open(ctx, h.dial, none, WithBackoff(100*time.Millisecond, 10*time.Second))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.EqualError(t, err, "open guest: not seeded in time: host: dial host: connection refused; own noise sources have 0 of 320 bits: context deadline exceeded")
+		require.Greater(t, h.dials, 3600/15)
+		require.Less(t, h.dials, 3600/5+10)
+	})
+}
+
+func TestOwnSourcesServeAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g, err := Open(t.Context(), nil, goodSource())
+		require.NoError(t, err)
+		defer g.Close()
+		s := g.Status()
+		require.True(t, s.Seeded)
+		require.False(t, s.HostSeeded)
+		require.GreaterOrEqual(t, s.OwnBits, 320.)
+		_, err = g.Read(make([]byte, 10))
+		require.NoError(t, err)
+		require.ErrorContains(t, g.Refresh(t.Context()), "not connected")
+	})
+}
+
+func TestOwnSourcesServeWhenTheHostIsLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		h.refuse = errors.New("connection refused")
+		before := time.Now()
+		g, err := Open(t.Context(), h.dial, goodSource())
+		require.NoError(t, err)
+		defer g.Close()
+		require.Equal(t, 3*time.Second, time.Since(before))
+		require.False(t, g.Status().HostSeeded)
+		h.mu.Lock()
+		h.refuse = nil
+		h.mu.Unlock()
+		h.greet(1, 1).seed(first)
+		require.True(t, g.Status().HostSeeded, "and it is followed when it comes")
+	})
+}
+
+func TestUncreditedSourcesSeedNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		info := sourcetest.Info(8, 8)
+		info.Credited = false
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err := Open(ctx, nil, WithSources(sourcetest.New(info, sourcetest.Good(1))))
+		require.ErrorContains(t, err, "own noise sources have 0 of 320 bits")
+	})
+}
+
+func TestRefreshAsksTheHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		answer := make(chan error)
+		ask := func() protocol.Request {
+			go func() { answer <- g.Refresh(t.Context()) }()
+			return e.next().(protocol.Request)
+		}
+		r := ask()
+		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonRequest, Request: r.ID})
+		require.NoError(t, <-answer)
+		require.EqualValues(t, 2, g.Status().Seeds)
+
+		r = ask()
+		e.send(protocol.Refusal{Request: r.ID, Reason: protocol.RefusedBudget, RetryAfter: 3 * time.Second})
+		require.EqualError(t, <-answer, "ask host for a seed: host refused a seed: budget spent, retry after 3s")
+
+		ask()
+		e.conn.Close()
+		require.ErrorContains(t, <-answer, "host closed the channel")
+	})
+}
+
+func TestGuestAnswersPings(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		defer o.wait(t).Close()
+		e.send(protocol.Ping{Token: 5})
+		require.Equal(t, protocol.Pong{Token: 5}, e.next())
+	})
+}
+
+func TestSilentHostIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		before := time.Now()
+		_, err := e.decoder.Next()
+		require.ErrorIs(t, err, io.EOF)
+		require.Equal(t, 3*time.Minute, time.Since(before))
+		synctest.Wait()
+		require.Equal(t, "host was silent for 3m0s", g.Status().LastError)
+		h.greet(1, 1)
+	})
+}
+
+func TestHostThatDoesNotAnswerTheHelloIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, goodSource())
+		e := <-h.dialled
+		before := time.Now()
+		io.Copy(io.Discard, e.conn)
+		require.Equal(t, 10*time.Second, time.Since(before))
+		o.wait(t).Close()
+	})
+}
+
+func TestForgedSeedEndsTheSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		frame := e.proto.Append(nil, protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32)})
+		frame[len(frame)-1] ^= 1
+		go e.conn.Write(frame)
+		require.Equal(t, protocol.CloseProtocol, e.next().(protocol.Close).Reason)
+		synctest.Wait()
+		require.EqualValues(t, 1, g.Status().Seeds)
+		require.Contains(t, g.Status().LastError, "wrong message authentication code")
+	})
+}
+
+func TestHostsReasonToCloseIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, goodSource())
+		e := h.greet(1, 1)
+		e.send(protocol.Close{Reason: protocol.CloseLimit, Text: "2 sessions at most"})
+		before := time.Now()
+		h.greet(1, 1).seed(first)
+		require.GreaterOrEqual(t, time.Since(before), time.Second, "a host that sent us away is not asked again at once")
+		defer o.wait(t).Close()
+	})
+}
+
+func TestNewGenerationReseedsBeforeAnythingIsGiven(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		e.seed(protocol.Seed{Generation: 2, Reason: protocol.ReasonGeneration})
+		s := g.Status()
+		require.EqualValues(t, 2, s.Generation)
+		require.EqualValues(t, 1, s.Generations)
+	})
+}
+
+// TestMissedGeneration is a guest that was away while a generation began, and has no source of its own: it gives nothing until the
+// host's seed is in.
+func TestMissedGeneration(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h, kernel := newHosts(t), &target{}
+		o := open(t, h.dial, none, WithKernel(kernel))
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		e.conn.Close()
+		e = h.greet(1, 2)
+		synctest.Wait()
+		before := time.Now()
+		_, err := g.Read(make([]byte, 8))
+		require.ErrorIs(t, err, ErrStale)
+		require.Equal(t, renewWait, time.Since(before))
+
+		read := make(chan error)
+		go func() {
+			_, err := g.Read(make([]byte, 8))
+			read <- err
+		}()
+		synctest.Wait()
+		ack := e.seed(protocol.Seed{Generation: 2, Reason: protocol.ReasonConnect, Credit: 256})
+		require.True(t, ack.Outcomes[1].OK, "the kernel is fed although reads are held up: %+v", ack.Outcomes)
+		require.NoError(t, <-read, "the reader that waited goes on")
+		_, err = g.Read(make([]byte, 8))
+		require.NoError(t, err)
+	})
+}
+
+func TestAnotherInstancesGenerationIsNoChange(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 9)
+		e.seed(protocol.Seed{Generation: 9, Reason: protocol.ReasonConnect})
+		g := o.wait(t)
+		defer g.Close()
+		e.conn.Close()
+		h.greet(2, 1)
+		synctest.Wait()
+		_, err := g.Read(make([]byte, 8))
+		require.NoError(t, err)
+	})
+}
+
+func TestMachinesGenerationCounter(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var mu sync.Mutex
+		counter := uint64(7)
+		h := newHosts(t)
+		o := open(t, h.dial, none, WithGeneration(func() uint64 { mu.Lock(); defer mu.Unlock(); return counter }))
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		_, err := g.Read(make([]byte, 8))
+		require.NoError(t, err)
+		mu.Lock()
+		counter = 3
+		mu.Unlock()
+		_, err = g.Read(make([]byte, 8))
+		require.ErrorIs(t, err, ErrStale)
+		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic})
+		_, err = g.Read(make([]byte, 8))
+		require.NoError(t, err)
+	})
+}
+
+func TestCloseTellsTheHostAndEndsReads(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		closed := make(chan error)
+		go func() { closed <- g.Close() }()
+		require.Equal(t, protocol.CloseDone, e.next().(protocol.Close).Reason)
+		require.NoError(t, <-closed)
+		_, err := g.Read(make([]byte, 1))
+		require.ErrorIs(t, err, ErrClosed)
+	})
+}
+
+func TestCloseDoesNotWaitForADeafHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		before := time.Now()
+		require.NoError(t, g.Close())
+		require.LessOrEqual(t, time.Since(before), time.Second)
+	})
+}
+
+func TestProtocol1Guest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h, kernel := newHosts(t), &target{}
+		o := open(t, h.dial, none, WithProtocol1(), WithKernel(kernel))
+		e := <-h.dialled
+		m := protocol.NewV1RequestMatcher()
+		buf := make([]byte, 64)
+		for found := false; !found; {
+			n, err := e.conn.Read(buf)
+			require.NoError(t, err)
+			_, found, err = m.Feed(buf[:n])
+			require.NoError(t, err)
+		}
+		_, err := io.WriteString(e.conn, protocol.V1Answer+"sixteen bytes :-)")
+		require.NoError(t, err)
+		g := o.wait(t)
+		defer g.Close()
+		synctest.Wait()
+		s := g.Status()
+		require.Equal(t, 1, s.Protocol)
+		require.EqualValues(t, 17, s.SeedBytes)
+		require.Zero(t, kernel.bits, "protocol 1 vouches for nothing")
+	})
+}
+
+func TestDefaultSourcesAreThisMachines(t *testing.T) {
+	g, err := Open(t.Context(), nil)
+	if err != nil {
+		t.Skip("this machine's own sources do not suffice: run on a CPU with RDRAND or RDSEED: ", err)
+	}
+	defer g.Close()
+	for _, s := range g.Status().OwnSources {
+		require.NotEqual(t, source.NameArrivals, s.Name)
+	}
+	_, err = io.ReadFull(g, make([]byte, 1<<16))
+	require.NoError(t, err)
+}
