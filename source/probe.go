@@ -30,13 +30,13 @@ func (f Found) Status() Status {
 // of them, present or not, in the order of their numbers. It takes a few
 // milliseconds, because it tries the counter. The caller closes the sources.
 func Probe() []Found {
-	return probe(nil)
+	return probe(func(string) bool { return true })
 }
 
 // Find returns the sources of this package with these names. A name that is
 // unknown or a source that is absent is an error, and then none is returned.
 func Find(names ...string) ([]Source, error) {
-	found := probe(names)
+	found := probe(func(name string) bool { return slices.Contains(names, name) })
 	var out []Source
 	var errs []error
 	for _, name := range names {
@@ -59,8 +59,8 @@ func Find(names ...string) ([]Source, error) {
 	return out, nil
 }
 
-// probe tries the sources with these names, or all for no names.
-func probe(names []string) []Found {
+// probe tries the sources whose names are wanted.
+func probe(want func(name string) bool) []Found {
 	var found []Found
 	for _, c := range []struct {
 		info Info
@@ -72,7 +72,7 @@ func probe(names []string) []Found {
 		{kernelInfo, openKernel},
 		{arrivalsInfo, func() (Source, error) { return NewArrivals(), nil }},
 	} {
-		if names != nil && !slices.Contains(names, c.info.Name) {
+		if !want(c.info.Name) {
 			continue
 		}
 		f := Found{Info: c.info}

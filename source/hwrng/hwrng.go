@@ -136,14 +136,7 @@ func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// A file that can be polled waits inside Read: let ctx end that. The
-	// real device cannot be, and answers EAGAIN.
-	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
-	defer func() {
-		if !stop() {
-			_ = f.SetReadDeadline(time.Time{})
-		}
-	}()
+	defer endWith(ctx, f)()
 	for wait := pollFirst; ; wait = min(2*wait, pollMost) {
 		n, err := f.Read(dst)
 		switch {
@@ -157,6 +150,23 @@ func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return 0, err
+		}
+	}
+}
+
+// endWith makes a Read that waits inside a file that can be polled end with ctx.
+// (The real device cannot be polled, and answers EAGAIN.) What it returns has
+// to be called after the Read and undoes it.
+func endWith(ctx context.Context, f *os.File) func() {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = f.SetReadDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !stop() {
+			<-done
+			_ = f.SetReadDeadline(time.Time{})
 		}
 	}
 }
