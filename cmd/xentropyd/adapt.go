@@ -1,0 +1,47 @@
+package main
+
+import (
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/transport"
+)
+
+// hostListener gives a transport's guests to the host, which knows no transport.
+type hostListener struct{ l transport.Listener }
+
+func (h hostListener) Accept() (host.Channel, host.Peer, error) {
+	c, p, err := h.l.Accept()
+	if err != nil {
+		return nil, host.Peer{}, err
+	}
+	return c, host.Peer(p), nil
+}
+
+func (h hostListener) Close() error { return h.l.Close() }
+
+// hostConfig says in the host's terms what the file says. Budgets are looked up when a guest first comes, so that they can be reloaded.
+func hostConfig(c config.Config, d *daemon) host.Config {
+	return host.Config{
+		Budget: hostBudget(c.Budget),
+		BudgetFor: func(p host.Peer) (host.Budget, bool) {
+			return hostBudget(d.cfg.Load().BudgetFor(p.ID, p.Name)), true
+		},
+		SeedBytes:     c.Seed.Bytes,
+		SeedInterval:  c.Seed.Interval.Std(),
+		SeedJitter:    c.Seed.Jitter,
+		KeepAlive:     c.Times.KeepAlive.Std(),
+		HandshakeTime: c.Times.Handshake.Std(),
+		WriteTime:     c.Times.Write.Std(),
+		MaxSessions:   c.Limits.Sessions,
+		MaxPerGroup:   c.Limits.SessionsPerGroup,
+		SessionRate:   c.Limits.NewSessionsPerSecond,
+		FrameRate:     c.Limits.FramesPerSecond,
+		NoVersion1:    !c.Protocol1,
+		OnFrame:       d.sources.arrival,
+		Log:           d.log,
+	}
+}
+
+func hostBudget(b config.Budget) host.Budget {
+	return host.Budget{Bytes: b.Bytes, Period: b.Period.Std()}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/internal/seedfile"
+	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
+)
+
+// daemon is everything that run starts.
+type daemon struct {
+	cfg        atomic.Pointer[config.Config]
+	file       string
+	fixedLevel bool // the command line set the log level
+	log        *slog.Logger
+	started    time.Time
+
+	control   net.Listener
+	seeds     *seedfile.File
+	listeners []transport.Listener
+	sources   sources
+	entropy   *host.Entropy
+	server    *host.Server
+}
+
+// newDaemon takes hold of all that can fail: sockets, seed file, sources. On an error nothing is left behind.
+func newDaemon(c config.Config, log *slog.Logger) (*daemon, error) {
+	d := &daemon{log: log, started: time.Now()}
+	d.cfg.Store(&c)
+	if err := d.open(c); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *daemon) open(c config.Config) (err error) {
+	if d.control, err = control.Listen(c.Control); err != nil {
+		return err
+	}
+	entropy := host.EntropyConfig{Policy: host.Policy(c.Policy), Harvester: []source.Option{source.WithAlpha(c.Sources.Alpha)}, Log: d.log}
+	if c.SeedFile != "" {
+		if d.seeds, err = seedfile.Open(c.SeedFile); err != nil {
+			return err
+		}
+		entropy.Seeds = d.seeds
+	}
+	mode, err := strconv.ParseUint(c.SocketMode, 8, 32)
+	if err != nil {
+		return fmt.Errorf("socket mode: %w", err)
+	}
+	for _, address := range c.Listen {
+		l, err := transport.Listen(address, transport.ListenOptions{
+			Mode: fs.FileMode(mode), HandshakeTimeout: c.Times.Handshake.Std(),
+			Refused: func(p transport.Peer, err error) {
+				d.log.Warn("guest turned away", "guest", p.ID, "name", p.Name, "error", err)
+			},
+		})
+		if err != nil {
+			return err
+		}
+		d.listeners = append(d.listeners, l)
+	}
+	d.sources = findSources(c.Sources)
+	if d.sources.credited() == 0 {
+		d.log.Warn("no noise source that counts is here; nothing is served until there is one", "see", "xentropyd sources")
+	}
+	entropy.Sources = d.sources.present()
+	if d.entropy, err = host.NewEntropy(entropy); err != nil {
+		return err
+	}
+	d.server, err = host.NewServer(d.entropy, hostConfig(c, d))
+	return err
+}
+
+// close gives everything back that run would have.
+func (d *daemon) close() error {
+	var errs []error
+	for _, l := range d.listeners {
+		errs = append(errs, l.Close())
+	}
+	if d.seeds != nil {
+		errs = append(errs, d.seeds.Close())
+	}
+	if d.control != nil {
+		errs = append(errs, d.control.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// run serves until ctx ends or something fails for good. It ends in order: first the guests, who are told, then the harvest, which
+// keeps a last seed, then the control API.
+func (d *daemon) run(ctx context.Context) error {
+	c := d.cfg.Load()
+	failed := make(chan error, 3+len(d.listeners))
+	stage := func(run func(context.Context, *sync.WaitGroup)) (stop func()) {
+		stageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		var wg sync.WaitGroup
+		run(stageCtx, &wg)
+		return func() { cancel(); wg.Wait() }
+	}
+	watch := func(wg *sync.WaitGroup, f func() error) {
+		wg.Go(func() {
+			if err := f(); err != nil {
+				failed <- err
+			}
+		})
+	}
+	stopControl := stage(func(ctx context.Context, wg *sync.WaitGroup) {
+		watch(wg, func() error {
+			return control.Serve(ctx, d.control, control.Config{
+				Version: cli.Version(), PID: os.Getpid(), Started: d.started, Listen: c.Listen,
+				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Log: d.log,
+			})
+		})
+	})
+	stopEntropy := stage(func(ctx context.Context, wg *sync.WaitGroup) {
+		watch(wg, func() error { return d.entropy.Run(ctx) })
+	})
+	stopServer := stage(func(ctx context.Context, wg *sync.WaitGroup) {
+		watch(wg, func() error { return d.server.Run(ctx) })
+		for _, l := range d.listeners {
+			watch(wg, func() error { return d.server.Serve(ctx, hostListener{l}) })
+		}
+		wg.Go(func() { d.tellSystemd(ctx) })
+		wg.Go(func() { d.reloadOnHangup(ctx) })
+	})
+	d.log.Info("serving", "listen", c.Listen, "control", c.Control, "pid", os.Getpid())
+
+	var err error
+	select {
+	case <-ctx.Done():
+		d.log.Info("stopping", "reason", context.Cause(ctx))
+	case err = <-failed:
+		d.log.Error("stopping", "error", err)
+	}
+	d.sayStopping()
+	stopServer()
+	stopEntropy()
+	stopControl()
+	if d.seeds != nil {
+		err = errors.Join(err, d.seeds.Close())
+	}
+	close(failed)
+	for e := range failed {
+		err = errors.Join(err, e)
+	}
+	return err
+}

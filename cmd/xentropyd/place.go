@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/config"
+)
+
+// defaults is the configuration without a file: the system's for root, else one in the user's own directories.
+func defaults() (config.Config, error) {
+	if os.Geteuid() == 0 || os.Geteuid() == -1 { // -1: no such thing on this system
+		return config.Default(), nil
+	}
+	runtimeDir, stateDir := os.Getenv("XDG_RUNTIME_DIR"), os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(runtimeDir) {
+		return config.Config{}, cli.WithHint(errors.New("find a directory for sockets: XDG_RUNTIME_DIR is not set"),
+			"set XDG_RUNTIME_DIR to a directory that only you can write to, run as root, or name the paths in a file given with --config")
+	}
+	if !filepath.IsAbs(stateDir) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return config.Config{}, cli.WithHint(fmt.Errorf("find a directory for the seed file: %w", err), "set XDG_STATE_HOME or HOME")
+		}
+		stateDir = filepath.Join(home, ".local", "state")
+	}
+	return config.UserDefault(runtimeDir, stateDir), nil
+}
+
+// loadConfig reads the file, or gives the defaults for no file.
+func loadConfig(file string) (config.Config, error) {
+	if file == "" {
+		return defaults()
+	}
+	return config.Load(file, config.Default())
+}
+
+// clientFlags say which daemon a command speaks to.
+type clientFlags struct{ config, control string }
+
+func (f *clientFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "`FILE` with the daemon's configuration, to find its control socket")
+	cmd.Flags().StringVar(&f.control, "control", "", "`PATH` of the daemon's control socket")
+	cmd.MarkFlagsMutuallyExclusive("config", "control")
+}
+
+// paths are the control sockets to try, in turn.
+func (f *clientFlags) paths() ([]string, error) {
+	if f.control != "" {
+		return []string{f.control}, nil
+	}
+	system := config.Default().Control
+	c, err := loadConfig(f.config)
+	switch {
+	case f.config != "" && err != nil:
+		return nil, err
+	case err != nil, c.Control == system:
+		return []string{system}, nil
+	case f.config != "":
+		return []string{c.Control}, nil
+	}
+	return []string{c.Control, system}, nil // the user's own daemon, then the system's
+}
+
+// connect finds a daemon that runs.
+func (f *clientFlags) connect(ctx context.Context) (*control.Client, control.Status, error) {
+	paths, err := f.paths()
+	if err != nil {
+		return nil, control.Status{}, err
+	}
+	var first error
+	for _, p := range paths {
+		c := control.Dial(p)
+		s, err := c.Status(ctx)
+		if err == nil {
+			return c, s, nil
+		}
+		if first == nil || errors.Is(first, control.ErrNotRunning) && !errors.Is(err, control.ErrNotRunning) {
+			first = err
+		}
+	}
+	return nil, control.Status{}, hintForClient(first)
+}
+
+func hintForClient(err error) error {
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
+		return cli.WithHint(err, "start it with xentropyd run, or name another socket with --control")
+	case errors.Is(err, os.ErrPermission):
+		return cli.WithHint(err, "run this as root or as a member of the socket's group")
+	}
+	return err
+}

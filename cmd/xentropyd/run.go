@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/seedfile"
+	"github.com/xentropyd/xentropyd/transport"
+)
+
+func runCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Gather noise and serve guests until told to stop",
+		Long: "Gather noise and serve guests until SIGTERM or SIGINT.\n\n" +
+			"Without a configuration file, root serves /run/xentropyd/local.sock and keeps a seed in /var/lib/xentropyd; anybody else\n" +
+			"serves $XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in $XDG_STATE_HOME/xentropyd. SIGHUP reads the file again and\n" +
+			"takes over the log level and the budgets.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(file)
+			if err != nil {
+				return hintForConfig(err)
+			}
+			fixedLevel := cmd.Flag("log-level").Changed
+			if !fixedLevel {
+				level, err := cli.ParseLevel(c.LogLevel)
+				if err != nil {
+					return err
+				}
+				cli.Level.Set(level)
+			}
+			d, err := newDaemon(c, slog.Default())
+			if err != nil {
+				return hintForStart(err)
+			}
+			d.file, d.fixedLevel = file, fixedLevel
+			return d.run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration from `FILE`")
+	return cmd
+}
+
+func hintForConfig(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return cli.WithHint(err, "without --config the defaults are used; packaging/xentropyd.toml is an example that shows them all")
+	}
+	return err
+}
+
+// hintForStart says what to do when the daemon cannot start.
+func hintForStart(err error) error {
+	var inUse *control.InUseError
+	switch {
+	case errors.As(err, &inUse) && inUse.PID != 0:
+		return cli.WithHint(err, fmt.Sprintf("stop it (kill %d) or choose other paths in a file given with --config", inUse.PID))
+	case errors.As(err, &inUse), errors.Is(err, transport.ErrInUse):
+		return cli.WithHint(err, "stop that process or choose another path in a file given with --config")
+	case errors.Is(err, seedfile.ErrInUse):
+		return cli.WithHint(err, "another xentropyd uses this seed file: stop it or choose another seed_file")
+	case errors.Is(err, fs.ErrPermission):
+		return cli.WithHint(err, "run as root, or choose paths that you may write to in a file given with --config")
+	}
+	return err
+}

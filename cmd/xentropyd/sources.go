@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/source"
+)
+
+// probeTime bounds how long the sources are tried when no daemon runs.
+const probeTime = 3 * time.Second
+
+// sourcesOutput is what --json prints.
+type sourcesOutput struct {
+	Running bool `json:"running"` // false: the sources were tried just now, by this command
+	control.Sources
+}
+
+func sourcesCommand() *cobra.Command {
+	var flags clientFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "sources",
+		Short: "Show the noise sources: which are here, how good, and why others are not",
+		Long: "Show every noise source: what is here, what it gives and claims, whether its health tests pass, and why the others are not here.\n" +
+			"Asks a running daemon; when there is none, tries the sources for up to three seconds.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out, err := flags.sources(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return cli.JSON(cmd.OutOrStdout(), out)
+			}
+			return printSources(cmd.OutOrStdout(), out)
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// sources asks the daemon, or looks itself when there is none.
+func (f *clientFlags) sources(ctx context.Context) (sourcesOutput, error) {
+	c, _, err := f.connect(ctx)
+	switch {
+	case err == nil:
+		s, err := c.Sources(ctx)
+		return sourcesOutput{true, s}, hintForClient(err)
+	case !errors.Is(err, control.ErrNotRunning):
+		return sourcesOutput{}, err
+	}
+	conf, err := loadConfig(f.config)
+	if err != nil && f.config != "" {
+		return sourcesOutput{}, err
+	}
+	if err != nil {
+		conf = config.Default()
+	}
+	found := findSources(conf.Sources)
+	list, err := try(ctx, found, conf.Sources.Alpha)
+	return sourcesOutput{false, control.Sources{Sources: list}}, err
+}
+
+// try harvests until each source has passed or failed its start-up test, or time is up.
+func try(ctx context.Context, found sources, alpha float64) ([]source.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	changed := make(chan struct{}, 1)
+	h := source.NewHarvester(found.present(), func(source.Batch) {}, source.WithAlpha(alpha), source.WithNotify(func(source.Status) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}))
+	h.Demand(1 << 16)
+	done := make(chan error, 1)
+	run, stop := context.WithCancel(ctx)
+	go func() { done <- h.Run(run) }()
+	for settled := false; !settled && ctx.Err() == nil; {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		settled = !slices.ContainsFunc(h.Status(), func(s source.Status) bool {
+			return s.State == source.StateStarting && s.Name != source.NameArrivals
+		})
+	}
+	list := append(h.Status(), found.absent()...)
+	stop()
+	err := <-done
+	return list, err
+}
+
+func printSources(w io.Writer, out sourcesOutput) error {
+	if !out.Running {
+		fmt.Fprintln(w, "no xentropyd is running; this is what a look just now found")
+		fmt.Fprintln(w)
+	}
+	var rows [][]string
+	var missing []source.Status
+	for _, s := range out.Sources.Sources {
+		if s.State == source.StateAbsent {
+			missing = append(missing, s)
+			continue
+		}
+		rows = append(rows, sourceRow(s))
+	}
+	if err := cli.Table(w, []string{"SOURCE", "HEALTH", "RATE", "CLAIMS", "SAMPLES", "GATHERED", "WHAT IT IS"}, rows); err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		fmt.Fprintln(w, "\nnot used:")
+		for _, s := range missing {
+			fmt.Fprintf(w, "  %-9s %s\n", s.Name, cli.Printable(s.LastError))
+		}
+	}
+	if out.Running {
+		fmt.Fprintf(w, "\n%s credited to guests so far\n", cli.Bits(float64(out.SpentBits)))
+	}
+	return nil
+}
+
+func sourceRow(s source.Status) []string {
+	claim := fmt.Sprintf("%.3g of %d bits", s.Declared, 8*s.SampleBytes)
+	gathered := cli.Bits(s.MinEntropyBits)
+	if !s.Credited {
+		claim, gathered = "no credit", "-"
+	}
+	rate := "-"
+	if s.BytesPerSecond > 0 {
+		rate = cli.Rate(s.BytesPerSecond)
+	}
+	what := s.Description
+	if s.LastError != "" {
+		what += "; " + s.LastError
+	}
+	return []string{s.Name, string(s.State), rate, claim, fmt.Sprint(s.Samples), gathered, cli.Printable(what)}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/cli"
+)
+
+func statusCommand() *cobra.Command {
+	var flags clientFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show a running daemon: is it seeded, from what, and who is served",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, s, err := flags.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return cli.JSON(cmd.OutOrStdout(), s)
+			}
+			return printStatus(cmd.OutOrStdout(), s, time.Now())
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+func printStatus(w io.Writer, s control.Status, now time.Time) error {
+	fmt.Fprintf(w, "xentropyd %s, pid %d, up %s\n", s.Version, s.PID, cli.Duration(now.Sub(s.Started)))
+	fmt.Fprintf(w, "%s\n", state(s.Entropy))
+	fmt.Fprintf(w, "gathered %s of assessed entropy, credited %s to guests, reseeded itself %d times\n",
+		cli.Bits(s.Entropy.AssessedBits), cli.Bits(float64(s.Entropy.SpentBits)), s.Entropy.Reseeds)
+	var names []string
+	for _, src := range s.Entropy.Sources {
+		name := src.Name
+		if !src.Healthy {
+			name += " (" + string(src.State) + ")"
+		}
+		names = append(names, name)
+	}
+	fmt.Fprintf(w, "sources: %s\n", strings.Join(names, ", "))
+	fmt.Fprintf(w, "guests at %s: %d connected, generation %d\n", strings.Join(s.Listen, ", "), s.Server.Sessions, s.Server.Generation)
+	if len(s.Server.Guests) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	var rows [][]string
+	for _, g := range s.Server.Guests {
+		rows = append(rows, guestRow(g, now))
+	}
+	return cli.Table(w, []string{"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "CREDITED", "LAST SEED", "BUDGET LEFT", "REFUSED", "NOTE"}, rows)
+}
+
+// state says in a sentence how the host stands.
+func state(e host.EntropyStatus) string {
+	switch {
+	case !e.Seeded:
+		return "not seeded yet: guests wait until enough noise is gathered"
+	case e.Degraded && e.Policy == host.PolicyStop:
+		return "stopped: no noise source is healthy, and the policy is to stop"
+	case e.Degraded:
+		return "degraded: no noise source is healthy; guests are served from the seeded state, without credit"
+	}
+	return "seeded and serving"
+}
+
+func guestRow(g host.GuestStatus, now time.Time) []string {
+	name := g.Name
+	if g.Label != "" && g.Label != g.Name {
+		name = strings.TrimPrefix(name+" / "+g.Label, " / ")
+	}
+	how := "waiting"
+	switch {
+	case !g.Connected:
+		how = "gone"
+	case g.Seeded:
+		how = "seeded"
+	}
+	var notes []string
+	if g.Violations > 0 {
+		notes = append(notes, fmt.Sprintf("broke the rules %d times", g.Violations))
+	}
+	if g.LastFailure != "" {
+		notes = append(notes, g.LastFailure)
+	} else if g.LastError != "" {
+		notes = append(notes, g.LastError)
+	}
+	return []string{
+		g.ID, cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), cli.Bits(float64(g.CreditedBits)), cli.Ago(now, g.LastSeed),
+		fmt.Sprintf("%s of %s", cli.Bytes(uint64(g.BudgetLeft)), cli.Bytes(uint64(g.BudgetBytes))), fmt.Sprint(g.Refused),
+		cli.OrDash(strings.Join(notes, "; ")),
+	}
+}

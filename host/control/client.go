@@ -1,0 +1,108 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/xentropyd/xentropyd/host"
+)
+
+// ErrNotRunning is wrapped by a Client's error when nobody serves the socket.
+var ErrNotRunning = errors.New("no xentropyd is running there")
+
+// maxAnswer bounds an answer in bytes: 16,384 guests of about 900 bytes, with room to spare.
+const maxAnswer = 64 << 20
+
+// Client speaks to a daemon's control socket. It is safe for concurrent use and keeps nothing open between calls.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// Dial returns a client for the socket at path. It connects at each call.
+func Dial(path string) *Client {
+	return &Client{path: path, http: http.Client{
+		Timeout: requestTime,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				d := net.Dialer{Timeout: 2 * time.Second}
+				return d.DialContext(ctx, "unix", path)
+			},
+		},
+	}}
+}
+
+// Status asks for everything.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status")
+}
+
+// Sources asks for the noise sources.
+func (c *Client) Sources(ctx context.Context) (Sources, error) {
+	return call[Sources](ctx, c, http.MethodGet, "/v1/sources")
+}
+
+// Guests asks for the guests.
+func (c *Client) Guests(ctx context.Context) ([]host.GuestStatus, error) {
+	return call[[]host.GuestStatus](ctx, c, http.MethodGet, "/v1/guests")
+}
+
+// NewGeneration begins a new generation and returns its number: every guest that is connected gets a fresh seed that voids all
+// earlier ones.
+func (c *Client) NewGeneration(ctx context.Context) (uint64, error) {
+	g, err := call[Generation](ctx, c, http.MethodPost, "/v1/generation")
+	return g.Generation, err
+}
+
+func call[T any](ctx context.Context, c *Client, method, path string) (T, error) {
+	var v T
+	err := c.do(ctx, method, path, &v)
+	if err != nil {
+		err = fmt.Errorf("ask xentropyd at %s: %w", c.path, err)
+	}
+	return v, err
+}
+
+func (c *Client) do(ctx context.Context, method, path string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://xentropyd"+path, nil)
+	if err != nil {
+		return err
+	}
+	a, err := c.http.Do(r)
+	if err != nil {
+		return reason(err)
+	}
+	defer a.Body.Close()
+	d := json.NewDecoder(io.LimitReader(a.Body, maxAnswer))
+	if a.StatusCode != http.StatusOK {
+		var e errorAnswer
+		if d.Decode(&e) != nil || e.Error == "" {
+			e.Error = a.Status
+		}
+		return errors.New(e.Error)
+	}
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("read its answer: %w", err)
+	}
+	return nil
+}
+
+// reason takes off what net/http wraps around the cause, which says nothing here.
+func reason(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return ErrNotRunning
+	case errors.Is(err, fs.ErrPermission):
+		return fs.ErrPermission
+	}
+	return err
+}

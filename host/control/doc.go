@@ -1,0 +1,12 @@
+// Package control is xentropyd's control API: HTTP and JSON over a Unix socket.
+//
+// A daemon calls [Listen], a tool calls [Dial]. The paths:
+//
+//	GET  /v1/status      Status: the daemon, its entropy, its guests
+//	GET  /v1/sources     Sources: every noise source, those that are not here included
+//	GET  /v1/guests      []host.GuestStatus
+//	POST /v1/generation  Generation: begins a new one, as after a clone or a restore
+//	GET  /metrics        Prometheus's text format
+//
+// Whoever may write to the socket may use all of it. Nothing secret passes through it.
+package control

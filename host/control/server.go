@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/source"
+)
+
+// Our own bounds on what a client can cost.
+const (
+	maxConns    = 32
+	maxHeader   = 8 << 10 // bytes
+	maxBody     = 4 << 10 // bytes
+	requestTime = 10 * time.Second
+	idleTime    = 30 * time.Second
+	endTime     = 2 * time.Second
+)
+
+// Entropy is what the API shows of a host.Entropy.
+type Entropy interface{ Status() host.EntropyStatus }
+
+// Server is what the API shows of a host.Server and does to it.
+type Server interface {
+	Status() host.Status
+	NewGeneration() uint64
+}
+
+// Config is what a control API serves.
+type Config struct {
+	Version string
+	PID     int
+	Started time.Time
+	Listen  []string // channel addresses
+	Absent  []source.Status
+	Entropy Entropy
+	Server  Server
+	Log     *slog.Logger // slog.Default()
+}
+
+// Serve answers requests on l until ctx ends, and closes l. A request under way has two seconds to end.
+func Serve(ctx context.Context, l net.Listener, cfg Config) error {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	s := &http.Server{
+		Handler:           Handler(cfg),
+		ReadHeaderTimeout: requestTime,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      requestTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(limit(l, maxConns)) }()
+	select {
+	case err := <-ended:
+		s.Close()
+		return fmt.Errorf("serve control API: %w", err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	err := s.Shutdown(end)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.Close()
+	}
+	<-ended
+	return err
+}
+
+// Handler is the API without its socket.
+func Handler(cfg Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, Status{
+			Version: cfg.Version, PID: cfg.PID, Started: cfg.Started, Listen: cfg.Listen,
+			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(),
+		})
+	})
+	mux.HandleFunc("GET /v1/sources", func(w http.ResponseWriter, _ *http.Request) {
+		e := cfg.Entropy.Status()
+		answer(w, http.StatusOK, Sources{Sources: append(e.Sources, cfg.Absent...), SpentBits: e.SpentBits})
+	})
+	mux.HandleFunc("GET /v1/guests", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, cfg.Server.Status().Guests)
+	})
+	mux.HandleFunc("POST /v1/generation", func(w http.ResponseWriter, _ *http.Request) {
+		g := cfg.Server.NewGeneration()
+		cfg.Log.Info("new generation begun", "generation", g)
+		answer(w, http.StatusOK, Generation{g})
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(Registry(cfg), promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no %s %s; there are GET /v1/status, /v1/sources, /v1/guests and /metrics, POST /v1/generation", r.Method, r.URL.Path)})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(v) // the client is gone if this fails
+}

@@ -1,0 +1,34 @@
+package control
+
+import (
+	"time"
+
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/source"
+)
+
+// Status is the answer to GET /v1/status.
+type Status struct {
+	Version string             `json:"version"`
+	PID     int                `json:"pid"`
+	Started time.Time          `json:"started"`
+	Listen  []string           `json:"listen"` // channel addresses
+	Entropy host.EntropyStatus `json:"entropy"`
+	Server  host.Status        `json:"server"`
+}
+
+// Sources is the answer to GET /v1/sources.
+type Sources struct {
+	Sources   []source.Status `json:"sources"` // also those that are absent or switched off
+	SpentBits uint64          `json:"spent_bits"`
+}
+
+// Generation is the answer to POST /v1/generation.
+type Generation struct {
+	Generation uint64 `json:"generation"`
+}
+
+// errorAnswer is the body of every answer that is not a success.
+type errorAnswer struct {
+	Error string `json:"error"`
+}

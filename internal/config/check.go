@@ -1,0 +1,142 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
+)
+
+// Our own bounds, which catch slips of the pen rather than narrow anybody's choice.
+const (
+	minSeed      = 32 // bytes: 256 bits, Fortuna's strength
+	maxBudget    = 1 << 30
+	minPeriod    = time.Millisecond
+	maxPeriod    = 24 * time.Hour
+	minInterval  = 100 * time.Millisecond
+	maxSocket    = 107 // sun_path less its final zero (unix(7))
+	maxSessions  = 1 << 20
+	minAlpha     = 1.0 / (1 << 60)
+	maxAlpha     = 1.0 / (1 << 10)
+	maxPerSecond = 1e6
+)
+
+// Problem is a value that cannot be.
+type Problem struct {
+	Key  string // "budget.bytes", "guest[1].match"
+	Text string
+}
+
+func (p Problem) Error() string { return p.Key + ": " + p.Text }
+
+// SourceNames are the names that sources.enable and sources.disable know.
+var SourceNames = []string{
+	source.NameRDRAND, source.NameRDSEED, source.NameJitter, source.NameArrivals, source.NameHWRNG, source.NameTPM,
+}
+
+// Check returns everything that is wrong with a configuration's values.
+func (c *Config) Check() []Problem {
+	var k checker
+	if len(c.Listen) == 0 {
+		k.add("listen", "empty; name at least one channel address, such as local:/run/xentropyd/local.sock")
+	}
+	for i, a := range c.Listen {
+		if _, err := transport.Parse(a); err != nil {
+			k.add(fmt.Sprintf("listen[%d]", i), "%v", err)
+		} else if slices.Contains(c.Listen[:i], a) {
+			k.add(fmt.Sprintf("listen[%d]", i), "%q stands there twice", a)
+		}
+	}
+	if m, err := strconv.ParseUint(c.SocketMode, 8, 32); err != nil || m > 0o777 {
+		k.add("socket_mode", "%q; want permission bits in octal, such as \"0660\"", c.SocketMode)
+	}
+	k.path("control", c.Control)
+	if len(c.Control) > maxSocket {
+		k.add("control", "path of %d bytes; a Unix socket's has at most %d", len(c.Control), maxSocket)
+	}
+	if c.SeedFile != "" {
+		k.path("seed_file", c.SeedFile)
+	}
+	k.oneOf("policy", c.Policy, "degraded", "stop")
+	k.oneOf("log_level", c.LogLevel, "debug", "info", "warn", "error")
+
+	between(&k, "budget.bytes", c.Budget.Bytes, minSeed, maxBudget)
+	span(&k, "budget.period", c.Budget.Period, minPeriod, maxPeriod)
+	for i, g := range c.Guests {
+		key := fmt.Sprintf("guest[%d]", i)
+		switch {
+		case g.Match == "":
+			k.add(key+".match", "missing; want a pattern for a guest's ID or name, such as \"local:1000/*\"")
+		case !goodGlob(g.Match):
+			k.add(key+".match", "%q is not a pattern; * stands for anything, ? for one character, [a-z] for a range", g.Match)
+		}
+		if g.Bytes != 0 {
+			between(&k, key+".bytes", g.Bytes, minSeed, maxBudget)
+		}
+		if g.Period != 0 {
+			span(&k, key+".period", g.Period, minPeriod, maxPeriod)
+		}
+	}
+	between(&k, "seed.bytes", c.Seed.Bytes, minSeed, protocol.MaxSeed)
+	span(&k, "seed.interval", c.Seed.Interval, minInterval, maxPeriod)
+	if !(c.Seed.Jitter >= 0 && c.Seed.Jitter < 1) {
+		k.add("seed.jitter", "%v; want 0 up to, not including, 1", c.Seed.Jitter)
+	}
+	span(&k, "times.handshake", c.Times.Handshake, 10*time.Millisecond, time.Hour)
+	span(&k, "times.write", c.Times.Write, 10*time.Millisecond, time.Hour)
+	span(&k, "times.keep_alive", c.Times.KeepAlive, minInterval, maxPeriod)
+	between(&k, "limits.sessions", c.Limits.Sessions, 1, maxSessions)
+	between(&k, "limits.sessions_per_group", c.Limits.SessionsPerGroup, 1, maxSessions)
+	between(&k, "limits.new_sessions_per_second", c.Limits.NewSessionsPerSecond, 0.01, maxPerSecond)
+	between(&k, "limits.frames_per_second", c.Limits.FramesPerSecond, 0.1, maxPerSecond)
+	k.sources("sources.enable", c.Sources.Enable)
+	k.sources("sources.disable", c.Sources.Disable)
+	if !(c.Sources.Alpha >= minAlpha && c.Sources.Alpha <= maxAlpha) {
+		k.add("sources.alpha", "%v; want a probability of 2^-60 (8.7e-19) to 2^-10 (9.8e-4)", c.Sources.Alpha)
+	}
+	k.path("sources.hwrng", c.Sources.HWRNG)
+	k.path("sources.tpm", c.Sources.TPM)
+	return k.found
+}
+
+type checker struct{ found []Problem }
+
+func (k *checker) add(key, format string, args ...any) {
+	k.found = append(k.found, Problem{key, fmt.Sprintf(format, args...)})
+}
+
+func (k *checker) path(key, path string) {
+	if !filepath.IsAbs(path) {
+		k.add(key, "%q; want an absolute path", path)
+	}
+}
+
+func (k *checker) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		k.add(key, "%q; want one of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (k *checker) sources(key string, names []string) {
+	for i, n := range names {
+		k.oneOf(fmt.Sprintf("%s[%d]", key, i), n, SourceNames...)
+	}
+}
+
+func between[T int | float64](k *checker, key string, v, low, high T) {
+	if !(v >= low && v <= high) { // so written, NaN is refused
+		k.add(key, "%v; want %v to %v", v, low, high)
+	}
+}
+
+func span(k *checker, key string, d Duration, low, high time.Duration) {
+	if d.Std() < low || d.Std() > high {
+		k.add(key, "%v; want %v to %v", d, low, high)
+	}
+}

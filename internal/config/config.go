@@ -1,0 +1,118 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"time"
+)
+
+// Config is the whole configuration. Its toml names are the file's.
+type Config struct {
+	Listen     []string `toml:"listen"`      // channel addresses
+	SocketMode string   `toml:"socket_mode"` // of the local socket, octal
+	Control    string   `toml:"control"`     // path of the control socket
+	SeedFile   string   `toml:"seed_file"`   // empty: none
+	Policy     string   `toml:"policy"`      // degraded or stop
+	Protocol1  bool     `toml:"protocol1"`   // serve protocol 1 too
+	LogLevel   string   `toml:"log_level"`
+
+	Budget  Budget  `toml:"budget"`
+	Guests  []Guest `toml:"guest"`
+	Seed    Seed    `toml:"seed"`
+	Times   Times   `toml:"times"`
+	Limits  Limits  `toml:"limits"`
+	Sources Sources `toml:"sources"`
+}
+
+// Budget is what one guest may be given.
+type Budget struct {
+	Bytes  int      `toml:"bytes"`
+	Period Duration `toml:"period"`
+}
+
+// Guest is the budget of the guests whose ID or name match. A zero field is taken from the common budget.
+type Guest struct {
+	Match  string   `toml:"match"`
+	Bytes  int      `toml:"bytes"`
+	Period Duration `toml:"period"`
+}
+
+// Seed is what is pushed.
+type Seed struct {
+	Bytes    int      `toml:"bytes"`
+	Interval Duration `toml:"interval"`
+	Jitter   float64  `toml:"jitter"`
+}
+
+// Times bound how long a guest may take.
+type Times struct {
+	Handshake Duration `toml:"handshake"`
+	Write     Duration `toml:"write"`
+	KeepAlive Duration `toml:"keep_alive"`
+}
+
+// Limits bound what guests can cost.
+type Limits struct {
+	Sessions             int     `toml:"sessions"`
+	SessionsPerGroup     int     `toml:"sessions_per_group"`
+	NewSessionsPerSecond float64 `toml:"new_sessions_per_second"`
+	FramesPerSecond      float64 `toml:"frames_per_second"`
+}
+
+// Sources says which noise sources are used and how they are tested.
+type Sources struct {
+	Enable  []string `toml:"enable"`  // empty: all
+	Disable []string `toml:"disable"` // wins over enable
+	Alpha   float64  `toml:"alpha"`   // false-alarm probability of a health test
+	HWRNG   string   `toml:"hwrng"`   // device
+	TPM     string   `toml:"tpm"`     // device
+}
+
+// Duration is a time span, written as "1m30s" (time.ParseDuration).
+type Duration time.Duration
+
+// UnmarshalText parses a duration.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes a duration.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Std is the duration as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// Default is the configuration of a system's daemon.
+func Default() Config {
+	return Config{
+		Listen:     []string{"local:/run/xentropyd/local.sock"},
+		SocketMode: "0660",
+		Control:    "/run/xentropyd/control.sock",
+		SeedFile:   "/var/lib/xentropyd/seed",
+		Policy:     "degraded",
+		Protocol1:  true,
+		LogLevel:   "info",
+		Budget:     Budget{Bytes: 1024, Period: Duration(time.Minute)},
+		Seed:       Seed{Bytes: 64, Interval: Duration(time.Minute), Jitter: 0.25},
+		Times:      Times{Handshake: Duration(5 * time.Second), Write: Duration(5 * time.Second), KeepAlive: Duration(time.Minute)},
+		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, NewSessionsPerSecond: 16, FramesPerSecond: 50},
+		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
+	}
+}
+
+// UserDefault is the configuration of a daemon that a user runs without privileges: sockets and seed in directories of the user's.
+func UserDefault(runtimeDir, stateDir string) Config {
+	c := Default()
+	c.Listen = []string{"local:" + filepath.Join(runtimeDir, "xentropyd", "local.sock")}
+	c.Control = filepath.Join(runtimeDir, "xentropyd", "control.sock")
+	c.SeedFile = filepath.Join(stateDir, "xentropyd", "seed")
+	return c
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// field finds the type that a key has, and the table that the search ended in.
+func field(key []string) (found reflect.Type, table reflect.Type, depth int) {
+	table = reflect.TypeFor[Config]()
+	for i, name := range key {
+		f, ok := lookup(table, name)
+		if !ok {
+			return nil, table, i
+		}
+		if i == len(key)-1 {
+			return f, table, i
+		}
+		if f.Kind() == reflect.Slice {
+			f = f.Elem()
+		}
+		if f.Kind() != reflect.Struct {
+			return nil, table, i
+		}
+		table = f
+	}
+	return nil, table, 0
+}
+
+func lookup(table reflect.Type, name string) (reflect.Type, bool) {
+	for f := range table.Fields() {
+		if f.Tag.Get("toml") == name {
+			return f.Type, true
+		}
+	}
+	return nil, false
+}
+
+// unknownKey says what stands where the key stands.
+func unknownKey(key []string) string {
+	_, table, depth := field(key)
+	var names []string
+	for f := range table.Fields() {
+		names = append(names, f.Tag.Get("toml"))
+	}
+	where := "at the top"
+	if depth > 0 {
+		where = "in [" + strings.Join(key[:depth], ".") + "]"
+	}
+	return fmt.Sprintf("unknown key %q; known %s: %s", strings.Join(key, "."), where, strings.Join(names, ", "))
+}
+
+// wanted says what type a key wants, "" if there is no such key.
+func wanted(key []string) string {
+	t, _, _ := field(key)
+	if t == nil {
+		return ""
+	}
+	if t == reflect.TypeFor[Duration]() {
+		return "a duration in quotes, such as \"1m30s\""
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string in quotes"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Struct:
+		return "a table, [" + strings.Join(key, ".") + "]"
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			return "tables, each [[" + strings.Join(key, ".") + "]]"
+		}
+		return "a list of strings"
+	}
+	return ""
+}

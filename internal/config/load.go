@@ -1,0 +1,93 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// maxFile bounds what is read of a configuration file, in bytes.
+const maxFile = 1 << 20
+
+// Error is what is wrong with a configuration file, and where. Line and Column count from 1 and are 0 where there is no place to point
+// at, such as for a key that is missing.
+type Error struct {
+	File         string
+	Line, Column int
+	Text         string
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("%s: %s", e.File, e.Text)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
+}
+
+// Load reads a file over the defaults given. What is wrong with its content is reported by *[Error], the first fault first and all of
+// them joined.
+func Load(path string, over Config) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, data, over)
+}
+
+// Parse is Load on bytes; file is their name in errors.
+func Parse(file string, data []byte, over Config) (Config, error) {
+	if len(data) > maxFile {
+		return Config{}, &Error{File: file, Text: fmt.Sprintf("more than %d bytes", maxFile)}
+	}
+	d := toml.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	c := over
+	c.Guests = nil
+	if err := d.Decode(&c); err != nil {
+		return Config{}, decodeError(file, err)
+	}
+	problems := c.Check()
+	if len(problems) == 0 {
+		return c, nil
+	}
+	places := locate(data)
+	var all []error
+	for _, p := range problems {
+		at := places.of(p.Key)
+		all = append(all, &Error{file, at.Line, at.Column, p.Error()})
+	}
+	return Config{}, errors.Join(all...)
+}
+
+// decodeError says in the file's terms what the decoder says in Go's.
+func decodeError(file string, err error) error {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		var all []error
+		for i := range strict.Errors {
+			e := &strict.Errors[i]
+			line, column := e.Position()
+			all = append(all, &Error{file, line, column, unknownKey(e.Key())})
+		}
+		return errors.Join(all...)
+	}
+	e, ok := errors.AsType[*toml.DecodeError](err)
+	if !ok {
+		return &Error{File: file, Text: strings.TrimPrefix(err.Error(), "toml: ")}
+	}
+	line, column := e.Position()
+	text := strings.TrimPrefix(e.Error(), "toml: ")
+	if want := wanted(e.Key()); want != "" {
+		text = strings.Join(e.Key(), ".") + ": want " + want
+	}
+	return &Error{file, line, column, text}
+}
