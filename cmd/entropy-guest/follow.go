@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/xentropyd/xentropyd/guest"
+)
+
+// refreshTime bounds the wait for a further seed when one was not enough for the kernel.
+const refreshTime = 5 * time.Second
+
+// follower is one run:
+//
+//	dialling ─> seeded by the host ─> told systemd ─> each seed is reported ─> stopped
+//	                  │ --once: acknowledged? ──────────────────────────────────^
+type follower struct {
+	address, label string
+	dial           guest.Dialer
+	kernel         guest.Target // nil: a dry run
+	ready          func() bool  // the kernel's generator is seeded
+	once           bool
+	wait           time.Duration // 0: for ever
+	file           *statusFile   // nil: none
+	tell           func(state string)
+	log            *slog.Logger
+
+	mu      sync.Mutex
+	latest  guest.Status
+	acks    uint64        // sent
+	changed chan struct{} // of capacity 1: latest or acks did
+
+	said       bool // systemd knows that we are ready
+	writeFails bool
+	topped     uint64 // the kernel's seeds when one more was asked for
+}
+
+// follow returns nil when ctx ends, with once when a seed was acknowledged.
+func (f *follower) follow(ctx context.Context) error {
+	f.changed = make(chan struct{}, 1)
+	work, stop := context.WithCancel(ctx)
+	type opening struct {
+		g   *guest.Guest
+		err error
+	}
+	opened := make(chan opening, 1)
+	go func() {
+		g, err := guest.Open(work, f.watched, f.options()...)
+		opened <- opening{g, err}
+	}()
+	var g *guest.Guest
+	opens := (<-chan opening)(opened) // nil once it has given something
+	defer func() {
+		f.tell(daemon.SdNotifyStopping)
+		stop()
+		if opens != nil {
+			g = (<-opens).g
+		}
+		if g != nil {
+			g.Close()
+			f.note(g.Status())
+		}
+		f.report()
+	}()
+	var late <-chan time.Time
+	if f.wait > 0 {
+		t := time.NewTimer(f.wait)
+		defer t.Stop()
+		late = t.C
+	}
+	f.log.Info("following the host", "host", f.address, "dry_run", f.kernel == nil)
+	for {
+		select {
+		case o := <-opens:
+			g, opens = o.g, nil
+			if ctx.Err() != nil {
+				continue
+			}
+			if o.err != nil {
+				return o.err
+			}
+			if s := g.Status(); !s.HostSeeded {
+				f.log.Warn("no seed from the host yet; going on trying", "host", f.address, "error", s.LastError)
+			}
+		case <-f.changed:
+			f.report()
+			if done, err := f.advance(ctx, g); done {
+				return err
+			}
+		case <-late:
+			if f.once {
+				return f.unseeded(fmt.Errorf("no seed was used and acknowledged within %v", f.wait))
+			}
+			if !f.said {
+				f.log.Warn("no seed yet; the service manager is told to go on without", "waited", f.wait)
+				f.sayReady("no seed yet")
+			}
+		case <-ctx.Done():
+			if f.once {
+				return f.unseeded(context.Cause(ctx))
+			}
+			return nil
+		}
+	}
+}
+
+// unseeded says why a run with once ends without a seed.
+func (f *follower) unseeded(err error) error {
+	s, _ := f.state()
+	if s.LastError != "" {
+		err = fmt.Errorf("%w: %s", err, s.LastError)
+	}
+	return hostHint(fmt.Errorf("wait for a seed from %s: %w", f.address, err))
+}
+
+func (f *follower) options() []guest.Option {
+	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note)}
+	if f.kernel != nil {
+		opts = append(opts, guest.WithKernel(f.kernel))
+	}
+	return opts
+}
+
+// note takes the guest's new status.
+func (f *follower) note(s guest.Status) {
+	f.mu.Lock()
+	f.latest = s
+	f.mu.Unlock()
+	f.wake()
+}
+
+func (f *follower) wake() {
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (f *follower) state() (s guest.Status, acks uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.latest, f.acks
+}
+
+// report writes the status file. A failure is logged once, until it works again.
+func (f *follower) report() {
+	if f.file == nil {
+		return
+	}
+	s, acks := f.state()
+	err := f.file.write(s, acks)
+	if err != nil && !f.writeFails {
+		f.log.Warn("status file not written", "error", err)
+	}
+	f.writeFails = err != nil
+}
+
+// advance does what follows from the status: it tells systemd, asks for more, or says that the run is done.
+func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err error) {
+	s, acks := f.state()
+	if f.once && acks > 0 && s.KernelFailures > 0 && s.KernelSeeds == 0 {
+		return true, errors.New(s.LastFailure)
+	}
+	seeded := s.Seeds > 0
+	if f.kernel != nil {
+		seeded = s.KernelSeeds > 0
+	}
+	if !seeded {
+		return false, nil
+	}
+	if f.kernel != nil && !f.ready() {
+		f.topUp(ctx, g, s.KernelSeeds)
+		return false, nil
+	}
+	f.sayReady("seeded")
+	return f.once && acks > 0, nil
+}
+
+// topUp asks for one more seed. Kernels before 5.18 credit less than they are told, so that one may not be enough.
+func (f *follower) topUp(ctx context.Context, g *guest.Guest, seeds uint64) {
+	if g == nil || f.topped == seeds {
+		return
+	}
+	f.topped = seeds
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	if err := g.Refresh(ctx); err != nil {
+		f.log.Info("the kernel wants more than one seed; waiting for the host's next", "error", err)
+	}
+}
+
+// sayReady tells systemd once that the start is over.
+func (f *follower) sayReady(status string) {
+	if f.said {
+		return
+	}
+	f.said = true
+	f.tell(daemon.SdNotifyReady + "\nSTATUS=" + status)
+	if f.kernel != nil {
+		f.log.Info("kernel's generator", "state", status)
+	}
+}
+
+// watched dials, and returns a channel that counts the acknowledgements sent.
+func (f *follower) watched(ctx context.Context) (io.ReadWriteCloser, error) {
+	c, err := f.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &watchedChannel{c, f}, nil
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// fieldStart is starttime's place among the fields after the command name in /proc/PID/stat, in clock ticks since boot
+// (proc_pid_stat(5): the 22nd in all, the name being the second).
+const fieldStart = 22 - 3
+
+// processStart says when a process began. If there is no such process, the error is fs.ErrNotExist.
+func processStart(pid int) (uint64, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, syscall.ESRCH) { // it ended between open and read
+		err = os.ErrNotExist
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for process %d: %w", pid, err)
+	}
+	return parseStart(string(stat))
+}
+
+// parseStart takes what stands after the last parenthesis: a command's name may have any.
+func parseStart(stat string) (uint64, error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= fieldStart {
+		return 0, fmt.Errorf("parse the state of a process: %d fields after the name, want more than %d", len(fields), fieldStart)
+	}
+	start, err := strconv.ParseUint(fields[fieldStart], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("parse the start of a process: %w", err)
+	}
+	return start, nil
+}

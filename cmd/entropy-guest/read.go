@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/xentropyd/xentropyd/guest"
+	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/source"
+)
+
+const readLong = `Print random bytes from a generator that the host seeded.
+
+On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as they are; --hex and --raw choose. When no host gives a
+seed within --wait, the machine's own noise sources serve if they suffice, and a warning on standard error says so; --require-host
+makes that an error.`
+
+// ownTime is how long the machine's own noise sources may take. The jitter source alone needs some ten milliseconds.
+const ownTime = 10 * time.Second
+
+type readOptions struct {
+	size        string
+	hex, raw    bool
+	host        string
+	requireHost bool
+	wait        time.Duration
+}
+
+func readCommand() *cobra.Command {
+	var o readOptions
+	cmd := &cobra.Command{
+		Use:   "read -n N",
+		Short: "Print random bytes",
+		Long:  readLong,
+		Example: `  entropy-guest read -n 32
+  entropy-guest read -n 1M --require-host >key`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.size, "bytes", "n", "", "`N` bytes: 1 to 1024G; k, M and G are powers of 1024")
+	f.BoolVar(&o.hex, "hex", false, "print hexadecimal digits")
+	f.BoolVar(&o.raw, "raw", false, "print the bytes as they are, even on a terminal")
+	f.BoolVar(&o.requireHost, "require-host", false, "fail when the host gives no seed")
+	f.DurationVar(&o.wait, "wait", 3*time.Second, "wait for the host's seed so `LONG`")
+	hostFlag(cmd, &o.host)
+	_ = cmd.MarkFlagRequired("bytes")
+	cmd.MarkFlagsMutuallyExclusive("hex", "raw")
+	return cmd
+}
+
+func (o *readOptions) run(cmd *cobra.Command) error {
+	n, err := parseSize(o.size)
+	if err != nil {
+		return cli.Usage(fmt.Errorf("flag -n: %w", err))
+	}
+	if o.wait <= 0 {
+		return cli.Usage(fmt.Errorf("flag --wait: %v: more than 0 is needed", o.wait))
+	}
+	address, err := hostAddress(o.host)
+	if err != nil {
+		return err
+	}
+	g, err := o.open(cmd.Context(), address, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	out := cmd.OutOrStdout()
+	if o.hex || !o.raw && isTerminal(out) {
+		return printHex(cmd.Context(), out, g, n)
+	}
+	return printRaw(cmd.Context(), out, g, n)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// open returns a seeded generator: by the host, or else by the machine's own sources.
+func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer) (*guest.Guest, error) {
+	g, err := openHosted(ctx, address, o.wait)
+	switch {
+	case err == nil:
+		return g, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("wait for a seed: %w", context.Cause(ctx))
+	}
+	err = hostHint(fmt.Errorf("no seed from the host: %w", err))
+	if o.requireHost {
+		return nil, err
+	}
+	own, cancel := context.WithTimeout(ctx, ownTime)
+	defer cancel()
+	g, ownErr := guest.Open(own, nil)
+	if ownErr != nil {
+		return nil, cli.WithHint(fmt.Errorf("%w; and the machine's own noise sources do not suffice: %w", err, ownErr), cli.Hint(err))
+	}
+	fmt.Fprintf(stderr, "entropy-guest: warning: %s; these bytes come from this machine's own noise sources alone\nhint: %s\n",
+		cli.Printable(err.Error()), cli.Hint(err))
+	return g, nil
+}
+
+// openHosted returns a generator that the host seeded, or why there is none. It ends at the first sign that the host will not serve
+// now: a guest that lives longer would try again.
+//
+// Of the own sources only the CPU's instruction is mixed in besides the kernel's generator: looking for the others would take
+// longer than all the rest.
+func openHosted(ctx context.Context, address string, wait time.Duration) (*guest.Guest, error) {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("%s: nothing came within %v", address, wait))
+	defer cancel()
+	dial := dialer(address)
+	quick, err := source.Find(source.NameRDRAND)
+	if err != nil {
+		quick = nil // not every CPU has it
+	}
+	g, err := guest.Open(ctx,
+		func(dialCtx context.Context) (io.ReadWriteCloser, error) {
+			c, err := dial(dialCtx)
+			if err != nil {
+				giveUp(err)
+			}
+			return c, err
+		},
+		guest.WithLabel("entropy-guest read"),
+		guest.WithSources(quick...),
+		guest.WithHostWait(wait+time.Hour), // the own sources are no substitute here
+		guest.WithNotify(func(s guest.Status) {
+			switch {
+			case s.HostSeeded:
+			case s.LastError != "":
+				giveUp(fmt.Errorf("%s: %s", address, s.LastError))
+			case s.Refused > 0:
+				giveUp(fmt.Errorf("%s: the host refused a seed for now", address))
+			}
+		}),
+	)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, err
+	}
+	return g, nil
+}
