@@ -8,8 +8,8 @@ import "crypto/sha256"
 type Generator struct {
 	key     [keySize]byte
 	ctr     [blockSize]byte // zero means not seeded, as in the book
-	scratch [scratchSize]byte
-	mode    blockMode // nil is bigEndian, so that a zero Generator works
+	scratch [blockSize]byte // the last block of a request, when p ends inside it
+	mode    blockMode       // nil is bigEndian, so that a zero Generator works
 }
 
 // NewGenerator returns a generator that is not seeded.
