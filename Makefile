@@ -1,0 +1,66 @@
+# What is checked before anything lands. `make check` is all of it but the plain `go test ./...`.
+GO ?= go
+FUZZTIME ?= 3s
+SOAK ?= 60s
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: all build install check fmt vet staticcheck vulncheck race cross wasip1 fuzz secret soak bench clean
+
+all: build
+
+# Static binaries for this machine, in bin/.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/xentropyd/xentropyd/internal/cli.version=$(VERSION)" -o bin/ ./cmd/...
+
+check: fmt vet staticcheck cross wasip1 secret race fuzz
+
+fmt:
+	@bad=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not gofumpt-clean, run 'go tool gofumpt -w FILE':"; echo "$$bad"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+# Needs the vulnerability data base, which not every machine reaches; not part of check.
+vulncheck:
+	$(GO) tool govulncheck ./...
+
+race:
+	$(GO) test -race ./...
+
+# The platforms that must compile. Only Linux does the work; the others say what is missing.
+CROSS = linux/amd64 linux/arm64 linux/arm/5 linux/arm/6 linux/arm/7 windows/amd64 darwin/arm64 freebsd/amd64
+cross:
+	@set -e; for p in $(CROSS); do \
+		os=$${p%%/*}; rest=$${p#*/}; arch=$${rest%%/*}; arm=$${rest#*/}; [ "$$arm" = "$$arch" ] && arm=; \
+		echo "build $$p"; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=$$arm $(GO) build ./...; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=$$arm $(GO) test -exec true -run NONE ./fortuna ./protocol ./vchan/... ./source/... ./guest ./host >/dev/null; \
+	done
+
+# What a unikernel links runs without an operating system to speak of, and the guest library takes no network with it.
+WASI = GOOS=wasip1 GOARCH=wasm
+wasip1:
+	$(WASI) $(GO) test -exec 'env -u GOOS -u GOARCH $(GO) tool wazero run -mount=/:/' ./fortuna ./protocol ./vchan/ring
+	@bad=$$($(WASI) $(GO) list -deps ./guest | grep -xE 'net|net/.*|os/exec' || true); [ -z "$$bad" ] || { echo "guest pulls in $$bad"; exit 1; }
+	@bad=$$($(GO) list -f '{{join .Imports "\n"}}' ./fortuna ./protocol ./vchan/ring | grep -xE 'os|os/.*|net|net/.*|syscall' || true); [ -z "$$bad" ] || { echo "fortuna, protocol or ring imports $$bad"; exit 1; }
+
+# The build in which the runtime erases what the standard library keeps of keys.
+secret:
+	GOEXPERIMENT=runtimesecret $(GO) test ./fortuna
+
+# A short run of every fuzz target there is.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
+			echo "fuzz $$pkg $$f"; $(GO) test -run NONE -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+# The long forms of the tests, each bounded by SOAK; results belong into docs/soak.md.
+soak:
+	XENTROPYD_SOAK=$(SOAK) $(GO) test -timeout 60m -v -run 'Hostile|Kill|Million|Never|Soak|Uniqu' ./... | grep -vE '^(=== |\?|testing: warning)'
+
+clean:
+	rm -rf bin dist
