@@ -1,0 +1,117 @@
+// Package e2e tests host and guest together: over the local channel, through restarts, kills and long runs. Tests run
+// in short forms; set XENTROPYD_SOAK to a duration, as in XENTROPYD_SOAK=60s, for the long ones.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/guest"
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/internal/seedfile"
+	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
+)
+
+// daemonDir is set in a process that is to be a daemon, to the directory where it keeps its socket and seed.
+const daemonDir = "XENTROPYD_E2E_DAEMON"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(daemonDir); dir != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		if err := daemon(ctx, dir, func() { fmt.Println("listening") }); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// soak returns how long a test may take: short, unless the long forms are asked for.
+func soak(t *testing.T, short time.Duration) time.Duration {
+	t.Helper()
+	v := os.Getenv("XENTROPYD_SOAK")
+	if v == "" {
+		return short
+	}
+	d, err := time.ParseDuration(v)
+	require.NoError(t, err, "XENTROPYD_SOAK")
+	return d
+}
+
+func socketIn(dir string) string { return "local:" + filepath.Join(dir, "local.sock") }
+
+// generous lets many guests of one user connect and draw.
+func generous() host.Config {
+	return host.Config{
+		Budget: host.Budget{Bytes: 1 << 20, Period: time.Second}, MaxPerGroup: 4096, SessionRate: 1e6,
+		SeedInterval: 100 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// adapt makes a carrier's listener one of the host's.
+type adapt struct{ transport.Listener }
+
+func (a adapt) Accept() (host.Channel, host.Peer, error) {
+	c, p, err := a.Listener.Accept()
+	return c, host.Peer(p), err
+}
+
+// daemon is a host with this machine's sources, serving until ctx ends.
+func daemon(ctx context.Context, dir string, listening func()) error {
+	var sources []source.Source
+	for _, f := range source.Probe() {
+		if f.Source != nil {
+			sources = append(sources, f.Source)
+		}
+	}
+	file, err := seedfile.Open(filepath.Join(dir, "seed"))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	entropy, err := host.NewEntropy(host.EntropyConfig{Sources: sources, Seeds: file, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	server, err := host.NewServer(entropy, generous())
+	if err != nil {
+		return err
+	}
+	l, err := transport.Listen(socketIn(dir), transport.ListenOptions{})
+	if err != nil {
+		return err
+	}
+	listening()
+	return serve(ctx, entropy, server, adapt{l})
+}
+
+// serve runs a host until ctx ends.
+func serve(ctx context.Context, entropy *host.Entropy, server *host.Server, l host.Listener) error {
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	wg.Go(func() { errs[0] = entropy.Run(ctx) })
+	wg.Go(func() { errs[1] = server.Run(ctx) })
+	wg.Go(func() { errs[2] = server.Serve(ctx, l) })
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// dialer reaches the daemon in dir.
+func dialer(dir string) guest.Dialer {
+	return func(ctx context.Context) (io.ReadWriteCloser, error) { return transport.Dial(ctx, socketIn(dir)) }
+}
