@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/xenstore/internal/leaktest"
+
 	"github.com/xentropyd/xentropyd/xenstore"
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
@@ -179,7 +181,7 @@ func TestLostWithoutReconnect(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	xenstore.CheckLeaks(t)
+	leaktest.Check(t)
 	s := xenstoretest.NewServer()
 	defer s.Close()
 	c, err := xenstore.Dial(t.Context(), s.Dialer(0))
@@ -239,7 +241,7 @@ func TestTransactionEnds(t *testing.T) {
 
 // TestManyClients has 200 clients at once on one socket, each with a watch and a transaction.
 func TestManyClients(t *testing.T) {
-	xenstore.CheckLeaks(t)
+	leaktest.Check(t)
 	s := xenstoretest.NewServer()
 	defer s.Close()
 	socket := filepath.Join(t.TempDir(), "socket")

@@ -3,8 +3,6 @@ package xenstore
 import (
 	"io"
 	"net"
-	"os"
-	"runtime"
 	"testing"
 	"time"
 
@@ -65,25 +63,3 @@ const (
 )
 
 func (p *peer) drain() { _, _ = io.Copy(io.Discard, p.conn) }
-
-// CheckLeaks fails the test when goroutines or file descriptors are left at its end.
-func CheckLeaks(t *testing.T) {
-	t.Helper()
-	goroutines, fds := runtime.NumGoroutine(), openFiles()
-	t.Cleanup(func() {
-		for range 500 {
-			if runtime.NumGoroutine() <= goroutines && openFiles() <= fds {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		buf := make([]byte, 1<<16)
-		t.Errorf("%d goroutines and %d files, %d and %d before\n%s", runtime.NumGoroutine(), openFiles(),
-			goroutines, fds, buf[:runtime.Stack(buf, true)])
-	})
-}
-
-func openFiles() int {
-	list, _ := os.ReadDir("/proc/self/fd")
-	return len(list)
-}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/xenstore/internal/leaktest"
+
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -63,7 +65,7 @@ func TestBadReplies(t *testing.T) {
 		"event empty":         {read, msg(wire.WatchEvent, 0, ""), "watch event"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			CheckLeaks(t)
+			leaktest.Check(t)
 			c := scripted(t, func(p *peer) {
 				p.next()
 				p.send(test.bytes)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/xenstore/internal/leaktest"
+
 	"github.com/xentropyd/xentropyd/xenstore"
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
@@ -213,7 +215,7 @@ func TestCloseWhileReconnecting(t *testing.T) {
 
 // TestReconnectStress drops connections under load: every call ends, nothing is left.
 func TestReconnectStress(t *testing.T) {
-	xenstore.CheckLeaks(t)
+	leaktest.Check(t)
 	d := &daemon{Server: xenstoretest.NewServer()}
 	defer d.Close()
 	c, err := xenstore.Dial(t.Context(), d.dial, xenstore.WithReconnect(xenstore.ReconnectPolicy{Delay: time.Millisecond, MaxDelay: 2 * time.Millisecond}))

@@ -1,15 +1,14 @@
 package conformance_test
 
 import (
+	"context"
+	"io"
 	"os"
 	"testing"
 
 	"github.com/xentropyd/xentropyd/xenstore"
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest/conformance"
-
-	"context"
-	"io"
 )
 
 func TestServer(t *testing.T) {
