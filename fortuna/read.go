@@ -32,7 +32,7 @@ func (f *Fortuna) readSmall(p []byte, as int) error {
 	}
 	// if ReseedCnt = 0 then error, else return PseudoRandomData(G, n)
 	s := f.shards.lock()
-	if s.epoch == f.gate.epoch() && len(p) <= s.left {
+	if s.epoch == f.gate.epoch() && 0 < len(p) && len(p) <= s.left {
 		s.give(p)
 	} else if err := f.readSlow(s, p); err != nil {
 		f.shards.unlock(s)
@@ -44,7 +44,8 @@ func (f *Fortuna) readSmall(p []byte, as int) error {
 	return nil
 }
 
-// readSlow is for a shard, locked, that belongs to an earlier epoch or holds too little.
+// readSlow is for a shard, locked, that belongs to an earlier epoch or holds too little, and for empty reads, which
+// find out no more than whether there is a seed.
 func (f *Fortuna) readSlow(s *shard, p []byte) error {
 	for rest := p; ; {
 		if s.epoch != f.gate.epoch() {
