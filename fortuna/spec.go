@@ -27,8 +27,8 @@ const (
 
 // What we chose.
 const (
-	// smallRead is the longest read in bytes that is served from a buffer. Above it, setting up a key of its
-	// own (about 0.2 us) costs less than a third of the read, and the read needs no lock while it runs.
+	// smallRead is the longest read in bytes that is served from a buffer: a quarter of one, so that long reads
+	// neither drain it at once nor hold its lock. Above it, a read sets up a key of its own.
 	smallRead = 1024
 
 	// shardBuffer is what one refill makes in bytes, the next key included: 127 reads of 32 bytes share the
