@@ -1,11 +1,13 @@
 package xenstore
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -253,4 +255,55 @@ func TestDeviceRefusal(t *testing.T) {
 		}
 		require.NoError(t, c.Close())
 	}
+}
+
+// TestWithdrawnCommit: a commit given up before it was sent must not leave the transaction open.
+func TestWithdrawnCommit(t *testing.T) {
+	goOn := make(chan struct{})
+	sent := make(chan string, 10)
+	c := scripted(t, func(p *peer) {
+		h, _, _ := p.next()
+		p.reply(h, "7\x00")
+		<-goOn
+		for {
+			h, payload, ok := p.next()
+			if !ok {
+				return
+			}
+			sent <- h.Op.String() + " " + payload
+			if h.Op == wire.Read {
+				p.reply(h, "")
+			}
+		}
+	})
+	conn := c.cur
+	queued := func(pending, queue int) func() bool {
+		return func() bool {
+			conn.mu.Lock()
+			defer conn.mu.Unlock()
+			return len(conn.pending) == pending && len(conn.queue) == queue
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	read := make(chan error, 1)
+	err := c.Transaction(ctx, func(*Tx) error {
+		go func() {
+			_, err := c.Read(t.Context(), "/a")
+			read <- err
+		}()
+		// The writer is busy with READ, which nobody takes: the END to come has to wait.
+		require.Eventually(t, queued(1, 0), waitFor, tick)
+		go func() {
+			for !queued(2, 1)() {
+				time.Sleep(tick)
+			}
+			cancel()
+		}()
+		return nil
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	close(goOn)
+	require.Equal(t, "READ /a\x00", <-sent)
+	require.Equal(t, "TRANSACTION_END F\x00", <-sent)
+	require.NoError(t, <-read)
 }

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"testing"
@@ -37,7 +38,8 @@ func TestServerWithoutParts(t *testing.T) {
 	conformance.Run(t, conformance.Target{Dial: s.Dialer(0), Socket: true})
 }
 
-// TestReal runs it against the daemon that XENSTORE_CONFORMANCE names.
+// TestReal runs it against the daemon that XENSTORE_CONFORMANCE names. Where something carries a socket to the
+// xenstore rings of domains 7 and 8, XENSTORE_CONFORMANCE_GUESTS is its path with %d for the domain.
 func TestReal(t *testing.T) {
 	where := os.Getenv("XENSTORE_CONFORMANCE")
 	if where == "" {
@@ -49,6 +51,13 @@ func TestReal(t *testing.T) {
 	}
 	target.Dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
 		return xenstore.DialAddress(ctx, where)
+	}
+	if guests := os.Getenv("XENSTORE_CONFORMANCE_GUESTS"); guests != "" {
+		target.Domain = func(domid uint16) xenstore.DialFunc {
+			return func(ctx context.Context) (io.ReadWriteCloser, error) {
+				return xenstore.DialAddress(ctx, fmt.Sprintf(guests, domid))
+			}
+		}
 	}
 	conformance.Run(t, target)
 }
