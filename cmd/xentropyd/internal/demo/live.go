@@ -77,11 +77,14 @@ var (
 	bad    = lipgloss.NewStyle().Foreground(lipgloss.Red)
 )
 
+// shownEvents is how many events are shown where there is room: all that a play has.
+const shownEvents = 10
+
 // draw makes at most height lines of at most width columns.
 func (m model) draw() string {
 	f := m.frame
-	if len(f.Guests) == 0 {
-		return ""
+	if len(f.Sources) == 0 {
+		return "starting"
 	}
 	daemon := f.Daemon
 	if f.PID != 0 {
@@ -115,13 +118,17 @@ func (m model) draw() string {
 			fmt.Sprintf(" %8s %7d %14s %11d", pid, g.Seeds, cli.Bytes(g.Bytes), g.Reconnects))
 	}
 	lines = append(lines, "")
-	room := max(3, m.height-len(lines)-2)
+	room := max(2, min(shownEvents, m.height-len(lines)-2))
 	events := f.Events[max(0, len(f.Events)-room):]
-	for _, e := range events {
-		lines = append(lines, faint.Render(fmt.Sprintf("%5.1f s", e.At.Seconds()))+"  "+e.Text)
+	for i := range room { // always as many lines: a picture that grows is drawn anew from the top, which leaves the old one in the scrollback
+		line := ""
+		if i < len(events) {
+			line = faint.Render(fmt.Sprintf("%5.1f s", events[i].At.Seconds())) + "  " + events[i].Text
+		}
+		lines = append(lines, line)
 	}
 	if m.ending {
-		lines = append(lines, uneasy.Render("stopping everything"))
+		lines[len(lines)-1] = uneasy.Render("stopping everything")
 	}
 	clip := lipgloss.NewStyle().MaxWidth(m.width)
 	for i := range lines {

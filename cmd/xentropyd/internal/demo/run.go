@@ -139,7 +139,7 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
-	s.say("a new generation begins, as after a clone: every guest gets a fresh seed")
+	s.say("a new generation begins, as after a clone: fresh seeds for all")
 	r.Renewed = until(ctx, waitLimit/2, s.every(func(a *actor) bool { return a.now.Generation == generation }))
 	sleep(ctx, calm/2)
 	s.say("done")

@@ -56,7 +56,8 @@ func (r *Result) Summary(w io.Writer, width int) {
 	item(w, width, "Then a new generation began, as after cloning a machine: every guest threw away what it had buffered and took a fresh seed.")
 	item(w, width, "The guests read %s of random bytes. All %s blocks of 16 bytes were compared by their hashes: none came twice, in one guest or in two.",
 		cli.Bytes(read), thousands(r.BlocksCompared))
-	fmt.Fprintln(w, "Every process has ended and every file is removed. To do it for real: xentropyd run, then entropy-guest run in each guest.")
+	fmt.Fprintln(w, "Every process has ended and every file is removed.")
+	fmt.Fprintln(w, "To do it for real: xentropyd run here, entropy-guest run in each guest.")
 }
 
 // item prints a paragraph behind a dash.
