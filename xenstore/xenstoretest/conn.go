@@ -36,6 +36,13 @@ func (c *conn) drop() {
 	_ = c.rwc.Close()
 }
 
+// send queues a message. A client that lets too many wait is cut off.
+func (c *conn) send(msg []byte) {
+	if !c.out.put(msg) {
+		c.drop()
+	}
+}
+
 func (c *conn) readLoop() {
 	defer c.s.gone(c)
 	defer c.drop()
@@ -97,12 +104,12 @@ func (c *conn) handle(h wire.Header, payload []byte) bool {
 		s.wg.Go(func() {
 			select {
 			case <-f.Hold:
-				c.out.put(msg)
+				c.send(msg)
 			case <-s.stop:
 			}
 		})
 	default:
-		c.out.put(msg)
+		c.send(msg)
 	}
 	if h.Op == wire.Watch && e == ok {
 		w := c.watches[len(c.watches)-1]
@@ -136,16 +143,18 @@ type queue struct {
 	closed bool
 }
 
-func (q *queue) put(msg []byte) {
+// put queues a message; false means that there are too many already.
+func (q *queue) put(msg []byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.list) >= maxQueue {
-		q.closed = true
+		return false
 	}
 	if !q.closed {
 		q.list = append(q.list, msg)
 	}
 	q.cond.Signal()
+	return true
 }
 
 func (q *queue) get() ([]byte, bool) {

@@ -204,7 +204,7 @@ func (s *Server) release(domid uint16) {
 	delete(s.domains, domid)
 	for _, c := range s.conns {
 		if c.domid == domid {
-			c.out.close()
+			c.drop()
 		}
 	}
 	s.special(xenstore.ReleaseDomain)

@@ -53,9 +53,9 @@ func (c *conn) event(w *watch, path string) {
 		return
 	}
 	msg := wire.Message(wire.WatchEvent, 0, 0, p)
-	c.out.put(msg)
+	c.send(msg)
 	if c.s.opt.spurious {
-		c.out.put(msg)
+		c.send(msg)
 	}
 }
 
