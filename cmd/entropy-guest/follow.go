@@ -65,7 +65,9 @@ func (f *follower) follow(ctx context.Context) error {
 		}
 		if g != nil {
 			g.Close()
-			f.note(g.Status())
+			s := g.Status()
+			s.Connected = false
+			f.note(s)
 		}
 		f.report()
 	}()
@@ -86,6 +88,7 @@ func (f *follower) follow(ctx context.Context) error {
 			if o.err != nil {
 				return o.err
 			}
+			f.wake() // what came before could not be acted on
 			if s := g.Status(); !s.HostSeeded {
 				f.log.Warn("no seed from the host yet; going on trying", "host", f.address, "error", s.LastError)
 			}

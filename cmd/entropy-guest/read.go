@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,17 +52,19 @@ func readCommand() *cobra.Command {
 	f.BoolVar(&o.requireHost, "require-host", false, "fail when the host gives no seed")
 	f.DurationVar(&o.wait, "wait", 3*time.Second, "wait for the host's seed so `LONG`")
 	hostFlag(cmd, &o.host)
-	_ = cmd.MarkFlagRequired("bytes")
-	cmd.MarkFlagsMutuallyExclusive("hex", "raw")
 	return cmd
 }
 
 func (o *readOptions) run(cmd *cobra.Command) error {
 	n, err := parseSize(o.size)
-	if err != nil {
+	switch {
+	case !cmd.Flags().Changed("bytes"):
+		return cli.Usage(cli.WithHint(errors.New("read how many bytes"), "give -n, such as -n 32"))
+	case err != nil:
 		return cli.Usage(fmt.Errorf("flag -n: %w", err))
-	}
-	if o.wait <= 0 {
+	case o.hex && o.raw:
+		return cli.Usage(errors.New("flags --hex and --raw: choose one"))
+	case o.wait <= 0:
 		return cli.Usage(fmt.Errorf("flag --wait: %v: more than 0 is needed", o.wait))
 	}
 	address, err := hostAddress(o.host)
@@ -108,8 +112,8 @@ func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer
 	return g, nil
 }
 
-// openHosted returns a generator that the host seeded, or why there is none. It ends at the first sign that the host will not serve
-// now: a guest that lives longer would try again.
+// openHosted returns a generator that the host seeded, or why there is none. It ends when the host cannot be reached or closes the
+// session: a guest that lives longer would try again. A host that refuses may still be gathering its own seed: it gets the whole wait.
 //
 // Of the own sources only the CPU's instruction is mixed in besides the kernel's generator: looking for the others would take
 // longer than all the rest.
@@ -119,6 +123,7 @@ func openHosted(ctx context.Context, address string, wait time.Duration) (*guest
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("%s: nothing came within %v", address, wait))
 	defer cancel()
 	dial := dialer(address)
+	var refused atomic.Bool
 	quick, err := source.Find(source.NameRDRAND)
 	if err != nil {
 		quick = nil // not every CPU has it
@@ -135,18 +140,18 @@ func openHosted(ctx context.Context, address string, wait time.Duration) (*guest
 		guest.WithSources(quick...),
 		guest.WithHostWait(wait+time.Hour), // the own sources are no substitute here
 		guest.WithNotify(func(s guest.Status) {
-			switch {
-			case s.HostSeeded:
-			case s.LastError != "":
+			if !s.HostSeeded && s.LastError != "" {
 				giveUp(fmt.Errorf("%s: %s", address, s.LastError))
-			case s.Refused > 0:
-				giveUp(fmt.Errorf("%s: the host refused a seed for now", address))
 			}
+			refused.Store(s.Refused > 0)
 		}),
 	)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
-			return nil, cause
+			err = cause
+		}
+		if refused.Load() {
+			err = fmt.Errorf("%w: the host refuses: it is not seeded itself, or has no noise source left", err)
 		}
 		return nil, err
 	}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/internal/kernelrng"
+)
+
+// patience bounds what must happen at some time.
+const patience = 20 * time.Second
+
+// systemd records what it is told.
+type systemd struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (s *systemd) tell(state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = append(s.said, state)
+}
+
+func (s *systemd) heard() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.said...)
+}
+
+const (
+	readySeeded = "READY=1\nSTATUS=seeded"
+	readyLate   = "READY=1\nSTATUS=no seed yet"
+	stopping    = "STOPPING=1"
+)
+
+// scene is a follower with a fake kernel before a real host in one process.
+type scene struct {
+	*follower
+	drawer  *drawer
+	host    *testHost
+	kernel  *kernelrng.Fake
+	systemd *systemd
+	ready   atomic.Bool
+	ended   chan error
+	cancel  context.CancelFunc
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	p := newPipes()
+	sc := &scene{drawer: newDrawer(), kernel: new(kernelrng.Fake), systemd: new(systemd)}
+	var err error
+	sc.host, err = startHost(p, sc.drawer)
+	require.NoError(t, err)
+	sc.ready.Store(true)
+	sc.follower = &follower{
+		address: "pipe:", label: "scene", dial: p.dial, kernel: sc.kernel, ready: sc.ready.Load, tell: sc.systemd.tell,
+		log:  slog.New(slog.DiscardHandler),
+		file: newStatusFile(filepath.Join(t.TempDir(), "run", "status.json"), "pipe:", "scene", false),
+	}
+	t.Cleanup(func() {
+		sc.host.stop()
+		assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, patience, time.Millisecond, "goroutines stay") // one is Eventually's own
+	})
+	return sc
+}
+
+func (sc *scene) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	sc.cancel, sc.ended = cancel, make(chan error, 1)
+	go func() { sc.ended <- sc.follow(ctx) }()
+}
+
+func (sc *scene) end(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-sc.ended:
+		return err
+	case <-time.After(patience):
+		require.Fail(t, "follow does not end")
+		return nil
+	}
+}
+
+func (sc *scene) eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	require.Eventually(t, f, patience, time.Millisecond, what)
+}
+
+func (sc *scene) acknowledged() uint64 {
+	for _, g := range sc.host.Status().Guests {
+		return g.KernelAcknowledged
+	}
+	return 0
+}
+
+func TestFollowSeedsTheKernel(t *testing.T) {
+	sc := newScene(t)
+	sc.start()
+	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
+	sc.eventually(t, "ready", func() bool { return len(sc.systemd.heard()) == 1 })
+	seeds, bits := sc.kernel.Taken()
+	assert.Equal(t, 1, seeds)
+	assert.Equal(t, 256, bits)
+
+	sc.host.NewGeneration()
+	sc.eventually(t, "the new generation's seed", func() bool { return sc.acknowledged() == 2 })
+	sc.eventually(t, "reported", func() bool {
+		r, err := readReport(sc.file.path)
+		return err == nil && r.Acknowledged == 2 && r.Guest.KernelSeeds == 2 && r.Guest.Generation == 2 && r.Guest.Connected
+	})
+
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
+	r, err := readReport(sc.file.path)
+	require.NoError(t, err)
+	assert.False(t, r.Guest.Connected)
+	assert.Equal(t, "scene", r.Label)
+}
+
+func TestFollowOnce(t *testing.T) {
+	sc := newScene(t)
+	sc.once = true
+	sc.start()
+	require.NoError(t, sc.end(t))
+	// The acknowledgement was sent before follow ended: the host sees it, though the channel is closed.
+	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
+	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
+}
+
+func TestFollowOnceKernelFails(t *testing.T) {
+	sc := newScene(t)
+	sc.once = true
+	sc.kernel.Fail(errors.New("out of order"))
+	sc.start()
+	require.EqualError(t, sc.end(t), "kernel: out of order")
+	assert.Equal(t, []string{stopping}, sc.systemd.heard(), "never ready")
+	sc.eventually(t, "the host knows", func() bool {
+		g := sc.host.Status().Guests
+		return len(g) == 1 && g[0].Failures == 1 && g[0].LastFailure == "kernel: out of order"
+	})
+}
+
+func TestFollowOnceGivesUp(t *testing.T) {
+	sc := newScene(t)
+	sc.drawer.unseeded.Store(true)
+	sc.once, sc.wait = true, 50*time.Millisecond
+	sc.start()
+	require.ErrorContains(t, sc.end(t), "no seed was used and acknowledged within 50ms")
+	assert.Equal(t, []string{stopping}, sc.systemd.heard())
+}
+
+func TestFollowLetsTheBootGoOn(t *testing.T) {
+	sc := newScene(t)
+	sc.drawer.unseeded.Store(true)
+	sc.wait = 20 * time.Millisecond
+	sc.start()
+	sc.eventually(t, "told", func() bool { return len(sc.systemd.heard()) == 1 })
+	assert.Equal(t, []string{readyLate}, sc.systemd.heard())
+	sc.drawer.unseeded.Store(false) // and the host, seeded at last, still gets through
+	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+}
+
+func TestFollowTopsUp(t *testing.T) {
+	sc := newScene(t)
+	sc.ready.Store(false) // a kernel that credits less than it is told
+	sc.start()
+	sc.eventually(t, "a second seed", func() bool { return sc.acknowledged() >= 2 })
+	sc.ready.Store(true)
+	sc.host.NewGeneration()
+	sc.eventually(t, "ready", func() bool { return len(sc.systemd.heard()) == 1 })
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+}
+
+func TestFollowDryRun(t *testing.T) {
+	sc := newScene(t)
+	sc.follower.kernel, sc.once = nil, true
+	sc.follower.ready = func() bool { t.Error("the kernel is none of a dry run's business"); return false }
+	sc.start()
+	require.NoError(t, sc.end(t))
+	seeds, _ := sc.kernel.Taken()
+	assert.Zero(t, seeds)
+	assert.Zero(t, sc.acknowledged())
+}
+
+func TestFollowHostRestarts(t *testing.T) {
+	sc := newScene(t)
+	var current atomic.Pointer[pipes]
+	p := newPipes()
+	current.Store(p)
+	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) { return current.Load().dial(ctx) }
+	first, err := startHost(p, newDrawer())
+	require.NoError(t, err)
+	sc.start()
+	sc.eventually(t, "a seed", func() bool { seeds, _ := sc.kernel.Taken(); return seeds == 1 })
+	first.stop()
+	sc.eventually(t, "reported as lost", func() bool {
+		r, err := readReport(sc.file.path)
+		return err == nil && !r.Guest.Connected && r.Guest.LastError != ""
+	})
+	p = newPipes()
+	second, err := startHost(p, newDrawer())
+	require.NoError(t, err)
+	current.Store(p)
+	sc.eventually(t, "a seed of the second host", func() bool { seeds, _ := sc.kernel.Taken(); return seeds == 2 })
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+	second.stop()
+}
+
+func TestFollowStatusFileVanishes(t *testing.T) {
+	sc := newScene(t)
+	sc.file.path = "/dev/null/status.json" // its directory is no directory
+	sc.once = true
+	sc.start()
+	require.NoError(t, sc.end(t), "the status file is a service to people, not the job")
+}

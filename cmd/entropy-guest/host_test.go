@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xentropyd/xentropyd/host"
+)
+
+// drawer is what a test's host draws from: the kernel.
+type drawer struct {
+	unseeded atomic.Bool
+	ready    chan struct{}
+}
+
+func newDrawer() *drawer {
+	d := &drawer{ready: make(chan struct{})}
+	close(d.ready)
+	return d
+}
+
+func (d *drawer) Draw(p []byte) (int, error) {
+	if d.unseeded.Load() {
+		return 0, host.ErrNotSeeded
+	}
+	rand.Read(p)
+	return min(8*len(p), 256), nil
+}
+
+func (d *drawer) Degraded() bool         { return false }
+func (d *drawer) Ready() <-chan struct{} { return d.ready }
+
+// testHost is a real server over some listener.
+type testHost struct {
+	*host.Server
+	stop func()
+}
+
+func startHost(l host.Listener, d *drawer) (*testHost, error) {
+	s, err := host.NewServer(d, host.Config{Budget: host.Budget{Bytes: 1 << 20, Period: time.Minute}, SessionRate: 1e6, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Run(ctx) })
+	wg.Go(func() { _ = s.Serve(ctx, l) })
+	return &testHost{s, sync.OnceFunc(func() { cancel(); wg.Wait() })}, nil
+}
+
+// pipes is a carrier inside one process.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	close func()
+}
+
+func newPipes() *pipes {
+	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	p.close = sync.OnceFunc(func() { close(p.done) })
+	return p
+}
+
+var errNobody = errors.New("nobody serves")
+
+func (p *pipes) dial(ctx context.Context) (io.ReadWriteCloser, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.conns <- theirs:
+		return ours, nil
+	case <-p.done:
+		return nil, errNobody
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *pipes) Accept() (host.Channel, host.Peer, error) {
+	select {
+	case c := <-p.conns:
+		return c, host.Peer{ID: "test:1", Group: "test", Name: "test", Carrier: "pipe"}, nil
+	case <-p.done:
+		return nil, host.Peer{}, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.close()
+	return nil
+}

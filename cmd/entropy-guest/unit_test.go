@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/guest"
+	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/kernelrng"
+)
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{
+		"1": 1, "32": 32, "1k": 1 << 10, "64k": 64 << 10, "3M": 3 << 20, "2G": 2 << 30, "1024G": maxRead, "1099511627776": maxRead, "007": 7,
+	} {
+		n, err := parseSize(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, n, text)
+	}
+	for _, text := range []string{
+		"", "k", "0", "0M", "-1", "+1", "1.5k", "1K", "1kk", "0x10", " 1", "1 k", "1025G", "1099511627777", "1073741825k",
+		"9223372036854775807", "9223372036854775808", "9007199254740993k", "18446744073709551616",
+	} {
+		_, err := parseSize(text)
+		require.Error(t, err, text)
+	}
+}
+
+func FuzzParseSize(f *testing.F) {
+	for _, s := range []string{"1", "64k", "1024G", "1025G", "-1", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n, err := parseSize(text)
+		if err == nil && (n < 1 || n > maxRead) {
+			t.Fatalf("%q gave %d", text, n)
+		}
+	})
+}
+
+// counting gives 0, 1, 2, … and remembers the buffers that it filled.
+type counting struct {
+	next    byte
+	buffers [][]byte
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = c.next
+		c.next++
+	}
+	c.buffers = append(c.buffers, p)
+	return len(p), nil
+}
+
+func TestPrint(t *testing.T) {
+	for _, n := range []int64{1, 31, chunk - 1, chunk, chunk + 1, 3*chunk + 7} {
+		var raw, text bytes.Buffer
+		r := new(counting)
+		require.NoError(t, printRaw(t.Context(), &raw, r, n))
+		require.EqualValues(t, n, raw.Len())
+		for _, b := range r.buffers {
+			require.LessOrEqual(t, len(b), chunk)
+			require.Equal(t, make([]byte, len(b)), b, "the buffer is wiped")
+		}
+		require.NoError(t, printHex(t.Context(), &text, new(counting), n))
+		line, ok := strings.CutSuffix(text.String(), "\n")
+		require.True(t, ok)
+		back, err := hex.DecodeString(line)
+		require.NoError(t, err)
+		require.Equal(t, raw.Bytes(), back)
+	}
+}
+
+// failing is a Writer that fails after some bytes, and keeps what it was given.
+type failing struct {
+	left  int
+	given [][]byte
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	f.given = append(f.given, p)
+	if f.left -= len(p); f.left < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return len(p), nil
+}
+
+func TestPrintFails(t *testing.T) {
+	for _, print := range []func(context.Context, io.Writer, io.Reader, int64) error{printRaw, printHex} {
+		w := &failing{left: 3 * chunk}
+		require.ErrorIs(t, print(t.Context(), w, new(counting), 10*chunk), syscall.ENOSPC)
+		for _, b := range w.given {
+			require.Equal(t, make([]byte, len(b)), b, "wiped on the way out too")
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stop := errors.New("stop")
+		cancel(stop)
+		require.ErrorIs(t, print(ctx, io.Discard, new(counting), 1), stop)
+		require.ErrorIs(t, print(t.Context(), io.Discard, strings.NewReader("short"), 6), io.ErrUnexpectedEOF)
+	}
+}
+
+func TestHostAddress(t *testing.T) {
+	t.Setenv(hostEnv, "")
+	a, err := hostAddress("")
+	require.NoError(t, err)
+	require.Equal(t, defaultHost, a)
+	t.Setenv(hostEnv, "local:/env")
+	a, err = hostAddress("")
+	require.NoError(t, err)
+	require.Equal(t, "local:/env", a)
+	a, err = hostAddress("local:/flag")
+	require.NoError(t, err)
+	require.Equal(t, "local:/flag", a)
+	_, err = hostAddress("carrier-pigeon:")
+	require.ErrorContains(t, err, "flag --host")
+	t.Setenv(hostEnv, "nowhere")
+	_, err = hostAddress("")
+	require.ErrorContains(t, err, hostEnv)
+}
+
+func TestHintsOfTheKernel(t *testing.T) {
+	require.Contains(t, cli.Hint(noKernel(&kernelrng.PrivilegeError{Op: "x"})), "--dry-run")
+	require.Contains(t, cli.Hint(noKernel(kernelrng.ErrUnsupported)), "Linux")
+	require.Empty(t, cli.Hint(noKernel(syscall.EIO)))
+}
+
+func TestStatusFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "status.json")
+	f := newStatusFile(path, "local:/x", "me", true)
+	require.NoError(t, f.write(guest.Status{Seeds: 7}, 6))
+	r, err := readReport(path)
+	require.NoError(t, err)
+	require.Equal(t, os.Getpid(), r.PID)
+	require.EqualValues(t, 7, r.Guest.Seeds)
+	require.EqualValues(t, 6, r.Acknowledged)
+	require.True(t, r.DryRun)
+	require.Empty(t, r.gone(), "that is us")
+
+	// Replaced, never written into: who has the old one open reads on.
+	old, err := os.Open(path)
+	require.NoError(t, err)
+	defer old.Close()
+	require.NoError(t, f.write(guest.Status{Seeds: 8}, 8))
+	b, err := io.ReadAll(old)
+	require.NoError(t, err)
+	require.Contains(t, string(b), `"seeds": 7`)
+	files, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, files, 1, "no temporary file stays")
+
+	for _, bad := range []string{"", "{", `{"pid": 0}`, `{"pid": -3}`, `{"pid": "x"}`, "\x00\x00"} {
+		require.NoError(t, os.WriteFile(path, []byte(bad), 0o644))
+		_, err := readReport(path)
+		require.ErrorContains(t, err, path, bad)
+	}
+}
+
+func FuzzReadReport(f *testing.F) {
+	f.Add([]byte(`{"pid": 1, "guest": {"seeds": 3, "own_sources": [{"name": "x"}]}}`))
+	f.Add([]byte("{"))
+	path := filepath.Join(f.TempDir(), "status.json")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := readReport(path)
+		if err != nil {
+			return
+		}
+		var out strings.Builder
+		if err := (overview{Run: r}).print(&out, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range out.String() {
+			if c < ' ' && c != '\n' {
+				t.Fatalf("control character %q on the terminal", c)
+			}
+		}
+	})
+}
+
+func TestStatusFieldsOfTheFile(t *testing.T) {
+	now := time.Now()
+	r := &report{PID: 42, Host: "local:/x\x1b[2J", Started: now.Add(-time.Hour), Updated: now.Add(-2 * time.Second), Acknowledged: 3, Guest: guest.Status{
+		Connected: true, Degraded: true, Instance: "abcd", Generation: 5, Generations: 4, Reconnects: 2, Refused: 1,
+		Seeds: 3, SeedBytes: 192, CreditedBits: 768, KernelSeeds: 2, KernelCreditedBits: 512, KernelFailures: 1,
+		LastFailure: "kernel: out of order", LastError: "host closed the channel", LastSeed: now.Add(-3 * time.Second),
+	}}
+	var out strings.Builder
+	require.NoError(t, overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}.print(&out, now))
+	for _, want := range []string{
+		"entropy_avail 256", "process 42", "local:/x?[2J, connected, degraded", "abcd, generation 5, 4 changes, 2 reconnects",
+		"3 (192 B, 768 bits credited), last 3 s ago, 1 refused", "2 times (512 bits credited), 1 failures", "3 of 3",
+		"kernel: out of order", "host closed the channel",
+	} {
+		assert.Contains(t, out.String(), want)
+	}
+}
