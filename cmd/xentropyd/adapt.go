@@ -27,11 +27,11 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 			return hostBudget(d.cfg.Load().BudgetFor(p.ID, p.Name)), true
 		},
 		SeedBytes:     c.Seed.Bytes,
-		SeedInterval:  c.Seed.Interval.Std(),
+		SeedInterval:  c.Seed.Interval.Duration,
 		SeedJitter:    c.Seed.Jitter,
-		KeepAlive:     c.Times.KeepAlive.Std(),
-		HandshakeTime: c.Times.Handshake.Std(),
-		WriteTime:     c.Times.Write.Std(),
+		KeepAlive:     c.Times.KeepAlive.Duration,
+		HandshakeTime: c.Times.Handshake.Duration,
+		WriteTime:     c.Times.Write.Duration,
 		MaxSessions:   c.Limits.Sessions,
 		MaxPerGroup:   c.Limits.SessionsPerGroup,
 		SessionRate:   c.Limits.NewSessionsPerSecond,
@@ -43,5 +43,5 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 }
 
 func hostBudget(b config.Budget) host.Budget {
-	return host.Budget{Bytes: b.Bytes, Period: b.Period.Std()}
+	return host.Budget{Bytes: b.Bytes, Period: b.Period.Duration}
 }

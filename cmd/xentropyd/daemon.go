@@ -66,7 +66,7 @@ func (d *daemon) open(c config.Config) (err error) {
 	}
 	for _, address := range c.Listen {
 		l, err := transport.Listen(address, transport.ListenOptions{
-			Mode: fs.FileMode(mode), HandshakeTimeout: c.Times.Handshake.Std(),
+			Mode: fs.FileMode(mode), HandshakeTimeout: c.Times.Handshake.Duration,
 			Refused: func(p transport.Peer, err error) {
 				d.log.Warn("guest turned away", "guest", p.ID, "name", p.Name, "error", err)
 			},

@@ -79,7 +79,7 @@ func (c *Config) Check() []Problem {
 		if g.Bytes != 0 {
 			between(&k, key+".bytes", g.Bytes, minSeed, maxBudget)
 		}
-		if g.Period != 0 {
+		if g.Period != (Duration{}) {
 			span(&k, key+".period", g.Period, minPeriod, maxPeriod)
 		}
 	}
@@ -136,7 +136,11 @@ func between[T int | float64](k *checker, key string, v, low, high T) {
 }
 
 func span(k *checker, key string, d Duration, low, high time.Duration) {
-	if d.Std() < low || d.Std() > high {
+	if d.bad != "" {
+		k.add(key, "%q; want a duration in quotes, such as \"1m30s\"", d.bad)
+		return
+	}
+	if d.Duration < low || d.Duration > high {
 		k.add(key, "%v; want %v to %v", d, low, high)
 	}
 }

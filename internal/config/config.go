@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"math"
 	"path/filepath"
 	"time"
@@ -70,28 +69,27 @@ type Sources struct {
 }
 
 // Duration is a time span, written as "1m30s" (time.ParseDuration).
-type Duration time.Duration
+type Duration struct {
+	time.Duration
+	bad string // what was written, if it is no duration; Check finds it, because the decoder would not say where it stands
+}
 
-// UnmarshalText parses a duration.
+// UnmarshalText parses a duration. It never fails: see Check.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
+	*d = Duration{Duration: v}
 	if err != nil {
-		return fmt.Errorf("%q is not a duration", text)
+		d.bad = string(text)
 	}
-	*d = Duration(v)
 	return nil
 }
 
 // MarshalText writes a duration.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// Std is the duration as the standard library has it.
-func (d Duration) Std() time.Duration { return time.Duration(d) }
-
-func (d Duration) String() string { return time.Duration(d).String() }
-
 // Default is the configuration of a system's daemon.
 func Default() Config {
+	minute, fiveSeconds := Duration{Duration: time.Minute}, Duration{Duration: 5 * time.Second}
 	return Config{
 		Listen:     []string{"local:/run/xentropyd/local.sock"},
 		SocketMode: "0660",
@@ -100,9 +98,9 @@ func Default() Config {
 		Policy:     "degraded",
 		Protocol1:  true,
 		LogLevel:   "info",
-		Budget:     Budget{Bytes: 1024, Period: Duration(time.Minute)},
-		Seed:       Seed{Bytes: 64, Interval: Duration(time.Minute), Jitter: 0.25},
-		Times:      Times{Handshake: Duration(5 * time.Second), Write: Duration(5 * time.Second), KeepAlive: Duration(time.Minute)},
+		Budget:     Budget{Bytes: 1024, Period: minute},
+		Seed:       Seed{Bytes: 64, Interval: minute, Jitter: 0.25},
+		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: minute},
 		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, NewSessionsPerSecond: 16, FramesPerSecond: 50},
 		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
 	}

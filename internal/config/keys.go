@@ -47,6 +47,9 @@ func unknownKey(key []string) string {
 	where := "at the top"
 	if depth > 0 {
 		where = "in [" + strings.Join(key[:depth], ".") + "]"
+		if t, _, _ := field(key[:depth]); t.Kind() == reflect.Slice {
+			where = "in [[" + strings.Join(key[:depth], ".") + "]]"
+		}
 	}
 	return fmt.Sprintf("unknown key %q; known %s: %s", strings.Join(key, "."), where, strings.Join(names, ", "))
 }

@@ -2,10 +2,12 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -61,12 +63,19 @@ func Parse(file string, data []byte, over Config) (Config, error) {
 		return c, nil
 	}
 	places := locate(data)
-	var all []error
+	var all []*Error
 	for _, p := range problems {
-		at := places.of(p.Key)
-		all = append(all, &Error{file, at.Line, at.Column, p.Error()})
+		line, column := places.of(p.Key)
+		all = append(all, &Error{file, line, column, p.Error()})
 	}
-	return Config{}, errors.Join(all...)
+	slices.SortStableFunc(all, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	var joined []error
+	for _, e := range all {
+		joined = append(joined, e)
+	}
+	return Config{}, errors.Join(joined...)
 }
 
 // decodeError says in the file's terms what the decoder says in Go's.
@@ -86,7 +95,7 @@ func decodeError(file string, err error) error {
 	}
 	line, column := e.Position()
 	text := strings.TrimPrefix(e.Error(), "toml: ")
-	if want := wanted(e.Key()); want != "" {
+	if want := wanted(e.Key()); want != "" && !strings.Contains(text, "already") {
 		text = strings.Join(e.Key(), ".") + ": want " + want
 	}
 	return &Error{file, line, column, text}

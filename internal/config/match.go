@@ -13,7 +13,7 @@ func (c *Config) BudgetFor(id, name string) Budget {
 			if b.Bytes == 0 {
 				b.Bytes = c.Budget.Bytes
 			}
-			if b.Period == 0 {
+			if b.Period.Duration == 0 {
 				b.Period = c.Budget.Period
 			}
 			return b

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/source/hwrng"
+	"github.com/xentropyd/xentropyd/source/tpm"
+)
+
+const example = "../../packaging/xentropyd.toml"
+
+func TestDefaultsAreGood(t *testing.T) {
+	d := Default()
+	assert.Empty(t, d.Check())
+	assert.Equal(t, hwrng.DefaultDevice, d.Sources.HWRNG)
+	assert.Equal(t, tpm.DefaultDevice, d.Sources.TPM)
+	u := UserDefault("/run/user/1000", "/home/anna/.local/state")
+	assert.Empty(t, u.Check())
+	assert.Equal(t, "/home/anna/.local/state/xentropyd/seed", u.SeedFile)
+}
+
+func TestEmptyFileIsTheDefault(t *testing.T) {
+	c, err := Parse("f", nil, Default())
+	require.NoError(t, err)
+	assert.Equal(t, Default(), c)
+}
+
+// commented matches a line of the example that is a key or a table, not a sentence.
+var commented = regexp.MustCompile(`^# ([a-z0-9_]+ = .*|\[[a-z]+\])$`)
+
+// TestExample takes the comment signs off the example and must find every key, each with its default.
+func TestExample(t *testing.T) {
+	text, err := os.ReadFile(example)
+	require.NoError(t, err)
+	as, err := Parse(example, text, Default())
+	require.NoError(t, err)
+	assert.Equal(t, Default(), as, "as it stands it changes nothing")
+
+	var lines []string
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if m := commented.FindStringSubmatch(line); m != nil {
+			lines = append(lines, m[1])
+		}
+	}
+	c, err := Parse("uncommented", []byte(strings.Join(lines, "\n")), Config{}) // over nothing: each default must come from the file
+	require.NoError(t, err)
+	assert.Equal(t, Default(), c)
+
+	guest := regexp.MustCompile(`(?m)^#   (.*)$`)
+	at := strings.Index(string(text), "[[guest]]")
+	var entry []string
+	for _, m := range guest.FindAllStringSubmatch(string(text)[at-4:], -1) {
+		entry = append(entry, m[1])
+	}
+	c, err = Parse("guest", []byte(strings.Join(entry, "\n")), Default())
+	require.NoError(t, err)
+	require.Len(t, c.Guests, 1)
+	assert.NotZero(t, c.Guests[0].Bytes)
+	assert.NotZero(t, c.Guests[0].Period)
+}
+
+// TestGoldenErrors reads each testdata/*.toml, whose first lines say in comments what error it must give.
+func TestGoldenErrors(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.toml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			text, err := os.ReadFile(f)
+			require.NoError(t, err)
+			var want []string
+			for line := range strings.SplitSeq(string(text), "\n") {
+				if rest, ok := strings.CutPrefix(line, "#! "); ok {
+					want = append(want, rest)
+				}
+			}
+			_, err = Load(f, Default())
+			require.Error(t, err)
+			got := strings.ReplaceAll(err.Error(), "testdata/", "")
+			assert.Equal(t, strings.Join(want, "\n"), got)
+			var e *Error
+			assert.True(t, errors.As(err, &e))
+		})
+	}
+}
+
+func TestLoadMissing(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.toml"), Default())
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestTooLong(t *testing.T) {
+	_, err := Parse("f", []byte(strings.Repeat("#\n", maxFile/2)), Default())
+	require.NoError(t, err)
+	_, err = Parse("f", []byte(strings.Repeat("#\n", maxFile/2)+"#"), Default())
+	assert.ErrorContains(t, err, "more than")
+}
+
+func TestBudgetFor(t *testing.T) {
+	c, err := Parse("f", []byte(`
+[budget]
+bytes = 100
+period = "1s"
+[[guest]]
+match = "local:1000/*"
+bytes = 200
+[[guest]]
+match = "qemu-*"
+period = "2s"
+[[guest]]
+match = "local:*"
+bytes = 400
+period = "4s"
+`), Default())
+	require.NoError(t, err)
+	second := func(n int) Duration { return Duration{Duration: time.Duration(n) * time.Second} }
+	assert.Equal(t, Budget{200, second(1)}, c.BudgetFor("local:1000/17", "qemu-1"), "the first that matches counts")
+	assert.Equal(t, Budget{100, second(2)}, c.BudgetFor("xen:3", "qemu-1"), "by name")
+	assert.Equal(t, Budget{400, second(4)}, c.BudgetFor("local:0/17", "init"), "a star goes over slashes")
+	assert.Equal(t, Budget{100, second(1)}, c.BudgetFor("xen:3", "init"), "none")
+}
+
+// FuzzParse: no file panics, every error is an *Error with a place inside the file, and what is accepted passes the checks.
+func FuzzParse(f *testing.F) {
+	if text, err := os.ReadFile(example); err == nil {
+		f.Add(text)
+		f.Add([]byte(strings.ReplaceAll(string(text), "# ", "")))
+	}
+	files, _ := filepath.Glob("testdata/*.toml")
+	for _, name := range files {
+		if text, err := os.ReadFile(name); err == nil {
+			f.Add(text)
+		}
+	}
+	f.Add([]byte("[[guest]]\nmatch='*'\n[[guest]]\nmatch=''\n[guest.x]"))
+	f.Add([]byte("budget = {bytes = 1, period = '1ns'}\nlisten = [['a'], {b = 1}]"))
+	f.Add([]byte("seed.bytes = 31\n'seed'.\"jitter\" = nan"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("f", data, Default())
+		if err == nil {
+			if p := c.Check(); len(p) != 0 {
+				t.Fatalf("accepted what is not good: %v", p)
+			}
+			return
+		}
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Fatalf("error of type %T: %v", err, err)
+		}
+		if lines := strings.Count(string(data), "\n") + 1; e.Line < 0 || e.Line > lines || e.Column < 0 || e.Column > len(data)+1 {
+			t.Fatalf("error at %d:%d of %d lines", e.Line, e.Column, lines)
+		}
+	})
+}
