@@ -89,6 +89,8 @@ func TestStartupThenPace(t *testing.T) {
 		assert.Len(t, r.take(), health.StartupSamples, "delivered once the start-up test was passed")
 		assert.Equal(t, []source.State{source.StateHealthy}, r.states())
 		assert.Equal(t, 1, r.Healthy())
+		assert.Equal(t, make([]byte, health.StartupSamples), r.kept[0], "wiped at once")
+		_ = r.Status() // orders this look before the next reading
 		for range 10 {
 			time.Sleep(time.Second)
 			synctest.Wait()
@@ -301,6 +303,18 @@ func TestNothingNow(t *testing.T) {
 		st := r.Status()[0]
 		assert.Equal(t, source.StateStarting, st.State)
 		assert.Empty(t, st.Failures)
+		require.NoError(t, r.stop())
+	})
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		nothing := func(context.Context, int) (uint64, error) { calls++; return 0, sourcetest.ErrNothing }
+		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1024, sourcetest.Good(1), nothing))
+		r := run(t, one(s))
+		r.Demand(1000)
+		time.Sleep(time.Minute + time.Millisecond)
+		synctest.Wait()
+		assert.Equal(t, source.StateHealthy, r.Status()[0].State)
+		assert.InDelta(t, 60, calls, 1)
 		require.NoError(t, r.stop())
 	})
 }

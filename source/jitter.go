@@ -65,7 +65,7 @@ func NewJitterCounter(name string, counter func() uint64) (*Jitter, error) {
 // try takes some samples. A counter on which more than half of the walks take
 // no time at all, or nearly all the same, is not for timing memory.
 func (j *Jitter) try(name string) error {
-	const tries = 512
+	const tries = 128
 	var seen [256]int
 	stopped := 0
 	for range tries {

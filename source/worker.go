@@ -104,9 +104,9 @@ func (w *worker) live(ctx context.Context, buf []byte) error {
 	}
 }
 
-// startup reads and tests the first samples; all of them are in buf then.
+// startup reads and tests the first samples; all of them are in buf then. The
+// monitor is new or was reset.
 func (w *worker) startup(ctx context.Context, buf []byte) error {
-	w.monitor.Reset()
 	buf = buf[:health.StartupSamples*w.info.SampleBytes]
 	for len(buf) > 0 {
 		n, err := w.read(ctx, buf)

@@ -222,6 +222,12 @@ func TestDeltaBoundary(t *testing.T) {
 	x = 0
 	require.NoError(t, steps(test.Cutoff(), 5))
 	require.Error(t, steps(1, 5))
+
+	// The run goes on over the wrap at 256.
+	test.Reset()
+	x = 200
+	require.NoError(t, steps(test.Cutoff(), 5))
+	require.Error(t, steps(1, 5))
 }
 
 func TestLagBoundary(t *testing.T) {
@@ -262,6 +268,29 @@ func TestLagBoundary(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Reset forgets what each test has counted so far.
+func TestMonitorResetForgets(t *testing.T) {
+	m := monitor(t, 1)
+	c := m.Cutoffs()
+	pattern := func(i int) uint64 { return []uint64{1, 200, 3, 77, 5}[i%5] }
+	for _, almost := range []struct {
+		n    int
+		next func(i int) uint64
+	}{
+		{c.Repetition - 1, func(int) uint64 { return 9 }},
+		{c.Delta, func(i int) uint64 { return uint64(7 * i) }},
+		{Lags + c.Lag - 1, pattern},
+	} {
+		for range 3 {
+			n, f := feed(m, almost.n, almost.next)
+			require.Nil(t, f, "after %d", n)
+			m.Reset()
+		}
+	}
+	_, f := feed(m, Lags+c.Lag, pattern)
+	require.NotNil(t, f)
 }
 
 func TestMonitorStartup(t *testing.T) {

@@ -4,7 +4,7 @@ package health
 // when one value comes cutoff times in a row.
 type RepetitionCount struct {
 	cutoff int
-	run    int
+	run    int // 0 before the first sample
 	last   uint64
 }
 
@@ -32,7 +32,7 @@ func (t *RepetitionCount) Add(x uint64) error {
 func (t *RepetitionCount) Reset() { t.run, t.last = 0, 0 }
 
 func (t *RepetitionCount) add(x uint64) bool {
-	if x != t.last || t.run == 0 {
+	if x != t.last {
 		t.last, t.run = x, 1
 		return false
 	}

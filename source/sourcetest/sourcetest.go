@@ -22,6 +22,10 @@ import (
 // ErrVanished is what a script made by [Vanished] fails with.
 var ErrVanished = errors.New("device vanished (sourcetest)")
 
+// ErrNothing from a script ends the call of Sample without an error, with the
+// samples so far: a source that has nothing now.
+var ErrNothing = errors.New("nothing now (sourcetest)")
+
 // Script gives sample i, counted from 0 over the life of the source; the source
 // keeps as many of its low bytes as a sample has. An error ends the call of
 // Sample without data, and the same i is asked for again by the next call.
@@ -74,6 +78,9 @@ func (s *Source) Sample(ctx context.Context, dst []byte) (int, error) {
 			return 0, err
 		}
 		x, err := s.script(ctx, s.Played())
+		if errors.Is(err, ErrNothing) {
+			return j * size, nil
+		}
 		if err != nil {
 			return 0, err
 		}
