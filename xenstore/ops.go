@@ -10,14 +10,15 @@ import (
 
 // Store is what a Client and a Tx have in common, for code that works on either.
 //
-// Paths are absolute, or relative to the caller's own domain: the kernel's device resolves those in
-// any domain, what a socket makes of them depends on the daemon. A path with a NUL, an empty or an
-// over-long one is refused here (ErrInvalid), everything else is the daemon's to judge.
+// Paths are absolute, or relative to /local/domain/<own domid>, which over the daemon's socket is that of domain
+// 0. A path with a NUL, an empty or an over-long one is refused here (ErrInvalid), everything else is the
+// daemon's to judge.
 type Store interface {
 	// Read gives the value of a node: any bytes, at most MaxPayload.
 	Read(ctx context.Context, path string) (string, error)
 	// Write sets the value of a node and makes it and its missing parents as needed. Path, a NUL and
-	// value must fit MaxPayload (less 16 bytes on the kernel's device), else ErrTooBig.
+	// value must fit MaxPayload (less 16 bytes on the kernel's device), else ErrTooBig. Unprivileged
+	// domains, and with oxenstored all domains, are held to values of less than 2048 bytes.
 	Write(ctx context.Context, path, value string) error
 	// Mkdir makes a node with an empty value, and its missing parents; one that is there stays as it is.
 	Mkdir(ctx context.Context, path string) error
@@ -148,7 +149,7 @@ func (c *Client) Release(ctx context.Context, domid uint16) error {
 }
 
 // OwnDomID reads the domain's own number, which the toolstack keeps in the relative node domid.
-// Over the socket the answer is that of the domain the daemon serves sockets for.
+// Over the daemon's socket that is domain 0's.
 func (c *Client) OwnDomID(ctx context.Context) (uint16, error) {
 	s, err := c.Read(ctx, "domid")
 	if err != nil {

@@ -64,7 +64,7 @@ func Parent(path string) (string, bool) {
 
 // ValidatePath checks a path by the rules of docs/misc/xenstore.txt: letters, digits and
 // - / _ @ alone, no doubled and no trailing slash, at most MaxAbsPath bytes, or MaxRelPath
-// when it does not begin with a slash. The client itself refuses less (see Client): some
+// when it does not begin with a slash. The client itself refuses less (see Store): some
 // daemons hold other names, and theirs is the last word.
 func ValidatePath(path string) error {
 	if err := checkPath(path); err != nil {

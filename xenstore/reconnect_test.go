@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -214,7 +215,8 @@ func TestCloseWhileReconnecting(t *testing.T) {
 	})
 }
 
-// TestReconnectStress drops connections under load: every call ends, nothing is left.
+// TestReconnectStress drops connections under load, 50 times or for as long as XENTROPYD_SOAK says: every call ends,
+// nothing is left.
 func TestReconnectStress(t *testing.T) {
 	leaktest.Check(t)
 	d := &daemon{Server: xenstoretest.NewServer()}
@@ -222,7 +224,8 @@ func TestReconnectStress(t *testing.T) {
 	c, err := xenstore.Dial(t.Context(), d.dial, xenstore.WithReconnect(xenstore.ReconnectPolicy{Delay: time.Millisecond, MaxDelay: 2 * time.Millisecond}))
 	require.NoError(t, err)
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
+	soak, _ := time.ParseDuration(os.Getenv("XENTROPYD_SOAK"))
+	ctx, cancel := context.WithTimeout(t.Context(), soak+waitFor)
 	defer cancel()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -253,7 +256,7 @@ func TestReconnectStress(t *testing.T) {
 			}
 		})
 	}
-	for range 50 {
+	for n, end := 0, time.Now().Add(soak); n < 50 || time.Now().Before(end); n++ {
 		d.DropAll()
 		_, err := c.Directory(ctx, "/")
 		for errors.Is(err, xenstore.ErrDisconnected) {

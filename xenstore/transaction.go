@@ -18,8 +18,9 @@ const (
 	txMaxDelay = 128 * time.Millisecond
 )
 
-// Tx is a transaction. What it writes is seen by others all at once at its end, and what it reads is the store as
-// it was at its beginning and as it has changed it. It is valid until the function it was given to returns.
+// Tx is a transaction. What it writes is seen by others all at once at its end, and by itself at once. The commit
+// succeeds only if nothing that it has read or written was changed by others meanwhile. It is valid until
+// the function it was given to returns.
 type Tx struct {
 	ops
 	conn *conn
