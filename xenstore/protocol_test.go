@@ -307,3 +307,36 @@ func TestWithdrawnCommit(t *testing.T) {
 	require.Equal(t, "TRANSACTION_END F\x00", <-sent)
 	require.NoError(t, <-read)
 }
+
+// TestReconnectFires: a watch set again fires even when the daemon does not say so.
+func TestReconnectFires(t *testing.T) {
+	drop := make(chan struct{})
+	dials := 0
+	c, err := Dial(t.Context(), func(context.Context) (io.ReadWriteCloser, error) {
+		dials++
+		first := dials == 1
+		return play(t, func(p *peer) {
+			h, payload, _ := p.next()
+			p.reply(h, "OK\x00")
+			if first {
+				p.send(wire.Message(wire.WatchEvent, 0, 0, []byte(payload)))
+				<-drop
+				_ = p.conn.Close()
+			}
+			p.drain()
+		}), nil
+	}, WithReconnect(ReconnectPolicy{Delay: time.Millisecond}))
+	require.NoError(t, err)
+	defer c.Close()
+	w, err := c.Watch(t.Context(), "/a")
+	require.NoError(t, err)
+	for range 2 {
+		got, err := w.Wait(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []string{"/a"}, got)
+		if dials == 1 {
+			close(drop)
+		}
+	}
+	require.Equal(t, 2, dials)
+}

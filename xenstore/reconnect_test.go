@@ -203,6 +203,24 @@ func TestReconnectBreaksAgain(t *testing.T) {
 	})
 }
 
+// TestReconnectWatchClosedMeanwhile: a watch closed while it is set again does not stay in the daemon.
+func TestReconnectWatchClosedMeanwhile(t *testing.T) {
+	reconnecting(t, xenstore.ReconnectPolicy{}, func(t *testing.T, d *daemon, c *xenstore.Client) {
+		w, err := c.Watch(t.Context(), "/a")
+		require.NoError(t, err)
+		hold := make(chan struct{})
+		on(d.Server, "WATCH", xenstoretest.Fault{Hold: hold})
+		d.DropAll()
+		time.Sleep(time.Second)
+		require.Equal(t, 1, d.Watches(0))
+		require.NoError(t, w.Close())
+		close(hold)
+		_, err = c.Read(t.Context(), "/tool")
+		require.NoError(t, err)
+		require.Zero(t, d.Watches(0))
+	})
+}
+
 func TestCloseWhileReconnecting(t *testing.T) {
 	reconnecting(t, xenstore.ReconnectPolicy{}, func(t *testing.T, d *daemon, c *xenstore.Client) {
 		d.set(true)
