@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -186,6 +188,24 @@ func TestFailures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// No log line and no status holds a sample's value.
+func TestSamplesStaySecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const value = 0x5eced0d0_7afebabe
+		var log bytes.Buffer
+		s := sourcetest.New(sourcetest.Info(8, 8), sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Stuck(value)))
+		r := run(t, one(s), source.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		require.NoError(t, r.stop())
+		require.Contains(t, log.String(), "repetition")
+		text := strings.ToLower(log.String() + fmt.Sprintf("%+v", r.Status()))
+		for _, format := range []string{"%d", "%x", "%v"} {
+			assert.NotContains(t, text, fmt.Sprintf(format, uint64(value)))
+		}
+	})
 }
 
 // Nothing of the batch in which a test fails gets out, not even what came

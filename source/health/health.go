@@ -35,11 +35,11 @@ const (
 	minAlpha       = 0x1p-1000
 )
 
-// DefaultAlpha is the chance of a false alarm per test, of the order of which
-// each cutoff is computed. SP 800-90B, 4.4.1, suggests 2^-20 to 2^-40; at a
-// million samples each second 2^-30 is one false alarm in a quarter of an hour
-// only for a source that has no more entropy than it declares: a declaration
-// at half of the measured value, as everywhere here, makes it never.
+// DefaultAlpha is the false-alarm probability from which the cutoffs are
+// computed: per sample for the tests of runs, per window for the others. SP
+// 800-90B, 4.4.1, recommends 2^-20 to 2^-40. At a million samples a second
+// 2^-30 would be an alarm every quarter of an hour, but only from a source that
+// has no more entropy than it declares; one that has twice as much squares it.
 const DefaultAlpha = 0x1p-30
 
 // Test names one of the health tests.

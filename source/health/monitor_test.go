@@ -274,13 +274,14 @@ func TestLagBoundary(t *testing.T) {
 func TestMonitorResetForgets(t *testing.T) {
 	m := monitor(t, 1)
 	c := m.Cutoffs()
+	ramp := uint64(0)
 	pattern := func(i int) uint64 { return []uint64{1, 200, 3, 77, 5}[i%5] }
 	for _, almost := range []struct {
 		n    int
 		next func(i int) uint64
 	}{
 		{c.Repetition - 1, func(int) uint64 { return 9 }},
-		{c.Delta, func(i int) uint64 { return uint64(7 * i) }},
+		{c.Delta, func(int) uint64 { ramp += 7; return ramp & 0xff }}, // goes on after Reset
 		{Lags + c.Lag - 1, pattern},
 	} {
 		for range 3 {
