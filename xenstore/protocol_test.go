@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -339,4 +341,32 @@ func TestReconnectFires(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, dials)
+}
+
+// slowEnd is a connection whose Read takes a while to notice the end.
+type slowEnd struct {
+	closed chan struct{}
+	once   sync.Once
+	ended  atomic.Bool
+}
+
+func (s *slowEnd) Read([]byte) (int, error) {
+	<-s.closed
+	time.Sleep(20 * time.Millisecond)
+	s.ended.Store(true)
+	return 0, io.EOF
+}
+
+func (s *slowEnd) Write(b []byte) (int, error) { return len(b), nil }
+
+func (s *slowEnd) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+// TestCloseWaits: after Close no goroutine of the client touches the connection any more.
+func TestCloseWaits(t *testing.T) {
+	s := &slowEnd{closed: make(chan struct{})}
+	require.NoError(t, New(s).Close())
+	require.True(t, s.ended.Load())
 }
