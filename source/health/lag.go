@@ -50,10 +50,13 @@ func (t *LagCount) add(x uint64) bool {
 	if t.fill == Lags {
 		// past[Lags-1] is the sample before this one.
 		past := (*[Lags]uint64)(t.hist[t.at : t.at+Lags])
-		for i, y := range past {
-			if x == y && t.match(Lags-i) {
-				failed = true
-			}
+		// Written out, because in wide samples hardly ever one matches and
+		// this is most of what all tests cost.
+		if x == past[0] || x == past[1] || x == past[2] || x == past[3] ||
+			x == past[4] || x == past[5] || x == past[6] || x == past[7] ||
+			x == past[8] || x == past[9] || x == past[10] || x == past[11] ||
+			x == past[12] || x == past[13] || x == past[14] || x == past[15] {
+			failed = t.matches(x, past)
 		}
 		t.pos++
 		if t.pos == t.window && !failed {
@@ -67,14 +70,20 @@ func (t *LagCount) add(x uint64) bool {
 	return failed
 }
 
-// match counts for distance d, and keeps the shortest one that failed.
-func (t *LagCount) match(d int) bool {
-	t.count[d-1]++
-	if int(t.count[d-1]) < t.cutoff {
-		return false
+// matches counts for each distance at which x is found, and keeps the shortest
+// one that failed.
+func (t *LagCount) matches(x uint64, past *[Lags]uint64) (failed bool) {
+	for i, y := range past {
+		if x != y {
+			continue
+		}
+		d := Lags - i
+		t.count[d-1]++
+		if int(t.count[d-1]) >= t.cutoff {
+			t.worst, failed = d, true
+		}
 	}
-	t.worst = d
-	return true
+	return failed
 }
 
 func (t *LagCount) failure() *Failure {
