@@ -5,19 +5,16 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"time"
 )
 
 // actor is one guest over all its processes. Its fields are guarded by the stage's mutex.
 type actor struct {
-	name       string
-	child      *child
-	now        report // of the process that runs
-	before     report // sums over the processes that were killed
-	kills      int
-	reports    uint64
-	pause      time.Duration
-	reseededIn time.Duration // after its restart
+	name    string
+	child   *child
+	now     report // of the process that runs
+	before  report // sums over the processes that were killed
+	kills   int
+	reports uint64
 }
 
 // total is the counts over all its processes. A restart counts as a reconnect.

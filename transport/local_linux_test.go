@@ -1,0 +1,157 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// noLeaks checks at the test's end that goroutines and descriptors are as many as before.
+func noLeaks(t *testing.T) {
+	look := func() (goroutines int, fds []string) {
+		list, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		for _, fd := range list {
+			if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil {
+				fds = append(fds, fd.Name()+" "+to)
+			}
+		}
+		return runtime.NumGoroutine(), fds
+	}
+	g, fds := look()
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			g2, fds2 := look()
+			if g2 <= g && len(fds2) <= len(fds) {
+				return
+			}
+			if time.Now().After(deadline) {
+				stacks := make([]byte, 1<<16)
+				t.Errorf("left: %d goroutines, before %d; descriptors %q, before %q\n%s", g2, g, fds2, fds, stacks[:runtime.Stack(stacks, true)])
+				return
+			}
+		}
+	})
+}
+
+func TestLocal(t *testing.T) {
+	noLeaks(t)
+	path := filepath.Join(t.TempDir(), "made", "a.sock")
+	address := "local:" + path
+	l, err := Listen(address, ListenOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, address, l.Address().String())
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o660), info.Mode().Perm())
+
+	_, err = Listen(address, ListenOptions{})
+	assert.ErrorIs(t, err, ErrInUse)
+	assert.ErrorContains(t, err, address)
+
+	type accepted struct {
+		c    Conn
+		peer Peer
+		err  error
+	}
+	came := make(chan accepted, 1)
+	go func() {
+		c, p, err := l.Accept()
+		came <- accepted{c, p, err}
+	}()
+	guest, err := Dial(t.Context(), address)
+	require.NoError(t, err)
+	a := <-came
+	require.NoError(t, a.err)
+
+	assert.Equal(t, fmt.Sprintf("local:%d/%d", os.Getuid(), os.Getpid()), a.peer.ID)
+	assert.True(t, strings.HasPrefix(a.peer.Group, fmt.Sprintf("uid %d", os.Getuid())), a.peer.Group)
+	comm, err := os.ReadFile("/proc/self/comm")
+	require.NoError(t, err)
+	assert.Equal(t, strings.TrimSpace(string(comm)), a.peer.Name)
+	assert.Equal(t, "local", a.peer.Carrier)
+
+	_, err = guest.Write([]byte("hello"))
+	require.NoError(t, err)
+	buf := make([]byte, 5)
+	_, err = io.ReadFull(a.c, buf)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(buf))
+
+	require.NoError(t, a.c.SetReadDeadline(time.Unix(1, 0)))
+	_, err = a.c.Read(buf)
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, a.c.SetReadDeadline(time.Time{}))
+
+	require.NoError(t, guest.Close())
+	_, err = a.c.Read(buf)
+	assert.ErrorIs(t, err, io.EOF)
+	require.NoError(t, a.c.Close())
+
+	require.NoError(t, l.Close())
+	_, _, err = l.Accept()
+	assert.ErrorIs(t, err, net.ErrClosed)
+	_, err = os.Stat(path)
+	assert.ErrorIs(t, err, fs.ErrNotExist, "the socket is removed")
+
+	_, err = Dial(t.Context(), address)
+	assert.ErrorContains(t, err, "dial "+address)
+}
+
+func TestLocalMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	l, err := Listen("local:"+path, ListenOptions{Mode: 0o600})
+	require.NoError(t, err)
+	defer l.Close()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+}
+
+func TestDialHonoursContext(t *testing.T) {
+	noLeaks(t)
+	path := filepath.Join(t.TempDir(), "a.sock")
+	l, err := net.Listen("unixpacket", path) // takes the connection and says nothing
+	require.NoError(t, err)
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			defer c.Close()
+		}
+		cancel()
+		<-t.Context().Done()
+	}()
+	_, err = Dial(ctx, "local:"+path)
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestRefusedIsTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	told := make(chan Peer, 1)
+	l, err := Listen("local:"+path, ListenOptions{Refused: func(p Peer, err error) {
+		assert.Error(t, err)
+		told <- p
+	}})
+	require.NoError(t, err)
+	defer l.Close()
+	c, err := net.Dial("unixpacket", path)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Write([]byte("this is no offer"))
+	require.NoError(t, err)
+	p := <-told
+	assert.Equal(t, fmt.Sprintf("local:%d/%d", os.Getuid(), os.Getpid()), p.ID)
+}
