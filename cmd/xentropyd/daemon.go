@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -107,6 +108,9 @@ func (d *daemon) close() error {
 // keeps a last seed, then the control API.
 func (d *daemon) run(ctx context.Context) error {
 	c := d.cfg.Load()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, hangup...)
+	defer signal.Stop(hangups)
 	failed := make(chan error, 3+len(d.listeners))
 	stage := func(run func(context.Context, *sync.WaitGroup)) (stop func()) {
 		stageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -138,7 +142,7 @@ func (d *daemon) run(ctx context.Context) error {
 			watch(wg, func() error { return d.server.Serve(ctx, hostListener{l}) })
 		}
 		wg.Go(func() { d.tellSystemd(ctx) })
-		wg.Go(func() { d.reloadOnHangup(ctx) })
+		wg.Go(func() { d.reloadOnHangup(ctx, hangups) })
 	})
 	d.log.Info("serving", "listen", c.Listen, "control", c.Control, "pid", os.Getpid())
 

@@ -4,4 +4,10 @@ package main
 
 import "os"
 
-var hangup = []os.Signal{os.Interrupt}
+// hangup is a signal that never comes: an empty list would mean all signals.
+var hangup = []os.Signal{never{}}
+
+type never struct{}
+
+func (never) Signal()        {}
+func (never) String() string { return "never" }

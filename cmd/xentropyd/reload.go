@@ -3,18 +3,13 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
 	"reflect"
-	"syscall"
 
 	"github.com/xentropyd/xentropyd/internal/cli"
 )
 
 // reloadOnHangup reads the configuration again at each SIGHUP.
-func (d *daemon) reloadOnHangup(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (d *daemon) reloadOnHangup(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-hangup:
