@@ -158,11 +158,8 @@ func (c *conn) change(v *view, op wire.Op, list []string, payload []byte) errNam
 		return v.setPerms(domid, path, perms)
 	}
 	e = f(v)
-	if v.seen != nil {
-		v.fired = nil
-		if e == ok {
-			v.log = append(v.log, func(v *view) { f(v) })
-		}
+	if v.seen != nil && e == ok {
+		v.log = append(v.log, func(v *view) { f(v) })
 	}
 	return e
 }

@@ -55,6 +55,21 @@ func TestDomains(t *testing.T) {
 	require.ErrorIs(t, err, xenstore.ErrNotFound)
 }
 
+// TestOwner: a domain owns what it makes, also below what it may only write. (oxenstored keeps the parent's owner.)
+func TestOwner(t *testing.T) {
+	s := xenstoretest.NewServer()
+	defer s.Close()
+	s.AddDomain(3, "three")
+	s.Write("/open", "", xenstore.Perm{DomID: 0, Access: xenstore.AccessBoth})
+	require.NoError(t, dial(t, s, 3).Write(t.Context(), "/open/a", ""))
+	c := dial(t, s, 0)
+	perms, err := c.GetPerms(t.Context(), "/open/a")
+	require.NoError(t, err)
+	require.Equal(t, []xenstore.Perm{{DomID: 3, Access: xenstore.AccessBoth}}, perms)
+	// One that may write a node may not change its permissions for that.
+	require.ErrorIs(t, dial(t, s, 3).SetPerms(t.Context(), "/open", xenstore.Perm{DomID: 0, Access: xenstore.AccessRead}), xenstore.ErrPermission)
+}
+
 // TestManyDomains: a list of more domains than fit one reply, come in parts.
 func TestManyDomains(t *testing.T) {
 	s := xenstoretest.NewServer()
