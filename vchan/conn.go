@@ -132,7 +132,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return c.opError("wait", err)
 		}
-		c.block(seq)
+		c.block(seq, waiting)
 	}
 }
 

@@ -33,6 +33,8 @@ func (c *Conn) setDeadline(t time.Time, which ...*atomic.Int64) error {
 	for _, d := range which {
 		d.Store(at)
 	}
+	c.wait.mu.Lock()
+	defer c.wait.mu.Unlock()
 	return c.opError("set", c.rearm())
 }
 

@@ -34,7 +34,7 @@ func (c *Conn) read(p []byte) (int, error) {
 		} else if n > 0 {
 			continue
 		}
-		c.block(seq)
+		c.block(seq, reading)
 	}
 }
 
@@ -86,7 +86,7 @@ func (c *Conn) write(p []byte) (total int, err error) {
 		} else if n > 0 {
 			continue
 		}
-		c.block(seq)
+		c.block(seq, writing)
 	}
 	return total, nil
 }

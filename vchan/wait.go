@@ -19,18 +19,29 @@ import (
 //
 // seq is taken before the look, and block returns at once if it has moved: no
 // event falls between the look and the sleep. The wait's deadline is the
-// earlier one of the two directions, whoever leads.
+// earliest one of the sleepers, whoever leads.
 type waitState struct {
 	mu      sync.Mutex
 	cond    sync.Cond
 	seq     atomic.Uint32 // written under mu
 	leading bool
+	asleep  [directions]bool // a Read, a Write: whose deadline counts
 	armed   int64 // deadline that events has, as Conn.rdeadline
 	err     error // why the Conn is closed
 
 	progress uint64 // the peer's indices at the last event
 	idle     int    // events in a row that changed nothing
 }
+
+// direction of a sleeper; waiting is for Wait, which has no deadline.
+type direction int
+
+const (
+	reading direction = iota
+	writing
+	directions
+	waiting = directions
+)
 
 // floodLimit is how many events in a row may change nothing. An honest peer
 // sends one for each time that we asked, one when it comes and one when it goes.
@@ -41,14 +52,22 @@ const armedPast = -1 << 63
 
 // block sleeps until something may have changed since seq was taken. The
 // caller is a user of the memory and has asked the peer to tell.
-func (c *Conn) block(seq uint32) {
+func (c *Conn) block(seq uint32, d direction) {
 	w := &c.wait
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.seq.Load() != seq || w.err != nil {
 		return
 	}
+	if d != waiting {
+		w.asleep[d] = true
+		defer func() { w.asleep[d] = false }()
+	}
 	if w.leading {
+		if err := c.rearm(); err != nil {
+			c.failLocked(err)
+			return
+		}
 		w.cond.Wait()
 		return
 	}
@@ -84,21 +103,23 @@ func (c *Conn) failLocked(err error) {
 	c.wait.mu.Lock()
 }
 
-// earliest is the earlier one of the two deadlines.
-func (c *Conn) earliest() int64 {
-	at := c.rdeadline.Load()
-	if d := c.wdeadline.Load(); at == 0 || d != 0 && d < at {
-		return d
+// earliest is the first deadline of those who sleep, 0 for none.
+func (c *Conn) earliest() (at int64) {
+	if c.wait.asleep[reading] {
+		at = c.rdeadline.Load()
+	}
+	if c.wait.asleep[writing] {
+		if d := c.wdeadline.Load(); at == 0 || d != 0 && d < at {
+			at = d
+		}
 	}
 	return at
 }
 
-// rearm is for a deadline that was changed: the wait under way must not go on
-// beyond it. One that ends too early is harmless, so it is not touched.
+// rearm is for a deadline that was changed, or came with a follower: the wait
+// under way must not go on beyond it. If it ends too early, no harm is done.
 func (c *Conn) rearm() error {
 	w := &c.wait
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if at := c.earliest(); w.leading && w.err == nil && at != 0 && (w.armed == 0 || at < w.armed) {
 		return c.arm()
 	}

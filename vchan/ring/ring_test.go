@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -379,6 +380,7 @@ func TestConcurrent(t *testing.T) {
 					return
 				default:
 				}
+				runtime.Gosched() // wasm has one thread and does not preempt
 				_, err1 := r.Buffered()
 				_, err2 := r.Space()
 				if err1 != nil || err2 != nil {
@@ -403,6 +405,7 @@ func TestConcurrent(t *testing.T) {
 					return
 				}
 				sent += n
+				runtime.Gosched()
 			}
 		})
 		movers.Go(func() {
@@ -420,6 +423,7 @@ func TestConcurrent(t *testing.T) {
 					}
 				}
 				got += n
+				runtime.Gosched()
 			}
 		})
 	}
