@@ -12,6 +12,8 @@ package source
 //	rdseed    7.33                      3.00 per byte   24 of 64 bits
 //	jitter    2.63                      0.50 per byte   0.5 of 8 bits
 //	kernel    7.31                      2.00 per byte   16 of 64 bits, no credit
+//	hwrng     7.35 (virtio_rng)         2.00 per byte    2 of 8 bits, in package hwrng
+//	tpm       none on that machine      2.00 per byte    2 of 8 bits, in package tpm
 //
 // RDRAND is the output of a DRBG, about whose seed no statistic says anything:
 // an eighth. The jitter of other machines, and of this one when nobody else

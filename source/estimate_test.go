@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/source/hwrng"
+	"github.com/xentropyd/xentropyd/source/tpm"
 )
 
 // TestEstimate prints quick estimates of each source's min-entropy per byte,
@@ -30,14 +32,16 @@ func TestEstimate(t *testing.T) {
 		require.NoError(t, err)
 		share = 0.5
 	}
-	for _, f := range source.Probe() {
+	for _, f := range append(source.Probe(), hwrng.Probe(), tpm.Probe()) {
 		if f.Source == nil || f.Info.ID == source.IDArrivals {
 			continue
 		}
 		data := make([]byte, n/8*8)
-		got, err := f.Source.Sample(context.Background(), data)
-		require.NoError(t, err)
-		require.Len(t, data, got)
+		for got := 0; got < len(data); {
+			n, err := f.Source.Sample(context.Background(), data[got:])
+			require.NoError(t, err)
+			got += n
+		}
 		mcv, tuple, lag, markov := mostCommon(data), tTuple(data), lagRate(data), markovRate(data[:min(len(data), 100000)])
 		low := min(mcv, tuple, lag, markov)
 		declared := f.Info.MinEntropy / float64(f.Info.SampleBytes)

@@ -37,8 +37,8 @@ const (
 // minEntropy is declared per byte. What stands behind the device is not known
 // here: on a virtual machine it is the host's generator, and a host that
 // feeds its guest badly is the very thing that health tests do not see. Two
-// bits of eight are a quarter of what the device shows on the machine of the
-// source package's table.
+// bits of eight are less than a third of what virtio_rng showed; the table in
+// source/declared.go has the command.
 const minEntropy = 2
 
 // Device is the source; make it with [Open].
