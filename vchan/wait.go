@@ -26,8 +26,8 @@ type waitState struct {
 	seq     atomic.Uint32 // written under mu
 	leading bool
 	asleep  [directions]bool // a Read, a Write: whose deadline counts
-	armed   int64 // deadline that events has, as Conn.rdeadline
-	err     error // why the Conn is closed
+	armed   int64            // deadline that events has, as Conn.rdeadline
+	err     error            // why the Conn is closed
 
 	progress uint64 // the peer's indices at the last event
 	idle     int    // events in a row that changed nothing

@@ -42,9 +42,6 @@ var children = map[string]func() error{
 
 func child(role string) int {
 	f := children[role]
-	if f == nil {
-		f = moreChildren[role]
-	}
 	if f == nil || f() != nil {
 		return 1
 	}
@@ -257,5 +254,3 @@ func pingPoller(in, out *os.File) error {
 		}
 	}
 }
-
-var moreChildren = map[string]func() error{}

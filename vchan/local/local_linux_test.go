@@ -1,10 +1,19 @@
 package local
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,25 +21,308 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
+func init() {
+	children["guest-write"] = func() error {
+		c, err := offerChild()
+		if err != nil {
+			return err
+		}
+		for {
+			if _, err := c.Write([]byte("alive")); err != nil {
+				return err
+			}
+		}
+	}
+	children["host-write"] = func() error {
+		l, err := Listen(os.Getenv("SOCKET"), ListenOptions{})
+		if err != nil {
+			return err
+		}
+		c, _, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		for {
+			if _, err := c.Write([]byte("alive")); err != nil {
+				return err
+			}
+		}
+	}
+	children["both-ways"] = func() error {
+		c, err := offerChild()
+		if err != nil {
+			return err
+		}
+		var wg sync.WaitGroup
+		b := make([]byte, 3000)
+		total := envInt("TOTAL")
+		wg.Go(func() { _, _ = io.CopyBuffer(struct{ io.Writer }{c}, io.LimitReader(pattern{}, int64(total)), b) })
+		err = checkPattern(c, total)
+		wg.Wait()
+		_ = c.Close()
+		return err
+	}
+}
+
+// pattern gives the same bytes again and again.
+type pattern struct{}
+
+func (pattern) Read(p []byte) (int, error) {
+	n := min(len(p), 251)
+	for i := range n {
+		p[i] = byte(i)
+	}
+	return n, nil
+}
+
+// checkPattern reads total bytes in random portions; each written portion
+// counts up from 0, so only steps by one and returns to 0 are right.
+func checkPattern(r io.Reader, total int) error {
+	b := make([]byte, 5000)
+	last := -1
+	for total > 0 {
+		n, err := r.Read(b[:1+rand.IntN(min(len(b), total))])
+		if err != nil {
+			return err
+		}
+		for _, v := range b[:n] {
+			if v != 0 && int(v) != last+1 {
+				return fmt.Errorf("%d after %d", v, last)
+			}
+			last = int(v)
+		}
+		total -= n
+	}
+	return nil
+}
+
+func listenAt(t testing.TB, opts ListenOptions) *Listener {
+	t.Helper()
+	l, err := Listen(filepath.Join(t.TempDir(), "s"), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
 // pair connects a guest and a host in this process.
 func pair(t testing.TB, o ring.Orders) (guest, host *vchan.Conn) {
 	t.Helper()
-	l, err := Listen(filepath.Join(t.TempDir(), "s"), ListenOptions{})
+	l := listenAt(t, ListenOptions{})
+	guest, err := Offer(context.Background(), l.path, OfferOptions{Orders: o})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, l.Close()) }()
-	guest, err = Offer(context.Background(), l.path, OfferOptions{Orders: o})
+	host, p, err := l.Accept()
 	require.NoError(t, err)
-	host, _, err = l.Accept()
-	require.NoError(t, err)
+	require.Equal(t, Peer{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}, p)
+	require.NoError(t, l.Close()) // channels live on
 	t.Cleanup(func() { _ = guest.Close(); _ = host.Close() })
 	return guest, host
 }
 
-func TestHello(t *testing.T) {
-	g, h := pair(t, ring.Orders{})
-	go func() { _, _ = h.Write([]byte("hello")); _ = h.Close() }()
-	b, err := io.ReadAll(g)
+// resources counts what must not leak.
+func resources() (fds, goroutines int) {
+	d, _ := os.ReadDir("/proc/self/fd")
+	return len(d), runtime.NumGoroutine()
+}
+
+// leaveNothing fails if fds or goroutines stay when the test is over. Call it
+// first.
+func leaveNothing(t testing.TB) {
+	_, _ = os.Open("/nonexistent") // the poller's own descriptors
+	f, g := resources()
+	t.Cleanup(func() {
+		for tries := 0; ; tries++ {
+			f2, g2 := resources()
+			if f2 <= f+2 && g2 <= g { // 2: the runtime's epoll and eventfd come with the first use
+				return
+			}
+			if tries > 5000 {
+				t.Fatalf("descriptors %d -> %d, goroutines %d -> %d", f, f2, g, g2)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+func TestExchange(t *testing.T) {
+	for _, o := range []ring.Orders{{}, {Left: 10, Right: 11}, {Left: 12, Right: 10}, {Left: 16, Right: 12}, {Left: 20, Right: 20}} {
+		t.Run(fmt.Sprint(o), func(t *testing.T) {
+			leaveNothing(t)
+			guest, host := pair(t, o)
+			var wg sync.WaitGroup
+			total := 200<<10 + 1<<o.Left
+			for _, d := range [][2]*vchan.Conn{{guest, host}, {host, guest}} {
+				wg.Go(func() { _, _ = io.Copy(struct{ io.Writer }{d[0]}, io.LimitReader(pattern{}, int64(total))) })
+				wg.Go(func() {
+					if err := checkPattern(d[1], total); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+func TestCloseFromEitherSide(t *testing.T) {
+	leaveNothing(t)
+	for i := range 2 {
+		guest, host := pair(t, ring.Orders{})
+		from, to := guest, host
+		if i == 1 {
+			from, to = host, guest
+		}
+		_, err := from.Write([]byte("the last words"))
+		require.NoError(t, err)
+		require.NoError(t, from.Close())
+		b, err := io.ReadAll(to)
+		require.NoError(t, err)
+		require.Equal(t, "the last words", string(b))
+		_, err = to.Write(b)
+		require.ErrorIs(t, err, vchan.ErrPeerGone)
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	leaveNothing(t)
+	guest, host := pair(t, ring.Orders{})
+	require.NoError(t, host.SetReadDeadline(time.Now().Add(5*time.Millisecond)))
+	_, err := host.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	done := make(chan error)
+	go func() { _, err := guest.Read(make([]byte, 1)); done <- err }()
+	time.Sleep(3 * time.Millisecond)
+	require.NoError(t, guest.SetDeadline(time.Unix(1, 0)))
+	require.ErrorIs(t, <-done, os.ErrDeadlineExceeded)
+}
+
+func spawnGuest(t testing.TB, role string, l *Listener, env ...string) *exec.Cmd {
+	return spawn(t, role, append(env, "SOCKET="+l.path, "LEFT=11", "RIGHT=10"))
+}
+
+func TestTwoProcesses(t *testing.T) {
+	leaveNothing(t)
+	const total = 1 << 20
+	l := listenAt(t, ListenOptions{})
+	cmd := spawnGuest(t, "both-ways", l, "TOTAL="+strconv.Itoa(total))
+	c, p, err := l.Accept()
 	require.NoError(t, err)
-	require.Equal(t, "hello", string(b))
-	require.True(t, nowait.Load())
+	defer func() { _ = c.Close() }()
+	require.Equal(t, int32(cmd.Process.Pid), p.PID)
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = io.Copy(struct{ io.Writer }{c}, io.LimitReader(pattern{}, total)) })
+	require.NoError(t, checkPattern(c, total))
+	wg.Wait()
+	_, err = c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.NoError(t, cmd.Wait())
+}
+
+// A guest that is killed is seen to be gone, by a reader and by a writer.
+func TestGuestKilled(t *testing.T) {
+	leaveNothing(t)
+	for range 3 {
+		l := listenAt(t, ListenOptions{})
+		cmd := spawnGuest(t, "guest-write", l)
+		c, _, err := l.Accept()
+		require.NoError(t, err)
+		b := make([]byte, 5)
+		_, err = io.ReadFull(c, b)
+		require.NoError(t, err)
+		require.Equal(t, "alive", string(b))
+		wrote := make(chan error)
+		go func() {
+			for {
+				if _, err := c.Write(b); err != nil {
+					wrote <- err
+					return
+				}
+			}
+		}()
+		require.NoError(t, cmd.Process.Kill())
+		_, err = io.Copy(io.Discard, c)
+		require.NoError(t, err)
+		require.ErrorIs(t, <-wrote, vchan.ErrPeerGone)
+		require.NoError(t, c.Close())
+		require.NoError(t, l.Close())
+	}
+}
+
+func TestHostKilled(t *testing.T) {
+	leaveNothing(t)
+	path := filepath.Join(t.TempDir(), "s")
+	for range 2 { // the second host replaces the dead one's socket file
+		cmd := spawn(t, "host-write", []string{"SOCKET=" + path})
+		var c *vchan.Conn
+		for {
+			var err error
+			if c, err = Offer(context.Background(), path, OfferOptions{}); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		b := make([]byte, 5)
+		_, err := io.ReadFull(c, b)
+		require.NoError(t, err)
+		require.NoError(t, cmd.Process.Kill())
+		rest, err := io.ReadAll(c)
+		require.NoError(t, err)
+		got := append(b, rest...) // the last word may be cut short
+		require.True(t, bytes.HasPrefix(bytes.Repeat([]byte("alive"), len(got)/5+1), got))
+		_, err = c.Write(make([]byte, 5000))
+		require.ErrorIs(t, err, vchan.ErrPeerGone)
+		require.NoError(t, c.Close())
+		_ = cmd.Wait()
+	}
+}
+
+// Many channels come and go; nothing stays.
+func TestManyChannels(t *testing.T) {
+	leaveNothing(t)
+	l := listenAt(t, ListenOptions{})
+	var guests, hosts []*vchan.Conn
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for range 8 {
+		wg.Go(func() {
+			for range 25 {
+				c, err := Offer(context.Background(), l.path, OfferOptions{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				guests = append(guests, c)
+				mu.Unlock()
+			}
+		})
+	}
+	for range 200 {
+		c, _, err := l.Accept()
+		require.NoError(t, err)
+		hosts = append(hosts, c)
+	}
+	wg.Wait()
+	_, g := resources()
+	require.Less(t, g, 50, "no goroutine for each channel")
+	for i := range hosts {
+		require.NoError(t, hosts[i].Close())
+	}
+	for _, c := range guests {
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+		require.NoError(t, c.Close())
+	}
+}
+
+// The older kernels' way of reading an eventfd.
+func TestWithoutNowait(t *testing.T) {
+	leaveNothing(t)
+	nowait.Store(false)
+	defer nowait.Store(true)
+	guest, host := pair(t, ring.Orders{})
+	done := make(chan error)
+	go func() { done <- checkPattern(guest, 100<<10) }()
+	_, err := io.Copy(struct{ io.Writer }{host}, io.LimitReader(pattern{}, 100<<10))
+	require.NoError(t, err)
+	require.NoError(t, <-done)
 }
