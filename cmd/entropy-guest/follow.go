@@ -14,8 +14,11 @@ import (
 	"github.com/xentropyd/xentropyd/guest"
 )
 
-// refreshTime bounds the wait for a further seed when one was not enough for the kernel.
-const refreshTime = 5 * time.Second
+// When one seed was not enough for the kernel, at most maxTopUps more are asked for, and each is waited for at most topUpTime.
+const (
+	maxTopUps = 8
+	topUpTime = 5 * time.Second
+)
 
 // follower is one run:
 //
@@ -39,7 +42,8 @@ type follower struct {
 
 	said       bool // systemd knows that we are ready
 	writeFails bool
-	topped     uint64 // the kernel's seeds when one more was asked for
+	topUps     int
+	topped     uint64 // the kernel's seeds when one more was last asked for
 }
 
 // follow returns nil when ctx ends, with once when a seed was acknowledged.
@@ -188,11 +192,12 @@ func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err 
 
 // topUp asks for one more seed. Kernels before 5.18 credit less than they are told, so that one may not be enough.
 func (f *follower) topUp(ctx context.Context, g *guest.Guest, seeds uint64) {
-	if g == nil || f.topped == seeds {
+	if g == nil || f.topped == seeds || f.topUps == maxTopUps {
 		return
 	}
 	f.topped = seeds
-	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	f.topUps++
+	ctx, cancel := context.WithTimeout(ctx, topUpTime)
 	defer cancel()
 	if err := g.Refresh(ctx); err != nil {
 		f.log.Info("the kernel wants more than one seed; waiting for the host's next", "error", err)

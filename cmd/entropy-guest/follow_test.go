@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/internal/kernelrng"
+	"github.com/xentropyd/xentropyd/protocol"
 )
 
 // patience bounds what must happen at some time.
@@ -142,6 +143,45 @@ func TestFollowOnce(t *testing.T) {
 	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
 }
 
+// lateAck is a channel on which an acknowledgement takes longer than a closing guest waits.
+type lateAck struct {
+	io.ReadWriteCloser
+	closed chan struct{}
+	close  func()
+}
+
+func (c *lateAck) Write(p []byte) (int, error) {
+	if protocol.Type(p[0]) == protocol.TypeAck {
+		select {
+		case <-time.After(700 * time.Millisecond):
+		case <-c.closed:
+		}
+	}
+	return c.ReadWriteCloser.Write(p)
+}
+
+func (c *lateAck) Close() error {
+	c.close()
+	return c.ReadWriteCloser.Close()
+}
+
+func TestFollowOnceWaitsForItsAcknowledgement(t *testing.T) {
+	sc := newScene(t)
+	sc.once = true
+	inner := sc.dial
+	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+		c, err := inner(ctx)
+		if err != nil {
+			return nil, err
+		}
+		closed := make(chan struct{})
+		return &lateAck{c, closed, sync.OnceFunc(func() { close(closed) })}, nil
+	}
+	sc.start()
+	require.NoError(t, sc.end(t))
+	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
+}
+
 func TestFollowOnceKernelFails(t *testing.T) {
 	sc := newScene(t)
 	sc.once = true
@@ -177,16 +217,31 @@ func TestFollowLetsTheBootGoOn(t *testing.T) {
 	require.NoError(t, sc.end(t))
 }
 
+// A kernel that credits less than it is told, as before Linux 5.18, wants more than one seed.
 func TestFollowTopsUp(t *testing.T) {
 	sc := newScene(t)
-	sc.ready.Store(false) // a kernel that credits less than it is told
+	sc.once = true
+	sc.follower.ready = func() bool { seeds, _ := sc.kernel.Taken(); return seeds >= 3 }
 	sc.start()
-	sc.eventually(t, "a second seed", func() bool { return sc.acknowledged() >= 2 })
-	sc.ready.Store(true)
+	require.NoError(t, sc.end(t))
+	seeds, _ := sc.kernel.Taken()
+	assert.Equal(t, 3, seeds)
+	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
+}
+
+// One that is never content does not make us ask for ever.
+func TestFollowStopsToppingUp(t *testing.T) {
+	sc := newScene(t)
+	sc.ready.Store(false)
+	sc.start()
+	sc.eventually(t, "all further seeds", func() bool { return sc.acknowledged() == 1+maxTopUps })
 	sc.host.NewGeneration()
-	sc.eventually(t, "ready", func() bool { return len(sc.systemd.heard()) == 1 })
+	sc.eventually(t, "the host's own", func() bool { return sc.acknowledged() == 2+maxTopUps })
 	sc.cancel()
 	require.NoError(t, sc.end(t))
+	seeds, _ := sc.kernel.Taken()
+	assert.Equal(t, 2+maxTopUps, seeds)
+	assert.Equal(t, []string{stopping}, sc.systemd.heard())
 }
 
 func TestFollowDryRun(t *testing.T) {

@@ -169,6 +169,16 @@ func TestStatusFile(t *testing.T) {
 	}
 }
 
+func TestStatusFileFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "status.json")
+	require.NoError(t, os.Mkdir(path, 0o755)) // a directory stands in the way
+	require.ErrorContains(t, newStatusFile(path, "", "", false).write(guest.Status{}, 0), path)
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, files, 1, "no temporary file stays")
+}
+
 func FuzzReadReport(f *testing.F) {
 	f.Add([]byte(`{"pid": 1, "guest": {"seeds": 3, "own_sources": [{"name": "x"}]}}`))
 	f.Add([]byte("{"))

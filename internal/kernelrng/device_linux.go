@@ -32,7 +32,11 @@ func (f file) add(info []byte) error {
 }
 
 func (f file) reseed() error {
-	err := f.ioctl(unix.RNDRESEEDCRNG, nil)
+	return reseedError(f.ioctl(unix.RNDRESEEDCRNG, nil))
+}
+
+// reseedError names the one answer of RNDRESEEDCRNG that need not be a failure.
+func reseedError(err error) error {
 	if errors.Is(err, unix.ENODATA) {
 		return errNeverSeeded
 	}

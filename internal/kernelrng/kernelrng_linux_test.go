@@ -3,6 +3,8 @@ package kernelrng
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
@@ -28,6 +30,12 @@ func TestPoolInfoLayout(t *testing.T) {
 	if runtime.GOARCH == "amd64" || strings.HasPrefix(runtime.GOARCH, "arm") {
 		require.Equal(t, []byte{2, 1, 0, 0, 3, 0, 0, 0, 1, 2, 3}, info)
 	}
+}
+
+func TestReseedError(t *testing.T) {
+	require.NoError(t, reseedError(nil))
+	require.ErrorIs(t, reseedError(fmt.Errorf("ioctl: %w", unix.ENODATA)), errNeverSeeded)
+	require.ErrorIs(t, reseedError(unix.EPERM), fs.ErrPermission)
 }
 
 func openKernel(t *testing.T) *RNG {
