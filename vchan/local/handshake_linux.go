@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -49,27 +50,22 @@ func receive(uc *net.UnixConn) ([]int, error) {
 }
 
 // rights gives the descriptors in a control message, all that can be found
-// even if the rest is malformed.
+// even if what follows is malformed.
 func rights(oob []byte) (fds []int, err error) {
-	if len(oob) == 0 {
-		return nil, nil
-	}
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		err = messageError("control message: %v", err)
-	}
-	for _, m := range msgs {
-		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_RIGHTS {
+	for len(oob) >= unix.CmsgLen(0) {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return fds, messageError("control message: %v", err)
+		}
+		oob = rest
+		if h.Level != unix.SOL_SOCKET || h.Type != unix.SCM_RIGHTS {
 			continue
 		}
-		more, perr := unix.ParseUnixRights(&m)
-		if perr != nil {
-			err = messageError("descriptors: %v", perr)
-			continue
+		for ; len(data) >= 4; data = data[4:] {
+			fds = append(fds, int(int32(binary.NativeEndian.Uint32(data))))
 		}
-		fds = append(fds, more...)
 	}
-	return fds, err
+	return fds, nil
 }
 
 func closeAll(fds []int) {
