@@ -28,7 +28,7 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 		},
 		SeedBytes:     c.Seed.Bytes,
 		SeedInterval:  c.Seed.Interval.Duration,
-		SeedJitter:    c.Seed.Jitter,
+		SeedJitter:    max(c.Seed.Jitter, noJitter),
 		KeepAlive:     c.Times.KeepAlive.Duration,
 		HandshakeTime: c.Times.Handshake.Duration,
 		WriteTime:     c.Times.Write.Duration,
@@ -41,6 +41,9 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 		Log:           d.log,
 	}
 }
+
+// noJitter stands for a jitter of 0, which the host would take as "not given".
+const noJitter = 1e-9
 
 func hostBudget(b config.Budget) host.Budget {
 	return host.Budget{Bytes: b.Bytes, Period: b.Period.Duration}

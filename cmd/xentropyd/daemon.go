@@ -95,6 +95,9 @@ func (d *daemon) close() error {
 	for _, l := range d.listeners {
 		errs = append(errs, l.Close())
 	}
+	for _, s := range d.sources.present() {
+		errs = append(errs, s.Close())
+	}
 	if d.seeds != nil {
 		errs = append(errs, d.seeds.Close())
 	}

@@ -71,10 +71,7 @@ func terminal(out io.Writer) (width int, live bool) {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 100, false
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 20 {
-		width = 80
-	}
+	width = cli.Width(f)
 	kind := os.Getenv("TERM")
 	return width, os.Getenv("NO_COLOR") == "" && kind != "" && kind != "dumb"
 }

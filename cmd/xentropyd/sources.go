@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,22 +109,27 @@ func printSources(w io.Writer, out sourcesOutput) error {
 		fmt.Fprintln(w)
 	}
 	var rows [][]string
-	var missing []source.Status
+	var used, missing [][2]string
 	for _, s := range out.Sources.Sources {
 		if s.State == source.StateAbsent {
-			missing = append(missing, s)
+			missing = append(missing, [2]string{s.Name, strings.TrimPrefix(s.LastError, s.Name+": ")})
 			continue
 		}
 		rows = append(rows, sourceRow(s))
+		text := s.Description
+		if s.LastError != "" {
+			text += "; " + s.LastError
+		}
+		used = append(used, [2]string{s.Name, text})
 	}
-	if err := cli.Table(w, []string{"SOURCE", "HEALTH", "RATE", "CLAIMS", "SAMPLES", "GATHERED", "WHAT IT IS"}, rows); err != nil {
+	if err := cli.Table(w, []string{"SOURCE", "HEALTH", "RATE", "CLAIMS A SAMPLE", "SAMPLES", "GATHERED"}, rows); err != nil {
 		return err
 	}
+	fmt.Fprintln(w, "\nwhat they are:")
+	cli.List(w, used)
 	if len(missing) > 0 {
 		fmt.Fprintln(w, "\nnot used:")
-		for _, s := range missing {
-			fmt.Fprintf(w, "  %-9s %s\n", s.Name, cli.Printable(s.LastError))
-		}
+		cli.List(w, missing)
 	}
 	if out.Running {
 		fmt.Fprintf(w, "\n%s credited to guests so far\n", cli.Bits(float64(out.SpentBits)))
@@ -141,9 +147,5 @@ func sourceRow(s source.Status) []string {
 	if s.BytesPerSecond > 0 {
 		rate = cli.Rate(s.BytesPerSecond)
 	}
-	what := s.Description
-	if s.LastError != "" {
-		what += "; " + s.LastError
-	}
-	return []string{s.Name, string(s.State), rate, claim, fmt.Sprint(s.Samples), gathered, cli.Printable(what)}
+	return []string{s.Name, string(s.State), rate, claim, fmt.Sprint(s.Samples), gathered}
 }

@@ -39,7 +39,7 @@ func statusCommand() *cobra.Command {
 func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	fmt.Fprintf(w, "xentropyd %s, pid %d, up %s\n", s.Version, s.PID, cli.Duration(now.Sub(s.Started)))
 	fmt.Fprintf(w, "%s\n", state(s.Entropy))
-	fmt.Fprintf(w, "gathered %s of assessed entropy, credited %s to guests, reseeded itself %d times\n",
+	fmt.Fprintf(w, "entropy: %s gathered, %s credited to guests, reseeded %d times\n",
 		cli.Bits(s.Entropy.AssessedBits), cli.Bits(float64(s.Entropy.SpentBits)), s.Entropy.Reseeds)
 	var names []string
 	for _, src := range s.Entropy.Sources {
@@ -56,10 +56,21 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	}
 	fmt.Fprintln(w)
 	var rows [][]string
+	var notes [][2]string
 	for _, g := range s.Server.Guests {
 		rows = append(rows, guestRow(g, now))
+		if n := guestNotes(g); n != "" {
+			notes = append(notes, [2]string{g.ID, n})
+		}
 	}
-	return cli.Table(w, []string{"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "CREDITED", "LAST SEED", "BUDGET LEFT", "REFUSED", "NOTE"}, rows)
+	if err := cli.Table(w, []string{"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "LAST SEED", "BUDGET LEFT"}, rows); err != nil {
+		return err
+	}
+	if len(notes) > 0 {
+		fmt.Fprintln(w, "\nnotes:")
+		cli.List(w, notes)
+	}
+	return nil
 }
 
 // state says in a sentence how the host stands.
@@ -87,18 +98,29 @@ func guestRow(g host.GuestStatus, now time.Time) []string {
 	case g.Seeded:
 		how = "seeded"
 	}
-	var notes []string
-	if g.Violations > 0 {
-		notes = append(notes, fmt.Sprintf("broke the rules %d times", g.Violations))
-	}
-	if g.LastFailure != "" {
-		notes = append(notes, g.LastFailure)
-	} else if g.LastError != "" {
-		notes = append(notes, g.LastError)
-	}
 	return []string{
-		g.ID, cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), cli.Bits(float64(g.CreditedBits)), cli.Ago(now, g.LastSeed),
-		fmt.Sprintf("%s of %s", cli.Bytes(uint64(g.BudgetLeft)), cli.Bytes(uint64(g.BudgetBytes))), fmt.Sprint(g.Refused),
-		cli.OrDash(strings.Join(notes, "; ")),
+		g.ID, cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), cli.Ago(now, g.LastSeed),
+		fmt.Sprintf("%d of %d B", g.BudgetLeft, g.BudgetBytes),
 	}
+}
+
+// guestNotes says what is out of the ordinary with a guest.
+func guestNotes(g host.GuestStatus) string {
+	var notes []string
+	add := func(n uint64, format string) {
+		if n > 0 {
+			notes = append(notes, fmt.Sprintf(format, n))
+		}
+	}
+	add(g.Violations, "broke the rules %d times")
+	add(g.Refused, "refused %d times")
+	add(g.Slowed, "slowed down %d times")
+	add(g.Failures, "reported %d failures")
+	if g.LastFailure != "" {
+		notes = append(notes, "last failure: "+g.LastFailure)
+	}
+	if g.LastError != "" {
+		notes = append(notes, "last session ended: "+g.LastError)
+	}
+	return strings.Join(notes, "; ")
 }

@@ -34,7 +34,7 @@ func (r *Result) Summary(w io.Writer, width int) {
 	text := fmt.Sprintf("Noise from %s passed its health tests. It was enough to seed the daemon %s after it started, and %s of entropy were gathered in all.",
 		and(good), span(r.SeededIn), cli.Bits(bits))
 	if len(bad) > 0 {
-		text += " " + and(bad) + " did not pass and gave nothing."
+		text += " " + and(bad) + " did not pass."
 	}
 	item(w, width, "%s", text)
 	var seeds, seedBytes, read uint64
@@ -62,15 +62,7 @@ func (r *Result) Summary(w io.Writer, width int) {
 
 // item prints a paragraph behind a dash.
 func item(w io.Writer, width int, format string, args ...any) {
-	line := "-"
-	for word := range strings.FieldsSeq(fmt.Sprintf(format, args...)) {
-		if len([]rune(line))+1+len([]rune(word)) > width {
-			fmt.Fprintln(w, line)
-			line = " "
-		}
-		line += " " + word
-	}
-	fmt.Fprintln(w, line)
+	cli.Wrap(w, width, "- ", fmt.Sprintf(format, args...))
 }
 
 func and(names []string) string {

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/guest"
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/transport"
+)
+
+// noLeaks checks at the test's end that goroutines and descriptors are as many as before.
+func noLeaks(t *testing.T) {
+	count := func() (goroutines, fds int) {
+		list, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return runtime.NumGoroutine(), len(list)
+	}
+	first := make(chan os.Signal, 1) // starts os/signal's goroutine, which stays
+	signal.Notify(first, hangup...)
+	signal.Stop(first)
+	g, f := count()
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			g2, f2 := count()
+			if g2 <= g && f2 <= f {
+				return
+			}
+			if time.Now().After(deadline) {
+				stacks := make([]byte, 1<<16)
+				t.Errorf("%d goroutines, before %d; %d descriptors, before %d\n%s", g2, g, f2, f, stacks[:runtime.Stack(stacks, true)])
+				return
+			}
+		}
+	})
+}
+
+// inProcess runs a daemon in this process until stop is called.
+func inProcess(t *testing.T, change func(*config.Config)) (c config.Config, client *control.Client, stop func() error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	c = config.UserDefault(dir, dir)
+	change(&c)
+	require.Empty(t, c.Check())
+	d, err := newDaemon(c, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.run(ctx) }()
+	select {
+	case <-d.entropy.Ready():
+	case err := <-done:
+		t.Fatal(err)
+	}
+	return c, control.Dial(c.Control), func() error { cancel(); return <-done }
+}
+
+// theGuest waits until the daemon's one guest is as it should be.
+func theGuest(t *testing.T, c *control.Client, is func(host.GuestStatus) bool) host.GuestStatus {
+	t.Helper()
+	var last []host.GuestStatus
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var err error
+		last, err = c.Guests(t.Context())
+		require.NoError(t, err)
+		if len(last) == 1 && is(last[0]) {
+			return last[0]
+		}
+	}
+	t.Fatalf("never came to be: %+v", last)
+	return host.GuestStatus{}
+}
+
+func TestDaemonAndGuest(t *testing.T) {
+	noLeaks(t)
+	c, client, stop := inProcess(t, func(c *config.Config) {
+		c.Guests = []config.Guest{{Match: "local:*", Bytes: 512}}
+	})
+	g, err := guest.Open(t.Context(), func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return transport.Dial(ctx, c.Listen[0])
+	}, guest.WithLabel("test"), guest.WithHostWait(time.Minute))
+	require.NoError(t, err)
+	_, err = io.ReadFull(g, make([]byte, 100))
+	require.NoError(t, err)
+	assert.True(t, g.Status().HostSeeded)
+
+	st := theGuest(t, client, func(s host.GuestStatus) bool { return s.Acknowledged == 1 })
+	assert.Equal(t, "test", st.Label)
+	assert.Equal(t, 512, st.BudgetBytes, "the pattern's budget")
+	assert.Equal(t, "local", st.Carrier)
+	assert.EqualValues(t, 64, st.Bytes)
+
+	n, err := client.NewGeneration(t.Context())
+	require.NoError(t, err)
+	st = theGuest(t, client, func(s host.GuestStatus) bool { return s.Generation == n })
+	assert.EqualValues(t, 2, st.Acknowledged)
+
+	require.NoError(t, stop())
+	_, err = io.ReadFull(g, make([]byte, 100))
+	assert.NoError(t, err, "reads go on without a host")
+	require.NoError(t, g.Close())
+	seed, err := os.Stat(c.SeedFile)
+	require.NoError(t, err)
+	assert.EqualValues(t, 64, seed.Size())
+	left, err := filepath.Glob(filepath.Dir(c.Control) + "/*.sock")
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// TestGuestThatBreaksTheRules: it loses its session, is counted, and nothing else happens.
+func TestGuestThatBreaksTheRules(t *testing.T) {
+	noLeaks(t)
+	c, client, stop := inProcess(t, func(*config.Config) {})
+	ch, err := transport.Dial(t.Context(), c.Listen[0])
+	require.NoError(t, err)
+	defer ch.Close()
+	_, err = ch.Write([]byte("\x01\x00\xff\xff")) // a hello of 65,535 bytes
+	require.NoError(t, err)
+	st := theGuest(t, client, func(s host.GuestStatus) bool { return s.Violations == 1 && !s.Connected })
+	assert.NotEmpty(t, st.LastError)
+	assert.Zero(t, st.Bytes, "it got nothing")
+	s, err := client.Status(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, s.Server.Sessions)
+	require.NoError(t, stop())
+}
+
+// TestStartFails: whatever step fails, what was opened before it is given back.
+func TestStartFails(t *testing.T) {
+	noLeaks(t)
+	for what, spoil := range map[string]func(c *config.Config){
+		"control socket": func(c *config.Config) { c.Control = "/proc/none/control.sock" },
+		"listen":         func(c *config.Config) { c.Listen = []string{c.Listen[0], "local:/proc/none/l"} },
+		"policy":         func(c *config.Config) { c.Policy = "panic" },
+		"seed of":        func(c *config.Config) { c.Seed.Bytes = 1 << 20 },
+	} {
+		dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
+		require.NoError(t, err)
+		c := config.UserDefault(dir, dir)
+		spoil(&c)
+		_, err = newDaemon(c, slog.New(slog.DiscardHandler))
+		assert.ErrorContains(t, err, what)
+		left, err := filepath.Glob(dir + "/xentropyd/*.sock")
+		require.NoError(t, err)
+		assert.Empty(t, left, what)
+		os.RemoveAll(dir)
+	}
+}
+
+func TestSourcesSwitchedOff(t *testing.T) {
+	noLeaks(t)
+	c := config.Default().Sources
+	c.Enable = []string{"jitter", "hwrng"}
+	c.Disable = []string{"hwrng"}
+	found := findSources(c)
+	var names []string
+	for _, s := range found.present() {
+		names = append(names, s.Info().Name)
+		s.Close()
+	}
+	assert.Subset(t, []string{"jitter", "kernel"}, names)
+	assert.Contains(t, names, "kernel", "always mixed in")
+	for _, s := range found.absent() {
+		if s.Name != "jitter" {
+			assert.Contains(t, s.LastError, "switched off", s.Name)
+		}
+	}
+}
