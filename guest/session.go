@@ -181,7 +181,11 @@ func (s *session) seed(m protocol.Seed) error {
 	if m.Request != 0 {
 		s.answer(m.Request, nil)
 	}
-	return s.send(protocol.Ack{Sequence: m.Sequence, Generation: m.Generation, Outcomes: outcomes})
+	if err := s.send(protocol.Ack{Sequence: m.Sequence, Generation: m.Generation, Outcomes: outcomes}); err != nil {
+		return err
+	}
+	g.update(func(st *Status) { st.Acknowledged++ })
+	return nil
 }
 
 // send writes one frame.

@@ -19,8 +19,9 @@ type Status struct {
 	Seeds        uint64 `json:"seeds"`      // taken from hosts
 	SeedBytes    uint64 `json:"seed_bytes"` // bytes in them
 	CreditedBits uint64 `json:"credited_bits"`
-	Generations  uint64 `json:"generations"` // changes seen
-	Reconnects   uint64 `json:"reconnects"`  // welcomes after the first
+	Acknowledged uint64 `json:"acknowledged"` // acknowledgements sent
+	Generations  uint64 `json:"generations"`  // changes seen
+	Reconnects   uint64 `json:"reconnects"`   // welcomes after the first
 	Refused      uint64 `json:"refused"`
 
 	Kernel             bool   `json:"kernel"` // the kernel's RNG is fed

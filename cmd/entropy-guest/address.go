@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,7 +25,7 @@ const (
 
 // hostFlag adds --host to a command.
 func hostFlag(cmd *cobra.Command, host *string) {
-	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host (default $"+hostEnv+", else "+defaultHost+")")
+	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host (default $"+hostEnv+", else "+defaultHost+", else the user's own daemon)")
 }
 
 // hostAddress decides where the host is: what the flag says, else the environment, else the default.
@@ -33,13 +35,27 @@ func hostAddress(flag string) (string, error) {
 		address, from = os.Getenv(hostEnv), "environment variable "+hostEnv
 	}
 	if address == "" {
-		address = defaultHost
+		address = defaultAddress()
 	}
 	a, err := transport.Parse(address)
 	if err != nil {
 		return "", cli.Usage(fmt.Errorf("%s: %w", from, err))
 	}
 	return a.String(), nil
+}
+
+// defaultAddress is the system's daemon or, if this user runs one of his own and the system does not, that one.
+func defaultAddress() string {
+	if _, err := os.Stat(strings.TrimPrefix(defaultHost, "local:")); err == nil {
+		return defaultHost
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		own := filepath.Join(dir, "xentropyd", "local.sock")
+		if _, err := os.Stat(own); err == nil {
+			return "local:" + own
+		}
+	}
+	return defaultHost
 }
 
 // dialer reaches the host at an address.

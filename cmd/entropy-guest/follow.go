@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,8 +36,7 @@ type follower struct {
 
 	mu      sync.Mutex
 	latest  guest.Status
-	acks    uint64        // sent
-	changed chan struct{} // of capacity 1: latest or acks did
+	changed chan struct{} // of capacity 1: latest did
 
 	said       bool // systemd knows that we are ready
 	writeFails bool
@@ -56,7 +54,7 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 	opened := make(chan opening, 1)
 	go func() {
-		g, err := guest.Open(work, f.watched, f.options()...)
+		g, err := guest.Open(work, f.dial, f.options()...)
 		opened <- opening{g, err}
 	}()
 	var g *guest.Guest
@@ -120,7 +118,7 @@ func (f *follower) follow(ctx context.Context) error {
 
 // unseeded says why a run with once ends without a seed.
 func (f *follower) unseeded(err error) error {
-	s, _ := f.state()
+	s := f.state()
 	if s.LastError != "" {
 		err = fmt.Errorf("%w: %s", err, s.LastError)
 	}
@@ -150,10 +148,10 @@ func (f *follower) wake() {
 	}
 }
 
-func (f *follower) state() (s guest.Status, acks uint64) {
+func (f *follower) state() guest.Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.latest, f.acks
+	return f.latest
 }
 
 // report writes the status file. A failure is logged once, until it works again.
@@ -161,8 +159,7 @@ func (f *follower) report() {
 	if f.file == nil {
 		return
 	}
-	s, acks := f.state()
-	err := f.file.write(s, acks)
+	err := f.file.write(f.state())
 	if err != nil && !f.writeFails {
 		f.log.Warn("status file not written", "error", err)
 	}
@@ -171,8 +168,8 @@ func (f *follower) report() {
 
 // advance does what follows from the status: it tells systemd, asks for more, or says that the run is done.
 func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err error) {
-	s, acks := f.state()
-	if f.once && acks > 0 && s.KernelFailures > 0 && s.KernelSeeds == 0 {
+	s := f.state()
+	if f.once && s.Acknowledged > 0 && s.KernelFailures > 0 && s.KernelSeeds == 0 {
 		return true, errors.New(s.LastFailure)
 	}
 	seeded := s.Seeds > 0
@@ -187,7 +184,7 @@ func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err 
 		return false, nil
 	}
 	f.sayReady("seeded")
-	return f.once && acks > 0, nil
+	return f.once && s.Acknowledged > 0, nil
 }
 
 // topUp asks for one more seed. Kernels before 5.18 credit less than they are told, so that one may not be enough.
@@ -214,13 +211,4 @@ func (f *follower) sayReady(status string) {
 	if f.kernel != nil {
 		f.log.Info("kernel's generator", "state", status)
 	}
-}
-
-// watched dials, and returns a channel that counts the acknowledgements sent.
-func (f *follower) watched(ctx context.Context) (io.ReadWriteCloser, error) {
-	c, err := f.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &watchedChannel{c, f}, nil
 }

@@ -82,7 +82,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	}
 	if o.statusFile != "" {
 		f.file = newStatusFile(o.statusFile, address, o.label, o.dryRun)
-		if err := f.file.write(f.latest, 0); err != nil {
+		if err := f.file.write(f.latest); err != nil {
 			if cmd.Flags().Changed("status-file") {
 				return err
 			}

@@ -100,7 +100,7 @@ func (o overview) print(w io.Writer, now time.Time) error {
 		row("instance", "%s, generation %d, %d changes, %d reconnects", cli.OrDash(g.Instance), g.Generation, g.Generations, g.Reconnects)
 		row("seeds", "%d (%s, %s credited), last %s, %d refused", g.Seeds, cli.Bytes(g.SeedBytes), cli.Bits(float64(g.CreditedBits)), cli.Ago(now, g.LastSeed), g.Refused)
 		row("fed", "%d times (%s credited), %d failures", g.KernelSeeds, cli.Bits(float64(g.KernelCreditedBits)), g.KernelFailures)
-		row("acknowledged", "%d of %d", r.Acknowledged, g.Seeds)
+		row("acknowledged", "%d of %d", g.Acknowledged, g.Seeds)
 		if g.LastFailure != "" {
 			row("last failure", "%s", g.LastFailure)
 		}

@@ -23,15 +23,14 @@ const (
 
 // report is what run leaves for status. Nothing in it is secret: everybody may read it.
 type report struct {
-	PID          int          `json:"pid"`
-	PIDStart     uint64       `json:"pid_start"` // when the process began, as the kernel counts; tells a reused number apart
-	Host         string       `json:"host"`
-	Label        string       `json:"label"`
-	DryRun       bool         `json:"dry_run"`
-	Started      time.Time    `json:"started"`
-	Updated      time.Time    `json:"updated"`
-	Acknowledged uint64       `json:"acknowledged"` // acknowledgements sent
-	Guest        guest.Status `json:"guest"`
+	PID      int          `json:"pid"`
+	PIDStart uint64       `json:"pid_start"` // when the process began, as the kernel counts; tells a reused number apart
+	Host     string       `json:"host"`
+	Label    string       `json:"label"`
+	DryRun   bool         `json:"dry_run"`
+	Started  time.Time    `json:"started"`
+	Updated  time.Time    `json:"updated"`
+	Guest    guest.Status `json:"guest"`
 }
 
 // statusFile is where run writes its report. Its methods are for one goroutine.
@@ -47,8 +46,8 @@ func newStatusFile(path, host, label string, dryRun bool) *statusFile {
 }
 
 // write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing.
-func (f *statusFile) write(s guest.Status, acks uint64) error {
-	f.report.Guest, f.report.Acknowledged, f.report.Updated = s, acks, time.Now()
+func (f *statusFile) write(s guest.Status) error {
+	f.report.Guest, f.report.Updated = s, time.Now()
 	var b bytes.Buffer
 	if err := cli.JSON(&b, f.report); err != nil {
 		return fmt.Errorf("write status file %s: %w", f.path, err)

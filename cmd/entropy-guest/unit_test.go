@@ -141,12 +141,12 @@ func TestHintsOfTheKernel(t *testing.T) {
 func TestStatusFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "status.json")
 	f := newStatusFile(path, "local:/x", "me", true)
-	require.NoError(t, f.write(guest.Status{Seeds: 7}, 6))
+	require.NoError(t, f.write(guest.Status{Seeds: 7, Acknowledged: 6}))
 	r, err := readReport(path)
 	require.NoError(t, err)
 	require.Equal(t, os.Getpid(), r.PID)
 	require.EqualValues(t, 7, r.Guest.Seeds)
-	require.EqualValues(t, 6, r.Acknowledged)
+	require.EqualValues(t, 6, r.Guest.Acknowledged)
 	require.True(t, r.DryRun)
 	require.Empty(t, r.gone(), "that is us")
 
@@ -154,7 +154,7 @@ func TestStatusFile(t *testing.T) {
 	old, err := os.Open(path)
 	require.NoError(t, err)
 	defer old.Close()
-	require.NoError(t, f.write(guest.Status{Seeds: 8}, 8))
+	require.NoError(t, f.write(guest.Status{Seeds: 8}))
 	b, err := io.ReadAll(old)
 	require.NoError(t, err)
 	require.Contains(t, string(b), `"seeds": 7`)
@@ -173,7 +173,7 @@ func TestStatusFileFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "status.json")
 	require.NoError(t, os.Mkdir(path, 0o755)) // a directory stands in the way
-	require.ErrorContains(t, newStatusFile(path, "", "", false).write(guest.Status{}, 0), path)
+	require.ErrorContains(t, newStatusFile(path, "", "", false).write(guest.Status{}), path)
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, files, 1, "no temporary file stays")
@@ -205,9 +205,9 @@ func FuzzReadReport(f *testing.F) {
 
 func TestStatusFieldsOfTheFile(t *testing.T) {
 	now := time.Now()
-	r := &report{PID: 42, Host: "local:/x\x1b[2J", Started: now.Add(-time.Hour), Updated: now.Add(-2 * time.Second), Acknowledged: 3, Guest: guest.Status{
+	r := &report{PID: 42, Host: "local:/x\x1b[2J", Started: now.Add(-time.Hour), Updated: now.Add(-2 * time.Second), Guest: guest.Status{
 		Connected: true, Degraded: true, Instance: "abcd", Generation: 5, Generations: 4, Reconnects: 2, Refused: 1,
-		Seeds: 3, SeedBytes: 192, CreditedBits: 768, KernelSeeds: 2, KernelCreditedBits: 512, KernelFailures: 1,
+		Seeds: 3, Acknowledged: 3, SeedBytes: 192, CreditedBits: 768, KernelSeeds: 2, KernelCreditedBits: 512, KernelFailures: 1,
 		LastFailure: "kernel: out of order", LastError: "host closed the channel", LastSeed: now.Add(-3 * time.Second),
 	}}
 	var out strings.Builder
@@ -219,4 +219,22 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 	} {
 		assert.Contains(t, out.String(), want)
 	}
+}
+
+func TestUsersOwnDaemonIsFound(t *testing.T) {
+	if _, err := os.Stat(strings.TrimPrefix(defaultHost, "local:")); err == nil {
+		t.Skip("a system's daemon runs here, which goes first: stop xentropyd")
+	}
+	dir := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv(hostEnv, "")
+	address, err := hostAddress("")
+	require.NoError(t, err)
+	require.Equal(t, defaultHost, address)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "xentropyd"), 0o700))
+	own := filepath.Join(dir, "xentropyd", "local.sock")
+	require.NoError(t, os.WriteFile(own, nil, 0o600))
+	address, err = hostAddress("")
+	require.NoError(t, err)
+	require.Equal(t, "local:"+own, address)
 }
