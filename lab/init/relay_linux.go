@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+
+	"github.com/xentropyd/xentropyd/lab/internal/agent"
+)
+
+// relays carry messages between the lab's line and the guests' consoles, whose other ends are pseudo terminals of xenconsoled.
+type relays struct {
+	out *agent.Writer
+	mu  sync.Mutex
+	to  map[string]*relay
+}
+
+// queued is how many requests may wait for a guest that does not read, a paused one for instance.
+const queued = 64
+
+type relay struct {
+	tty *os.File
+	in  chan agent.Message
+}
+
+func newRelays(out *agent.Writer) *relays { return &relays{out: out, to: make(map[string]*relay)} }
+
+// forward passes a message on to a guest. One that is not there is no error: the lab asks again.
+func (r *relays) forward(m agent.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	place := m.Place
+	g := r.to[place]
+	if g == nil {
+		tty, why := guestConsole(place)
+		if why == "" {
+			f, err := agent.OpenTTY(tty)
+			if err == nil {
+				g = &relay{f, make(chan agent.Message, queued)}
+				r.to[place] = g
+				go g.there()
+				go r.back(place, g)
+			} else {
+				why = err.Error()
+			}
+		}
+		if g == nil {
+			_ = r.out.Write(agent.Message{Op: agent.OpNobody, ID: m.ID, Place: place, Error: why})
+			return
+		}
+	}
+	m.Place = "" // there, it is for the place itself
+	select {
+	case g.in <- m:
+	default: // the lab asks again
+	}
+}
+
+// there carries requests until the relay is dropped.
+func (g *relay) there() {
+	out := agent.NewWriter(g.tty)
+	for m := range g.in {
+		_ = out.Write(m) // the reading side sees the end
+	}
+}
+
+// back carries a guest's answers until its console ends, with the guest.
+func (r *relays) back(place string, g *relay) {
+	in := agent.NewReader(g.tty)
+	for {
+		m, err := in.Read()
+		if err != nil {
+			break
+		}
+		m.Place = place
+		_ = r.out.Write(m)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.to, place)
+	close(g.in)
+	g.tty.Close()
+}
+
+// guestConsole finds the pseudo terminal of a guest's console.
+func guestConsole(place string) (tty, why string) {
+	domid, err := output("xl", "domid", place)
+	if err != nil {
+		return "", "no guest of this name"
+	}
+	tty, err = output("xenstore-read", "/local/domain/"+domid+"/console/tty")
+	if err != nil || tty == "" {
+		return "", "its console is not there yet"
+	}
+	return tty, ""
+}
+
+func output(program string, args ...string) (string, error) {
+	out, err := exec.Command(program, args...).Output()
+	return strings.TrimSpace(string(out)), err
+}

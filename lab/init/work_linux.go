@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/xentropyd/xentropyd/lab/internal/agent"
+)
+
+// work is everything that process 1 leaves to its child.
+func work(config agent.Config, words map[string]string) error {
+	for name, value := range map[string]string{"PATH": config.Path, "HOME": "/", "TERM": "linux"} {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	if out, err := exec.Command("/bin/busybox", "--install", "-s", "/bin").CombinedOutput(); err != nil {
+		return fmt.Errorf("busybox --install: %w: %s", err, out)
+	}
+	if err := loadModules(config.Modules); err != nil {
+		return err
+	}
+	if err := mountXenfs(); err != nil {
+		return err
+	}
+	if config.Role == agent.RoleDom0 {
+		if err := startXen(words["xenstored"]); err != nil {
+			return err
+		}
+	}
+	failed := make(chan error, 2)
+	if device := words["line"]; device != "" {
+		go func() { failed <- serve(device, config.Role == agent.RoleDom0) }()
+	}
+	if _, ok := words["shell"]; ok {
+		go func() { failed <- shell("/dev/hvc0") }()
+	}
+	return <-failed
+}
+
+// serve answers the lab until the line ends, which it does with the machine.
+func serve(device string, dom0 bool) error {
+	tty, err := agent.OpenTTY(device)
+	if err != nil {
+		return err
+	}
+	out := agent.NewWriter(tty)
+	var forward func(agent.Message)
+	if dom0 {
+		r := newRelays(out)
+		forward = r.forward
+	}
+	server := agent.NewServer(out, forward)
+	for in := agent.NewReader(tty); ; {
+		m, err := in.Read()
+		if err != nil {
+			return fmt.Errorf("read the agent's line %s: %w", device, err)
+		}
+		server.Handle(m)
+	}
+}

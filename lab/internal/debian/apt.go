@@ -1,0 +1,114 @@
+package debian
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// keyring verifies Debian's archive, see the package debian-archive-keyring.
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// apt is a private apt root for one architecture.
+type apt struct {
+	dir  string
+	arch string
+}
+
+// newApt makes the root's files; those that are there already are written again.
+func newApt(ctx context.Context, dir, arch string) (*apt, error) {
+	if _, err := os.Stat(keyring); err != nil {
+		return nil, fmt.Errorf("no keyring to verify packages with, apt-get install debian-archive-keyring: %w", err)
+	}
+	uri, err := mirror(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{"sources", "state/lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, fmt.Errorf("make apt's root: %w", err)
+		}
+	}
+	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s %s-updates\nComponents: main\nArchitectures: %s\nSigned-By: %s\n", uri, Release, Release, arch, keyring)
+	if err := os.WriteFile(filepath.Join(dir, "sources", "lab.sources"), []byte(sources), 0o644); err != nil {
+		return nil, fmt.Errorf("write apt's sources: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "status"), nil, 0o644); err != nil {
+		return nil, fmt.Errorf("write apt's empty status: %w", err)
+	}
+	return &apt{dir: dir, arch: arch}, nil
+}
+
+// run runs one of apt's programs with the private root, in the directory wd.
+func (a *apt) run(ctx context.Context, wd, program string, args ...string) (string, error) {
+	at := func(elem string) string { return filepath.Join(a.dir, elem) }
+	options := []string{
+		"-q",
+		"-o", "APT::Architecture=" + a.arch,
+		"-o", "APT::Architectures=" + a.arch,
+		"-o", "APT::Sandbox::User=root",
+		"-o", "Acquire::Languages=none",
+		"-o", "Acquire::Retries=3",
+		"-o", "Dir::Etc::sourcelist=/dev/null",
+		"-o", "Dir::Etc::sourceparts=" + at("sources"),
+		"-o", "Dir::Etc::preferences=/dev/null",
+		"-o", "Dir::Etc::preferencesparts=/dev/null",
+		"-o", "Dir::State=" + at("state"),
+		"-o", "Dir::State::status=" + at("status"),
+		"-o", "Dir::Cache=" + at("cache"),
+	}
+	cmd := exec.CommandContext(ctx, program, append(options, args...)...)
+	cmd.Dir = wd
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s (private root %s): %w", program, strings.Join(args, " "), a.dir, withStderr(err))
+	}
+	return string(out), nil
+}
+
+func (a *apt) update(ctx context.Context) error {
+	_, err := a.run(ctx, a.dir, "apt-get", "update")
+	return err
+}
+
+// depends is the first dependency of a package whose name begins with prefix: how a metapackage names what it stands for.
+func (a *apt) depends(ctx context.Context, name, prefix string) (string, error) {
+	out, err := a.run(ctx, a.dir, "apt-cache", "depends", name)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if d, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: "+prefix); ok {
+			return prefix + d, nil
+		}
+	}
+	return "", fmt.Errorf("package %s depends on nothing named %s…", name, prefix)
+}
+
+// file is the name that a package's file will have.
+func (a *apt) file(ctx context.Context, name string) (string, error) {
+	out, err := a.run(ctx, a.dir, "apt-get", "download", "--print-uris", name)
+	if err != nil {
+		return "", err
+	}
+	f := strings.Fields(out) // 'address' file size hash
+	if len(f) < 2 || !strings.HasSuffix(f[1], ".deb") || strings.Contains(f[1], "/") {
+		return "", fmt.Errorf("apt-get download --print-uris %s: no file name in what it printed", name)
+	}
+	return f[1], nil
+}
+
+// withStderr puts what a command complained about into its error.
+func withStderr(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+package xen
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/xentropyd/xentropyd/lab/internal/agent"
+	"github.com/xentropyd/xentropyd/lab/internal/qemu"
+)
+
+// Limits, ours: several times what the slowest machine seen needed.
+const (
+	bootLimit  = 5 * time.Minute  // from QEMU's start to the agent's first answer; 25 s on an idle machine with 2 cores
+	guestLimit = 5 * time.Minute  // from xl create to the guest's agent
+	probeLimit = 60 * time.Second // a single answer from dom0
+)
+
+// Dom0 is a machine that is up. Scenarios use one after another.
+type Dom0 struct {
+	Place   // dom0 itself
+	Machine *Machine
+	LogDir  string
+
+	process *qemu.Process
+	console *qemu.Console
+	client  *agent.Client
+	line    net.Conn
+	logs    []io.Closer
+}
+
+// Boot starts a machine and waits until dom0 answers. Logs go to logDir: console.log has Xen's and dom0's console, agent.log what the lab
+// asked for. Whoever gets a Dom0 stops it.
+func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0, error) {
+	d := &Dom0{Machine: m, LogDir: logDir}
+	d.Place.dom0 = d
+	if err := d.start(images); err != nil {
+		d.Stop()
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	if err := d.client.Hello(ctx, ""); err != nil {
+		d.Stop()
+		return nil, fmt.Errorf("%s does not come up: %w; the console's end:\n\t%s", m.Name, err, strings.Join(d.console.Tail(), "\n\t"))
+	}
+	return d, nil
+}
+
+func (d *Dom0) start(images *Images) error {
+	if err := os.MkdirAll(d.LogDir, 0o755); err != nil {
+		return fmt.Errorf("make the directory of logs: %w", err)
+	}
+	consoleLog, err := d.open("console.log")
+	if err != nil {
+		return err
+	}
+	agentLog, err := d.open("agent.log")
+	if err != nil {
+		return err
+	}
+	ours, theirs, err := qemu.Pair()
+	if err != nil {
+		return err
+	}
+	d.line = ours
+	defer theirs.Close()
+	d.console = qemu.NewConsole(consoleLog)
+	args := append(d.Machine.Args("lab.line="+d.Machine.Line+" lab.xenstored="+d.Machine.Xenstored),
+		"-display", "none", "-monitor", "none", "-no-reboot",
+		"-serial", "stdio", "-chardev", "socket,id=lab,fd=3", "-serial", "chardev:lab")
+	fmt.Fprintf(consoleLog, "# cd %s; %s %q\n", images.Dir, d.Machine.QEMU, args)
+	d.process, err = qemu.Start(qemu.Config{
+		Program: d.Machine.QEMU, Args: args, Dir: images.Dir,
+		Stdout: d.console, Stderr: d.console, Files: []*os.File{theirs},
+	})
+	if err != nil {
+		return err
+	}
+	d.client = agent.NewClient(ours, agentLog)
+	return nil
+}
+
+func (d *Dom0) open(name string) (*os.File, error) {
+	f, err := os.Create(filepath.Join(d.LogDir, name))
+	if err != nil {
+		return nil, fmt.Errorf("open a log: %w", err)
+	}
+	d.logs = append(d.logs, f)
+	return f, nil
+}
+
+// Stop ends the machine and closes its logs.
+func (d *Dom0) Stop() {
+	if d.process != nil {
+		d.process.Stop()
+	}
+	if d.line != nil {
+		d.line.Close()
+	}
+	if d.client != nil {
+		d.client.Wait()
+	}
+	for _, l := range d.logs {
+		l.Close()
+	}
+}
+
+// Alive says whether dom0 still answers.
+func (d *Dom0) Alive(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	return d.client.Hello(ctx, "") == nil
+}
+
+// Tail is the end of the console's log.
+func (d *Dom0) Tail() []string { return d.console.Tail() }

@@ -1,0 +1,37 @@
+package xen
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/xentropyd/xentropyd/lab/internal/agent"
+)
+
+// SaveLogs copies dom0's logs (the guests' consoles, the hypervisor's, xl's) to the host, into a directory below LogDir, and removes them.
+func (d *Dom0) SaveLogs(ctx context.Context, dir string) error {
+	list, err := d.Shell(ctx, "find /var/log/xen -type f")
+	if err != nil {
+		return err
+	}
+	for name := range strings.Lines(list) {
+		name = strings.TrimSuffix(name, "\n")
+		// Daemons keep the files open, so they are emptied, not removed.
+		text, err := d.run(ctx, agent.Command{Argv: []string{"/bin/sh", "-c", `cat "$0" && : > "$0"`, name}, Quiet: true})
+		if err != nil {
+			return err
+		}
+		if text = agent.Plain(text); text == "" {
+			continue
+		}
+		to := filepath.Join(d.LogDir, dir, filepath.Base(name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
