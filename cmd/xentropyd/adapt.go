@@ -42,6 +42,13 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 	}
 }
 
+// refused logs a guest that a carrier turned away. A process can come again as fast as it likes, so only a few of them make a line.
+func (d *daemon) refused(p transport.Peer, err error) {
+	if d.refusals.Allow() {
+		d.log.Warn("guest turned away; of many at once only some are logged", "guest", p.ID, "name", p.Name, "error", err)
+	}
+}
+
 // noJitter stands for a jitter of 0, which the host would take as "not given".
 const noJitter = 1e-9
 

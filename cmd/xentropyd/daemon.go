@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/control"
 	"github.com/xentropyd/xentropyd/internal/cli"
@@ -30,6 +32,7 @@ type daemon struct {
 	fixedLevel bool // the command line set the log level
 	log        *slog.Logger
 	started    time.Time
+	refusals   *rate.Limiter // of log lines
 
 	control   net.Listener
 	seeds     *seedfile.File
@@ -41,7 +44,7 @@ type daemon struct {
 
 // newDaemon takes hold of all that can fail: sockets, seed file, sources. On an error nothing is left behind.
 func newDaemon(c config.Config, log *slog.Logger) (*daemon, error) {
-	d := &daemon{log: log, started: time.Now()}
+	d := &daemon{log: log, started: time.Now(), refusals: rate.NewLimiter(0.2, 5)}
 	d.cfg.Store(&c)
 	if err := d.open(c); err != nil {
 		d.close()
@@ -68,9 +71,7 @@ func (d *daemon) open(c config.Config) (err error) {
 	for _, address := range c.Listen {
 		l, err := transport.Listen(address, transport.ListenOptions{
 			Mode: fs.FileMode(mode), HandshakeTimeout: c.Times.Handshake.Duration,
-			Refused: func(p transport.Peer, err error) {
-				d.log.Warn("guest turned away", "guest", p.ID, "name", p.Name, "error", err)
-			},
+			Refused: d.refused,
 		})
 		if err != nil {
 			return err

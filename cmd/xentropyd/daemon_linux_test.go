@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -8,11 +9,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/host"
@@ -179,4 +182,14 @@ func TestSourcesSwitchedOff(t *testing.T) {
 			assert.Contains(t, s.LastError, "switched off", s.Name)
 		}
 	}
+}
+
+// TestRefusalsDoNotFloodTheLog: whoever may connect may do so a thousand times a second.
+func TestRefusalsDoNotFloodTheLog(t *testing.T) {
+	var log bytes.Buffer
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), refusals: rate.NewLimiter(0, 5)}
+	for range 1000 {
+		d.refused(transport.Peer{ID: "local:0/1"}, io.ErrUnexpectedEOF)
+	}
+	assert.Equal(t, 5, strings.Count(log.String(), "guest turned away"))
 }

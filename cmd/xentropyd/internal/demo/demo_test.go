@@ -161,3 +161,26 @@ func TestChildThatFails(t *testing.T) {
 	assert.EqualError(t, c.trouble("the daemon"), "the daemon ended: no such luck")
 	c.stop() // does no harm now
 }
+
+// TestWentOn: a guest whose count stands still, that reports no more, or whose reads fail, has not read on.
+func TestWentOn(t *testing.T) {
+	for what, c := range map[string]struct {
+		then func(*actor)
+		want bool
+	}{
+		"reads on":        {func(a *actor) { a.reports += 5; a.now.Bytes++ }, true},
+		"too few reports": {func(a *actor) { a.reports += 4; a.now.Bytes++ }, false},
+		"stands still":    {func(a *actor) { a.reports += 50 }, false},
+		"fails":           {func(a *actor) { a.reports += 5; a.now.Bytes++; a.now.Errors = 1 }, false},
+	} {
+		s, _ := playedStage()
+		before := s.counts()
+		for _, a := range s.guests[:2] {
+			a.reports += 5
+			a.now.Bytes++
+		}
+		assert.False(t, s.wentOn(before), "one has not")
+		c.then(s.guests[2])
+		assert.Equal(t, c.want, s.wentOn(before), what)
+	}
+}
