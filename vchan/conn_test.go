@@ -286,6 +286,14 @@ func TestEventFlood(t *testing.T) {
 	require.Equal(t, 1, e.closed)
 }
 
+// An event between the look and the sleep: block does not sleep.
+func TestNothingFallsBetweenLookAndSleep(t *testing.T) {
+	server, _ := pipe(t, small)
+	seq := server.wait.seq.Load()
+	server.kick()
+	server.block(seq, reading)
+}
+
 // Errors of the events end the channel, ErrPeerGone as an end of the stream.
 func TestEventErrors(t *testing.T) {
 	broken := errors.New("event channel lost")
