@@ -13,9 +13,11 @@ import (
 // in busy exchange is nearly always woken there, an idle one goes on to the
 // poller and holds no thread.
 //
-// A doze can not be cut short, so it is also how long a Close or the like can
-// be kept waiting; with a deadline near it is left out.
-const dozeMillis = 1
+// A doze cannot be cut short, so its length is also how long a Close or the
+// like can be kept waiting; with a deadline near it is left out. It is longer
+// than a kernel's tick: a shorter time-out would have the timer hardware set
+// anew for each doze, which in a virtual machine costs more than the rest.
+const dozeMillis = 5
 
 // dozers counts the threads that doze, in the whole process: no more than CPUs.
 var dozers atomic.Int32
