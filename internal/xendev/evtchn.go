@@ -1,0 +1,192 @@
+package xendev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Evtchn is an open /dev/xen/evtchn with the event channels bound through it.
+// All methods but Pending may be called from any goroutine at any time.
+type Evtchn struct {
+	sys  System
+	file File // in the runtime's poller
+	raw  syscall.RawConn
+
+	doze  time.Duration
+	until atomic.Int64 // the deadline, Unix time in ms, or 0
+
+	mu    sync.Mutex // also held while binding, so that Close misses none
+	ports []uint32
+	done  bool
+
+	look    func(fd uintptr) bool // e.lookOnce, made once
+	in      [4]byte               // these four are Pending's
+	fresh   bool
+	lookErr error
+}
+
+// OpenEvtchn opens the device. With a doze, [Evtchn.Pending] sleeps that long (whole
+// milliseconds) in poll(2) itself before it leaves the waiting to the runtime: see doze.go.
+func OpenEvtchn(sys System, doze time.Duration) (*Evtchn, error) {
+	sys, err := system(sys)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", EvtchnPath, err)
+	}
+	f, err := sys.OpenPolled(EvtchnPath)
+	if err != nil {
+		return nil, evtchnDriver.openFailed(err)
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		_ = f.Close()
+		return nil, evtchnDriver.openFailed(err)
+	}
+	e := &Evtchn{sys: sys, file: f, raw: raw, doze: doze}
+	e.look = e.lookOnce
+	return e, nil
+}
+
+// BindUnbound makes a port that the remote domain may bind to.
+func (e *Evtchn) BindUnbound(remote uint16) (port uint32, err error) {
+	return e.bind(fmt.Sprintf("make an event channel for domain %d", remote), reqBindUnbound, encodePort(uint32(remote)))
+}
+
+// BindInterdomain connects to a port that the remote domain made for us. The
+// new port is pending once right away.
+func (e *Evtchn) BindInterdomain(remote uint16, remotePort uint32) (port uint32, err error) {
+	return e.bind(fmt.Sprintf("bind to port %d of domain %d", remotePort, remote), reqBindInterdomain, encodeBindInterdomain(remote, remotePort))
+}
+
+func (e *Evtchn) bind(op string, request uint32, arg []byte) (uint32, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.done {
+		return 0, evtchnDriver.failed(ErrClosed, op)
+	}
+	n, err := e.ioctl(op, request, arg)
+	if err != nil {
+		return 0, err
+	}
+	e.ports = append(e.ports, uint32(n))
+	return uint32(n), nil
+}
+
+func (e *Evtchn) ioctl(op string, request uint32, arg []byte) (n int, err error) {
+	cerr := e.raw.Control(func(fd uintptr) { n, err = e.sys.Ioctl(int(fd), request, arg) })
+	if err == nil {
+		err = cerr
+	}
+	if err == nil {
+		return n, nil
+	}
+	if errors.Is(err, os.ErrClosed) {
+		err = ErrClosed
+	}
+	return 0, evtchnDriver.failed(err, op)
+}
+
+// Notify sends an event to the other end of a port. Where nobody is bound it is lost, without an error.
+func (e *Evtchn) Notify(port uint32) error {
+	_, err := e.ioctl("notify", reqNotify, encodePort(port))
+	return err
+}
+
+// Unbind closes a port.
+func (e *Evtchn) Unbind(port uint32) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := slices.Index(e.ports, port); i >= 0 {
+		e.ports = slices.Delete(e.ports, i, i+1)
+	}
+	_, err := e.ioctl(fmt.Sprintf("unbind port %d", port), reqUnbind, encodePort(port))
+	return err
+}
+
+// Pending waits for an event and gives its port, which is then masked: until Unmask its
+// further events are kept as one. It is for one goroutine at a time. At the deadline the
+// error is os.ErrDeadlineExceeded, after Close ErrClosed.
+func (e *Evtchn) Pending() (port uint32, err error) {
+	e.fresh = true
+	err = e.raw.Read(e.look)
+	if err == nil {
+		err = e.lookErr
+	}
+	switch {
+	case err == nil:
+		return order.Uint32(e.in[:]), nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, err
+	case errors.Is(err, os.ErrClosed):
+		err = ErrClosed
+	}
+	return 0, evtchnDriver.failed(err, "wait for an event")
+}
+
+// lookOnce is called by the poller: false is for wait and call again.
+func (e *Evtchn) lookOnce(fd uintptr) bool {
+	e.lookErr = e.read(int(fd))
+	if e.lookErr == syscall.EAGAIN && e.fresh {
+		e.fresh = false
+		if e.nap(int(fd)) {
+			e.lookErr = e.read(int(fd))
+		}
+	}
+	return e.lookErr != syscall.EAGAIN
+}
+
+func (e *Evtchn) read(fd int) error {
+	n, err := e.sys.Read(fd, e.in[:])
+	if err == nil && n != len(e.in) {
+		err = syscall.EIO // the driver gives whole ports
+	}
+	return err
+}
+
+// Unmask lets the events of a port through again. One that came while it was masked
+// is pending at once.
+func (e *Evtchn) Unmask(port uint32) error {
+	var err error
+	b := encodePort(port)
+	cerr := e.raw.Control(func(fd uintptr) { _, err = e.sys.Write(int(fd), b) })
+	if err == nil {
+		err = cerr
+	}
+	if errors.Is(err, os.ErrClosed) {
+		err = ErrClosed
+	}
+	if err != nil {
+		return evtchnDriver.failed(err, "unmask")
+	}
+	return nil
+}
+
+// SetDeadline is for Pending, also the one under way; the zero time is none.
+func (e *Evtchn) SetDeadline(t time.Time) error {
+	e.until.Store(0)
+	if !t.IsZero() {
+		e.until.Store(t.UnixMilli())
+	}
+	return e.file.SetReadDeadline(t)
+}
+
+// Close unbinds all ports and makes Pending return.
+func (e *Evtchn) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.done {
+		return evtchnDriver.failed(ErrClosed, "close")
+	}
+	e.done = true
+	// Closing the file would do it, too, but not before a Pending under way has left it.
+	for _, p := range e.ports {
+		_, _ = e.ioctl("unbind", reqUnbind, encodePort(p))
+	}
+	e.ports = nil
+	return e.file.Close()
+}
