@@ -1,0 +1,77 @@
+package xen
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/xentropyd/xentropyd/internal/xendev"
+	"github.com/xentropyd/xentropyd/vchan"
+)
+
+// doze: see xendev's doze.go. It is as long as the local back end's.
+const doze = time.Millisecond
+
+// events are one event channel, alone on its open /dev/xen/evtchn.
+type events struct {
+	dev    *xendev.Evtchn
+	port   uint32
+	masked bool   // since the last Wait; Wait's alone
+	closed func() // called by Close when the port is gone, may be nil
+}
+
+// Notify sends an event to the peer. Where the peer is gone it is lost.
+func (e *events) Notify() error { return e.translate(e.dev.Notify(e.port)) }
+
+// Wait unmasks only when somebody wants events again: what a peer sends while we are busy
+// costs us nothing, and what it sent meanwhile comes at once.
+func (e *events) Wait() error {
+	if e.masked {
+		if err := e.dev.Unmask(e.port); err != nil {
+			return e.translate(err)
+		}
+		e.masked = false
+	}
+	port, err := e.dev.Pending()
+	if err != nil {
+		return e.translate(err)
+	}
+	if port != e.port {
+		return fmt.Errorf("the kernel gave an event of port %d, bound is %d alone", port, e.port)
+	}
+	e.masked = true
+	return nil
+}
+
+// SetWaitDeadline sets Wait's deadline.
+func (e *events) SetWaitDeadline(t time.Time) error {
+	err := e.dev.SetDeadline(t)
+	if errors.Is(err, xendev.ErrClosed) {
+		return net.ErrClosed
+	}
+	return err
+}
+
+// Close unbinds the port. Where an unmapping is to tell the peer, the kernel
+// keeps it open until then.
+func (e *events) Close() error {
+	err := e.dev.Close()
+	if e.closed != nil {
+		e.closed()
+	}
+	return err
+}
+
+func (e *events) translate(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, xendev.ErrClosed):
+		return net.ErrClosed
+	case errors.Is(err, syscall.ENOTCONN):
+		return vchan.ErrPeerGone // after a save and restore our own port is gone with all of them
+	}
+	return err
+}

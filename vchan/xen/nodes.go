@@ -1,0 +1,144 @@
+package xen
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/xentropyd/xentropyd/xenstore"
+)
+
+// nodes are what a server publishes.
+type nodes struct {
+	ref  uint32 // grant reference of the page
+	port uint32 // the server's event channel
+}
+
+// Limits of the values. References are 32 bits (grant_ref_t); 0 belongs to
+// the console and is what libxenvchan takes for nothing. Ports go up to
+// EVTCHN_FIFO_NR_CHANNELS (event_channel.h), exclusively, and 0 is none.
+const (
+	maxRef    = 1<<32 - 1
+	maxPort   = 1<<17 - 1
+	maxDigits = 10
+)
+
+// parse reads the two values as hostile input: decimal digits and nothing else.
+func parse(path, ref, port string) (nodes, error) {
+	r, problem := number(ref, maxRef)
+	if problem != "" {
+		return nodes{}, nodeError(path, nodeRing, ref, problem)
+	}
+	p, problem := number(port, maxPort)
+	if problem != "" {
+		return nodes{}, nodeError(path, nodePort, port, problem)
+	}
+	return nodes{ref: r, port: p}, nil
+}
+
+func nodeError(path, node, value, problem string) error {
+	return &NodeError{Path: xenstore.Join(path, node), Value: value[:min(len(value), 32)], Problem: problem}
+}
+
+func number(s string, most uint64) (n uint32, problem string) {
+	if s == "" || len(s) > maxDigits {
+		return 0, "is not a number of 1 to 10 digits"
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, "is not a number of digits alone"
+		}
+	}
+	v, err := strconv.ParseUint(s, 10, 64)
+	switch {
+	case err != nil || v > most:
+		return 0, "is over " + strconv.FormatUint(most, 10)
+	case v == 0:
+		return 0, "is 0, which is never valid"
+	}
+	return uint32(v), ""
+}
+
+// read looks for an offer. Nodes that are missing or (yet) unreadable are
+// found == false, one without the other as well.
+func read(ctx context.Context, store *xenstore.Client, path string) (n nodes, found bool, err error) {
+	var ref, port string
+	// In a transaction, so that the two belong together.
+	err = store.Transaction(ctx, func(tx *xenstore.Tx) error {
+		var err error
+		if ref, err = tx.Read(ctx, xenstore.Join(path, nodeRing)); err != nil {
+			return err
+		}
+		port, err = tx.Read(ctx, xenstore.Join(path, nodePort))
+		return err
+	})
+	switch {
+	// A domain that may not look below the parent is told EACCES of what is not there.
+	case errors.Is(err, xenstore.ErrNotFound), errors.Is(err, xenstore.ErrPermission):
+		return nodes{}, false, nil
+	case err != nil:
+		return nodes{}, false, err
+	}
+	n, err = parse(path, ref, port)
+	return n, err == nil, err
+}
+
+// await waits for an offer.
+func await(ctx context.Context, store *xenstore.Client, path string) (nodes, error) {
+	n, found, err := read(ctx, store, path)
+	if found || err != nil {
+		return n, err
+	}
+	w, err := store.Watch(ctx, path)
+	if err != nil {
+		return nodes{}, err
+	}
+	defer func() { _ = w.Close() }()
+	for {
+		if _, err := w.Wait(ctx); err != nil {
+			return nodes{}, err
+		}
+		if n, found, err = read(ctx, store, path); found || err != nil {
+			return n, err
+		}
+	}
+}
+
+// publish writes the nodes, readable by the peer alone.
+func publish(ctx context.Context, store *xenstore.Client, path string, own, peer uint16, n nodes) error {
+	perms := []xenstore.Perm{{DomID: own, Access: xenstore.AccessNone}, {DomID: peer, Access: xenstore.AccessRead}}
+	return store.Transaction(ctx, func(tx *xenstore.Tx) error {
+		for _, v := range [...]struct {
+			name  string
+			value uint32
+		}{{nodeRing, n.ref}, {nodePort, n.port}} {
+			p := xenstore.Join(path, v.name)
+			if err := tx.Write(ctx, p, strconv.FormatUint(uint64(v.value), 10)); err != nil {
+				return err
+			}
+			if err := tx.SetPerms(ctx, p, perms...); err != nil {
+				return err
+			}
+		}
+		return tx.SetPerms(ctx, path, perms...)
+	})
+}
+
+// withdraw removes the path, unless somebody else's offer is there by now.
+func withdraw(ctx context.Context, store *xenstore.Client, path string, n nodes) error {
+	return store.Transaction(ctx, func(tx *xenstore.Tx) error {
+		for name, want := range map[string]uint32{nodeRing: n.ref, nodePort: n.port} {
+			v, err := tx.Read(ctx, xenstore.Join(path, name))
+			if errors.Is(err, xenstore.ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if v != strconv.FormatUint(uint64(want), 10) {
+				return nil
+			}
+		}
+		return tx.Rm(ctx, path)
+	})
+}

@@ -1,0 +1,110 @@
+package xen
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/xentropyd/xentropyd/internal/xendev"
+	"github.com/xentropyd/xentropyd/vchan"
+	"github.com/xentropyd/xentropyd/vchan/ring"
+	"github.com/xentropyd/xentropyd/xenstore"
+)
+
+// withdrawTime bounds the removal of the nodes at the end, when xenstored does not answer.
+const withdrawTime = 2 * time.Second
+
+// Offer makes a channel for the domain peer and publishes it under path. It
+// does not wait for the client: [vchan.Conn.Wait] does. ctx bounds
+// the making alone.
+//
+// When the Conn ends, by Close or by a peer that breaks the rules, the path is
+// removed, if it still holds this offer; store must live that long. A xenstored that does not answer
+// can hold Close up for 2 s. What a killed server leaves behind is for clients [ErrStale],
+// and the next Offer replaces it.
+func Offer(ctx context.Context, store *xenstore.Client, peer uint16, path string, opts OfferOptions) (*vchan.Conn, error) {
+	if opts.Orders == (ring.Orders{}) {
+		opts.Orders = DefaultOrders
+	}
+	c, err := offer(ctx, store, peer, path, opts)
+	if err != nil {
+		return nil, fmt.Errorf("offer a vchan to domain %d at %s: %w", peer, path, err)
+	}
+	return c, nil
+}
+
+func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string, opts OfferOptions) (*vchan.Conn, error) {
+	if err := xenstore.ValidatePath(path); err != nil {
+		return nil, err
+	}
+	if err := opts.Orders.Check(); err != nil {
+		return nil, err
+	}
+	own, err := store.OwnDomID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the own domid: %w", err)
+	}
+	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32, error) { return d.BindUnbound(peer) })
+	if err != nil {
+		return nil, err
+	}
+	mem, refs, err := allocate(opts.System, peer, opts.Orders, ev.port)
+	if err != nil {
+		_ = ev.Close()
+		return nil, err
+	}
+	c, err := vchan.New(vchan.Config{
+		Role: ring.Server, Orders: opts.Orders, Grants: refs[1:], Memory: mem, Events: ev,
+		Local:  vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s server (domain %d)", path, own)},
+		Remote: vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s client (domain %d)", path, peer)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := nodes{ref: refs[0], port: ev.port}
+	ev.closed = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
+		defer cancel()
+		_ = withdraw(ctx, store, path, n) // what stays is found to be stale
+	}
+	if err := publish(ctx, store, path, own, peer, n); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("publish the offer: %w", err)
+	}
+	return c, nil
+}
+
+func newEvents(sys xendev.System, bind func(*xendev.Evtchn) (uint32, error)) (*events, error) {
+	d, err := xendev.OpenEvtchn(sys, doze)
+	if err != nil {
+		return nil, err
+	}
+	port, err := bind(d)
+	if err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	return &events{dev: d, port: port}, nil
+}
+
+// allocate makes the page and the rings, in this order. The refs are those of
+// the page, then of the left ring, then of the right one.
+func allocate(sys xendev.System, peer uint16, o ring.Orders, port uint32) (*memory, []uint32, error) {
+	d, err := xendev.OpenGntalloc(sys)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = d.Close() }() // what is mapped keeps the kernel's side alive
+	all, refs, err := d.Alloc(peer, 1+o.Grants())
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := all.NotifyUnmap(offSrvLive, port); err != nil {
+		_ = all.Unmap()
+		return nil, nil, err
+	}
+	b := all.Bytes()
+	m := &memory{page: b[:ring.PageSize:ring.PageSize], maps: []*xendev.Mapping{all}}
+	m.layRings(b[ring.PageSize:], o)
+	return m, refs, nil
+}

@@ -1,0 +1,78 @@
+package xen
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/xentropyd/xentropyd/internal/xendev"
+	"github.com/xentropyd/xentropyd/vchan/ring"
+	"github.com/xentropyd/xentropyd/xenstore"
+)
+
+// DefaultOrders keep a channel in one page. The left ring, from client to
+// server, is the larger one: the guest offers, and entropy flows from host to guest.
+var DefaultOrders = ring.Orders{Left: 11, Right: 10}
+
+var (
+	// ErrStale is an offer whose server is gone: nodes that a killed server left behind,
+	// or an offer that was taken back meanwhile. A new one may come under the same path.
+	ErrStale = errors.New("the offer is stale, its server is gone")
+
+	// ErrOrder is an offer of rings larger than ConnectOptions allow.
+	ErrOrder = errors.New("the offered rings are larger than allowed")
+
+	// ErrUnsupported is given on systems that have no Xen devices.
+	ErrUnsupported = xendev.ErrUnsupported
+)
+
+// NodeError is a xenstore node whose value cannot be what it should be.
+type NodeError struct {
+	Path    string
+	Value   string // as the peer wrote it, cut to 32 bytes
+	Problem string
+}
+
+func (e *NodeError) Error() string {
+	return fmt.Sprintf("xenstore node %s holds %q, which %s", e.Path, e.Value, e.Problem)
+}
+
+// Path is where libxenvchan's users meet by convention:
+// /local/domain/<server>/data/vchan/<client>/<port>. Port is [a-zA-Z0-9_-]+.
+// Offer and Connect take any path.
+func Path(server, client uint16, port string) (string, error) {
+	if !xenstore.ValidPort(port) {
+		return "", fmt.Errorf("vchan port %q: only letters, digits, - and _ are allowed: %w", port, xenstore.ErrInvalid)
+	}
+	return xenstore.Join(xenstore.DomainPath(server), "data", "vchan", fmt.Sprint(client), port), nil
+}
+
+// OfferOptions are a server's wishes; the zero value is good.
+type OfferOptions struct {
+	Orders ring.Orders // zero: DefaultOrders
+
+	// System is for tests; nil is this machine.
+	System xendev.System
+}
+
+// ConnectOptions are a client's rules; the zero value is good.
+type ConnectOptions struct {
+	// MaxOrder is the largest ring order that a server may bring; zero means 20.
+	// One channel maps at most 4096 + 2 * 2^MaxOrder bytes.
+	MaxOrder uint16
+
+	// System is for tests; nil is this machine.
+	System xendev.System
+}
+
+// Where the liveness bytes are in the shared page (struct vchan_interface of
+// xen/io/libxenvchan.h), bytes from its start.
+const (
+	offCliLive = 20
+	offSrvLive = 21
+)
+
+// The nodes below the path of an offer.
+const (
+	nodeRing = "ring-ref"
+	nodePort = "event-channel"
+)
