@@ -16,9 +16,10 @@ const repeat = 5 * time.Second
 
 // Client talks to the agents in a machine; it serves any number of goroutines. Its owner closes the stream and then calls Wait.
 type Client struct {
-	out  *Writer
-	log  *transcript
-	done chan struct{}
+	out    *Writer
+	log    *transcript
+	repeat time.Duration
+	done   chan struct{}
 
 	mu      sync.Mutex
 	err     error
@@ -33,7 +34,7 @@ type key struct {
 
 // NewClient starts a client on a stream; what is said goes into log as readable text.
 func NewClient(stream io.ReadWriter, log io.Writer) *Client {
-	c := &Client{out: NewWriter(stream), log: &transcript{w: log, begin: time.Now()}, done: make(chan struct{}), waiting: make(map[key]chan Message)}
+	c := &Client{out: NewWriter(stream), log: &transcript{w: log, begin: time.Now()}, repeat: repeat, done: make(chan struct{}), waiting: make(map[key]chan Message)}
 	go c.read(NewReader(stream))
 	return c
 }
@@ -140,7 +141,7 @@ func (c *Client) Exec(ctx context.Context, place string, cmd Command) (*Result, 
 	defer end()
 	c.log.command(place, id, cmd)
 	request := Message{Op: OpExec, ID: id, Place: place, Argv: cmd.Argv, Env: cmd.Env, Dir: cmd.Dir, Data: cmd.Stdin}
-	tick := time.NewTicker(repeat)
+	tick := time.NewTicker(c.repeat)
 	defer tick.Stop()
 	var result Result
 	var buffer bytes.Buffer

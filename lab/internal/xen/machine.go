@@ -40,7 +40,7 @@ func amd64(name, xenstored string) *Machine {
 				"-cpu", "max,-smap,-smep,-rdtscp",
 				"-m", "2048", "-smp", "2", "-net", "none",
 				"-kernel", "xen",
-				"-append", "console=com1 com1=115200 dom0_mem=768M,max:768M loglvl=warning",
+				"-append", "console=com1 com1=115200 dom0_mem=768M,max:768M loglvl=warning spec-ctrl=eager-fpu",
 				"-initrd", "vmlinux console=hvc0 quiet panic=1 " + dom0 + ",dom0.img",
 			}
 		},
