@@ -42,6 +42,9 @@ func connect(ctx context.Context, store *xenstore.Client, server uint16, path st
 		return nil, err
 	}
 	defer func() { _ = dev.Close() }() // what is mapped keeps the kernel's side alive
+	if err := dev.SetMaxGrants(mostGrants(opts.MaxOrder)); err != nil {
+		return nil, err
+	}
 	mem, orders, err := mapOffer(dev, server, n.ref, opts)
 	if err != nil {
 		return nil, err
@@ -62,6 +65,14 @@ func connect(ctx context.Context, store *xenstore.Client, server uint16, path st
 		Local:  vchan.Addr{Net: "xen", Name: path + " client"},
 		Remote: vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s server (domain %d)", path, server)},
 	})
+}
+
+// mostGrants is how many grants the largest allowed channel has.
+func mostGrants(maxOrder uint16) int {
+	if maxOrder == 0 || maxOrder > 20 {
+		maxOrder = 20
+	}
+	return 1 + ring.Orders{Left: maxOrder, Right: maxOrder}.Grants()
 }
 
 // mapOffer maps the page, checks what it says and maps the rings by the copy.

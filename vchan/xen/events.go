@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
 	"time"
 
 	"github.com/xentropyd/xentropyd/internal/xendev"
-	"github.com/xentropyd/xentropyd/vchan"
 )
 
 // doze: see xendev's doze.go. It is as long as the local back end's.
@@ -47,11 +45,7 @@ func (e *events) Wait() error {
 
 // SetWaitDeadline sets Wait's deadline.
 func (e *events) SetWaitDeadline(t time.Time) error {
-	err := e.dev.SetDeadline(t)
-	if errors.Is(err, xendev.ErrClosed) {
-		return net.ErrClosed
-	}
-	return err
+	return e.translate(e.dev.SetDeadline(t))
 }
 
 // Close unbinds the port. Where an unmapping is to tell the peer, the kernel
@@ -65,13 +59,8 @@ func (e *events) Close() error {
 }
 
 func (e *events) translate(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, xendev.ErrClosed):
+	if errors.Is(err, xendev.ErrClosed) {
 		return net.ErrClosed
-	case errors.Is(err, syscall.ENOTCONN):
-		return vchan.ErrPeerGone // after a save and restore our own port is gone with all of them
 	}
 	return err
 }

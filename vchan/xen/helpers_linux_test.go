@@ -1,0 +1,191 @@
+package xen
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/internal/xendev/xendevtest"
+	"github.com/xentropyd/xentropyd/vchan"
+	"github.com/xentropyd/xentropyd/vchan/ring"
+	"github.com/xentropyd/xentropyd/xenstore"
+	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
+)
+
+// patience bounds what must happen; nothing is measured by it.
+const patience = 30 * time.Second
+
+// The guest serves, the host connects: as in xentropyd.
+const (
+	hostID  = 0
+	guestID = 7
+)
+
+// world is a host with one guest.
+type world struct {
+	t           testing.TB
+	xen         *xendevtest.Xen
+	store       *xenstoretest.Server
+	host, guest *xendevtest.Domain
+	hostStore   *xenstore.Client
+	guestStore  *xenstore.Client
+	path        string
+	ctx         context.Context
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	leaveNothing(t)
+	x, err := xendevtest.New()
+	require.NoError(t, err)
+	s := xenstoretest.NewServer()
+	s.AddDomain(guestID, "guest")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	w := &world{t: t, xen: x, store: s, host: x.Domain(hostID), guest: x.Domain(guestID), ctx: ctx}
+	w.hostStore, err = xenstore.Dial(ctx, s.Dialer(hostID))
+	require.NoError(t, err)
+	w.guestStore, err = xenstore.Dial(ctx, s.Dialer(guestID))
+	require.NoError(t, err)
+	w.path, err = Path(guestID, hostID, "entropy")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		cancel()
+		_ = w.hostStore.Close()
+		_ = w.guestStore.Close()
+		_ = s.Close()
+		_ = x.Close()
+	})
+	return w
+}
+
+// leaveNothing fails if fds, mappings or goroutines stay when the test is over.
+func leaveNothing(t testing.TB) {
+	t.Helper()
+	_, _ = os.Open("/nonexistent") // the poller's own descriptors
+	f, m, g := held(t)
+	t.Cleanup(func() {
+		for tries := 0; ; tries++ {
+			f2, m2, g2 := held(t)
+			if f2 <= f+2 && m2 <= m && g2 <= g { // 2: the runtime's epoll and eventfd come with the first use
+				return
+			}
+			if tries > 5000 {
+				t.Fatalf("descriptors %d -> %d, shared mappings %d -> %d, goroutines %d -> %d", f, f2, m, m2, g, g2)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+func held(t testing.TB) (fds, maps, goroutines int) {
+	d, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	b, err := os.ReadFile("/proc/self/maps")
+	require.NoError(t, err)
+	return len(d), bytes.Count(b, []byte("xendevtest")), runtime.NumGoroutine()
+}
+
+// empty waits until neither domain holds anything.
+func (w *world) empty() {
+	w.t.Helper()
+	w.eventually(func() bool {
+		return w.host.Counts() == xendevtest.Counts{} && w.guest.Counts() == xendevtest.Counts{}
+	}, "host %+v guest %+v", func() []any { return []any{w.host.Counts(), w.guest.Counts()} })
+}
+
+func (w *world) eventually(ok func() bool, format string, args func() []any) {
+	w.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf(format, args()...)
+		}
+	}
+}
+
+func (w *world) offer(p *xendevtest.Process, o ring.Orders) *vchan.Conn {
+	w.t.Helper()
+	c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Orders: o, System: p})
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func (w *world) connect(p *xendevtest.Process) *vchan.Conn {
+	w.t.Helper()
+	c, err := Connect(w.ctx, w.hostStore, guestID, w.path, ConnectOptions{System: p})
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// pair gives both ends and their processes.
+func (w *world) pair(o ring.Orders) (server, client *vchan.Conn, guest, host *xendevtest.Process) {
+	w.t.Helper()
+	guest, host = w.guest.Process(), w.host.Process()
+	server = w.offer(guest, o)
+	client = w.connect(host)
+	require.NoError(w.t, server.Wait(w.ctx))
+	return server, client, guest, host
+}
+
+func randomBytes(n int, seed uint64) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{byte(seed)}).Read(b)
+	return b
+}
+
+// exchange sends both ways at once in random portions and compares every byte.
+func exchange(t testing.TB, a, b io.ReadWriter, total, most int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for i, d := range [][2]io.ReadWriter{{a, b}, {b, a}} {
+		data := randomBytes(total, uint64(i))
+		wg.Go(func() {
+			if err := send(d[0], data, most, uint64(i)); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if err := expect(d[1], data, most, uint64(i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func send(w io.Writer, data []byte, most int, seed uint64) error {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	for len(data) > 0 {
+		n, err := w.Write(data[:min(len(data), 1+rnd.IntN(most))])
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+func expect(r io.Reader, want []byte, most int, seed uint64) error {
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	b := make([]byte, most)
+	for at := 0; at < len(want); {
+		n, err := r.Read(b[:min(1+rnd.IntN(most), len(want)-at)])
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(b[:n], want[at:at+n]) {
+			return io.ErrNoProgress
+		}
+		at += n
+	}
+	return nil
+}
