@@ -21,6 +21,7 @@ import (
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/control"
 	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -192,4 +193,19 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 		d.refused(transport.Peer{ID: "local:0/1"}, io.ErrUnexpectedEOF)
 	}
 	assert.Equal(t, 5, strings.Count(log.String(), "guest turned away"))
+}
+
+// TestFramesAreTimed: the arrival of a guest's frame is what the arrivals source lives on.
+func TestFramesAreTimed(t *testing.T) {
+	a := source.NewArrivals()
+	d := &daemon{sources: sources{{Info: a.Info(), Source: a}}}
+	c := config.Default()
+	d.cfg.Store(&c)
+	cfg := hostConfig(c, d)
+	for range 3 {
+		cfg.OnFrame()
+	}
+	n, err := a.Sample(t.Context(), make([]byte, 64))
+	require.NoError(t, err)
+	assert.Equal(t, 2*a.Info().SampleBytes, n, "three frames, two differences")
 }
