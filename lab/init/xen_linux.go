@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,7 +9,7 @@ import (
 )
 
 // patience bounds the start of each of Xen's daemons, on a slow machine.
-const patience = 60 * time.Second
+const patience = 90 * time.Second
 
 // startXen starts what makes a plain Linux a dom0.
 func startXen(xenstored string) error {
@@ -40,10 +41,15 @@ func run(program string, args ...string) error {
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	cmd := exec.Command(program, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdout, cmd.Stderr = f, f
 	if err := cmd.Run(); err != nil {
 		text, _ := os.ReadFile(f.Name())
+		if ctx.Err() != nil {
+			err = fmt.Errorf("not done after %v", patience)
+		}
 		return fmt.Errorf("%s: %w: %s", program, err, text)
 	}
 	return nil

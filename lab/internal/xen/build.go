@@ -144,7 +144,9 @@ func (p *packages) dom0(parts *parts, kernel, guest []byte) ([]byte, error) {
 	}
 	im.Bytes(GuestKernel, kernel, 0o644)
 	im.Bytes(GuestImage, guest, 0o644)
-	im.Bytes("etc/xen/xl.conf", nil, 0o644)
+	for _, name := range []string{"xl.conf", "oxenstored.conf"} { // without its own, oxenstored does not find Xen
+		im.File("etc/xen/"+name, filepath.Join(p.config, name), 0o644)
+	}
 	im.Bytes("lab/shell", []byte(shellScript), 0o755)
 	return im.Gzip()
 }

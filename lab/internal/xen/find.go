@@ -12,9 +12,9 @@ import (
 
 // packages are the places of what the images are made of.
 type packages struct {
-	dirs                     []string // of all packages
-	kernel, modules, xen     string
-	busybox, xenstore, utils string
+	dirs                             []string // of all packages
+	kernel, modules, xen             string
+	busybox, xenstore, utils, config string
 }
 
 func findPackages(cache *debian.Cache, m *Machine) (*packages, error) {
@@ -32,6 +32,7 @@ func findPackages(cache *debian.Cache, m *Machine) (*packages, error) {
 		{&p.xen, "xen-hypervisor-" + Version + "-" + m.Arch, "boot/xen-" + Version + "-" + m.Arch + "*"},
 		{&p.busybox, "busybox-static", "bin/busybox"},
 		{&p.xenstore, "xenstore-utils", "usr/bin/xenstore"},
+		{&p.config, "xen-utils-common", "etc/xen"},
 		{&p.utils, "xen-utils-" + Version, utils},
 	} {
 		dir, err := cache.Dir(m.Arch, f.pkg)
