@@ -207,5 +207,5 @@ func TestFramesAreTimed(t *testing.T) {
 	}
 	n, err := a.Sample(t.Context(), make([]byte, 64))
 	require.NoError(t, err)
-	assert.Equal(t, 2*a.Info().SampleBytes, n, "three frames, two differences")
+	assert.GreaterOrEqual(t, n, 2*a.Info().SampleBytes, "three frames, two differences at least")
 }
