@@ -23,7 +23,7 @@ type Evtchn struct {
 
 	mu    sync.Mutex // also held while binding, so that Close misses none
 	ports []uint32
-	done  bool
+	done  atomic.Bool
 
 	look    func(fd uintptr) bool // e.lookOnce, made once
 	in      [4]byte               // these four are Pending's
@@ -66,7 +66,7 @@ func (e *Evtchn) BindInterdomain(remote uint16, remotePort uint32) (port uint32,
 func (e *Evtchn) bind(op string, request uint32, arg []byte) (uint32, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.done {
+	if e.done.Load() {
 		return 0, evtchnDriver.failed(ErrClosed, op)
 	}
 	n, err := e.ioctl(op, request, arg)
@@ -85,10 +85,16 @@ func (e *Evtchn) ioctl(op string, request uint32, arg []byte) (n int, err error)
 	if err == nil {
 		return n, nil
 	}
-	if errors.Is(err, os.ErrClosed) {
+	return 0, e.failed(err, op)
+}
+
+// failed knows a close from other errors. Those of a RawConn do not: they are the
+// runtime's own for a closed file, which is not os.ErrClosed.
+func (e *Evtchn) failed(err error, op string) error {
+	if e.done.Load() {
 		err = ErrClosed
 	}
-	return 0, evtchnDriver.failed(err, op)
+	return evtchnDriver.failed(err, op)
 }
 
 // Notify sends an event to the other end of a port. Where nobody is bound it is lost, without an error.
@@ -122,10 +128,8 @@ func (e *Evtchn) Pending() (port uint32, err error) {
 		return order.Uint32(e.in[:]), nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, err
-	case errors.Is(err, os.ErrClosed):
-		err = ErrClosed
 	}
-	return 0, evtchnDriver.failed(err, "wait for an event")
+	return 0, e.failed(err, "wait for an event")
 }
 
 // lookOnce is called by the poller: false is for wait and call again.
@@ -157,11 +161,8 @@ func (e *Evtchn) Unmask(port uint32) error {
 	if err == nil {
 		err = cerr
 	}
-	if errors.Is(err, os.ErrClosed) {
-		err = ErrClosed
-	}
 	if err != nil {
-		return evtchnDriver.failed(err, "unmask")
+		return e.failed(err, "unmask")
 	}
 	return nil
 }
@@ -179,10 +180,9 @@ func (e *Evtchn) SetDeadline(t time.Time) error {
 func (e *Evtchn) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.done {
+	if e.done.Swap(true) {
 		return evtchnDriver.failed(ErrClosed, "close")
 	}
-	e.done = true
 	// Closing the file would do it, too, but not before a Pending under way has left it.
 	for _, p := range e.ports {
 		_, _ = e.ioctl("unbind", reqUnbind, encodePort(p))
