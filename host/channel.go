@@ -19,6 +19,10 @@ type Peer struct {
 	Group   string // whom limits on connections count together: a user, a domain
 	Name    string // for people
 	Carrier string // "local", "vchan", "console"
+
+	// Incarnation changes when the guest's memory may have been copied since it was last seen: a domain number, which a
+	// restored or cloned domain gets anew. The guest is then told that a new generation began.
+	Incarnation string
 }
 
 // Listener yields the guests of one carrier. Close makes Accept return an error.

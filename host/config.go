@@ -26,7 +26,7 @@ type Config struct {
 
 	MaxSessions int     // in all; 4096
 	MaxPerGroup int     // per peer group; 64
-	SessionRate float64 // new sessions per second and peer group, with a burst of MaxPerGroup; 16
+	SessionRate float64 // new sessions per second and peer group, with a burst of MaxPerGroup; 100
 	FrameRate   float64 // frames per second that a guest may send before it is slowed down; 50
 
 	NoVersion1 bool // refuse protocol 1
@@ -54,7 +54,7 @@ func (c Config) complete() (Config, error) {
 	orDefault(&c.WriteTime, 5*time.Second)
 	orDefault(&c.MaxSessions, 4096)
 	orDefault(&c.MaxPerGroup, 64)
-	orDefault(&c.SessionRate, 16)
+	orDefault(&c.SessionRate, 100)
 	orDefault(&c.FrameRate, 50)
 	if c.Now == nil {
 		c.Now = time.Now

@@ -106,6 +106,8 @@ type bench struct {
 	drawer *drawer
 	l      *listener
 	stop   func()
+
+	incarnation string // of the next peers
 }
 
 // serve runs test in a bubble with a server of this configuration.
@@ -144,7 +146,7 @@ type client struct {
 func (b *bench) connect(id string) net.Conn {
 	b.Helper()
 	here, there := net.Pipe()
-	b.l.guests <- arrival{there, Peer{ID: id, Group: "group", Name: id, Carrier: "pipe"}}
+	b.l.guests <- arrival{there, Peer{ID: id, Group: "group", Name: id, Carrier: "pipe", Incarnation: b.incarnation}}
 	b.Cleanup(func() { here.Close() })
 	return here
 }

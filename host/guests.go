@@ -2,6 +2,7 @@ package host
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,11 +15,17 @@ const maxRecords = 16384
 
 // record is what the server remembers of one guest over its sessions. Guarded by guests.mu.
 type record struct {
-	peer       Peer
-	label      string
-	budget     Budget
-	bucket     bucket
-	protocol   int
+	peer     Peer
+	label    string
+	budget   Budget
+	bucket   bucket
+	protocol int
+
+	// generation is the guest's current one, a number of the server's counter. It changes with the peer's incarnation and
+	// when somebody begins a new one; no two incarnations of any guests share a number, so that a clone which the carrier
+	// takes for a new guest hears another number than the one in its memory.
+	generation atomic.Uint64
+
 	sessions   int // connected now
 	connects   uint64
 	seeds      uint64
@@ -42,11 +49,33 @@ type record struct {
 
 // guests is the table of all guests known.
 type guests struct {
-	mu      sync.Mutex
-	records map[string]*record
+	mu          sync.Mutex
+	records     map[string]*record
+	generations uint64 // the last number given out
 }
 
 func newGuests() *guests { return &guests{records: make(map[string]*record)} }
+
+// next gives out a generation number. The caller holds mu.
+func (g *guests) next() uint64 {
+	g.generations++
+	return g.generations
+}
+
+// renew begins a new generation for the guest with this ID, or for all of them, those that are gone included. It returns the new
+// number and how many guests it is for.
+func (g *guests) renew(id string, all bool) (generation uint64, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	generation = g.next()
+	for _, r := range g.records {
+		if all || r.peer.ID == id {
+			r.generation.Store(generation)
+			n++
+		}
+	}
+	return generation, n
+}
 
 // connect returns the peer's record with one session more.
 func (g *guests) connect(p Peer, b Budget, now time.Time) *record {
@@ -58,7 +87,10 @@ func (g *guests) connect(p Peer, b Budget, now time.Time) *record {
 			g.evictOldest()
 		}
 		r = &record{peer: p, budget: b, bucket: newBucket(b)}
+		r.generation.Store(g.next())
 		g.records[p.ID] = r
+	} else if r.peer.Incarnation != p.Incarnation {
+		r.generation.Store(g.next())
 	}
 	r.peer = p
 	r.sessions++

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -29,8 +28,6 @@ type Server struct {
 	instance [protocol.InstanceSize]byte
 	guests   *guests
 	started  time.Time
-
-	generation atomic.Uint64
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -67,7 +64,6 @@ func NewServer(entropy Drawer, cfg Config) (*Server, error) {
 		stopped:  make(chan struct{}),
 	}
 	rand.Read(s.instance[:])
-	s.generation.Store(1)
 	return s, nil
 }
 
@@ -161,9 +157,16 @@ func (s *Server) start(ch Channel, peer Peer) {
 // NewGeneration begins a new generation for every guest: each is pushed a fresh seed that voids all earlier ones, and
 // acknowledges it. Call it when the guests' state may have been copied. It returns the generation's number.
 func (s *Server) NewGeneration() uint64 {
-	g := s.generation.Add(1)
+	g, _ := s.guests.renew("", true)
 	s.kickAll()
 	return g
+}
+
+// NewGenerationFor is NewGeneration for the guest with this ID alone. It returns false if there is none.
+func (s *Server) NewGenerationFor(id string) (generation uint64, ok bool) {
+	generation, n := s.guests.renew(id, false)
+	s.kickAll()
+	return generation, n > 0
 }
 
 // kickAll makes every session look around.

@@ -154,18 +154,52 @@ func TestNewGenerationReachesEveryGuest(t *testing.T) {
 	serve(t, Config{Budget: Budget{64, time.Hour}, KeepAlive: time.Hour}, func(b *bench) {
 		clients := []*client{b.join("a"), b.join("b")}
 		for _, c := range clients {
-			require.EqualValues(t, 1, c.seed().Generation)
+			require.Equal(t, c.welcome.Generation, c.seed().Generation)
 		}
+		require.NotEqual(t, clients[0].welcome.Generation, clients[1].welcome.Generation, "no two guests share a number")
 		before := time.Now()
-		require.EqualValues(t, 2, b.server.NewGeneration())
+		generation := b.server.NewGeneration()
 		for _, c := range clients {
 			s := c.seed()
 			require.Equal(t, protocol.ReasonGeneration, s.Reason, "although the budget is spent")
-			require.EqualValues(t, 2, s.Generation)
+			require.Equal(t, generation, s.Generation)
 			require.Zero(t, time.Since(before))
 		}
-		require.EqualValues(t, 2, b.guest("a").Generation)
-		require.EqualValues(t, 2, b.join("c").welcome.Generation)
+		require.Equal(t, generation, b.guest("a").Generation)
+		require.Equal(t, generation, b.guest("a").CurrentGeneration)
+		require.Greater(t, b.join("c").welcome.Generation, generation)
+	})
+}
+
+func TestNewGenerationForOneGuest(t *testing.T) {
+	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+		a, other := b.join("a"), b.join("b")
+		a.seed()
+		other.seed()
+		generation, ok := b.server.NewGenerationFor("a")
+		require.True(t, ok)
+		require.Equal(t, generation, a.seed().Generation)
+		other.silent(10 * time.Second)
+		_, ok = b.server.NewGenerationFor("nobody")
+		require.False(t, ok)
+	})
+}
+
+func TestGenerationBelongsToTheIncarnation(t *testing.T) {
+	serve(t, Config{}, func(b *bench) {
+		join := func(id, incarnation string) uint64 {
+			b.incarnation = incarnation
+			c := b.join(id)
+			c.seed()
+			c.conn.Close()
+			synctest.Wait()
+			return c.welcome.Generation
+		}
+		first := join("a", "domain 1")
+		require.Equal(t, first, join("a", "domain 1"), "a reconnect")
+		restored := join("a", "domain 2")
+		require.Greater(t, restored, first, "the same guest, restored")
+		require.Greater(t, join("clone", "domain 3"), restored, "its clone under another name")
 	})
 }
 

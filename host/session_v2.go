@@ -41,7 +41,7 @@ func (s *session) serveV2(first []byte, deadline time.Time, limit time.Duration)
 	greeting = false
 
 	now := cfg.Now()
-	s.generation = s.server.generation.Load()
+	s.generation = s.record.generation.Load()
 	err = s.send(protocol.Welcome{
 		Degraded:     s.server.entropy.Degraded(),
 		Instance:     s.server.instance,
@@ -106,7 +106,7 @@ func (s *session) pingAt() time.Time { return s.pinged.Add(s.server.cfg.KeepAliv
 // duties does what the time or a kick calls for.
 func (s *session) duties(now time.Time) error {
 	cfg := &s.server.cfg
-	if g := s.server.generation.Load(); g != s.generation {
+	if g := s.record.generation.Load(); g != s.generation {
 		return s.beginGeneration(now, g)
 	}
 	if !now.Before(s.pushAt) {

@@ -23,6 +23,7 @@ type GuestStatus struct {
 	KernelAcknowledged uint64    `json:"kernel_acknowledged"`  // seeds that reached the guest's kernel
 	KernelCreditedBits uint64    `json:"kernel_credited_bits"` // as the guest reports
 	Generation         uint64    `json:"generation"`           // newest that it acknowledged in full
+	CurrentGeneration  uint64    `json:"current_generation"`   // the one that it should be in
 	Failures           uint64    `json:"failures"`             // outcomes that the guest reported as failed
 	LastFailure        string    `json:"last_failure,omitempty"`
 	Refused            uint64    `json:"refused"`
@@ -40,8 +41,8 @@ type GuestStatus struct {
 
 // Status is a snapshot of a server.
 type Status struct {
-	Instance   string        `json:"instance"` // random, new at each start
-	Generation uint64        `json:"generation"`
+	Instance   string        `json:"instance"`   // random, new at each start
+	Generation uint64        `json:"generation"` // the last number given out
 	Started    time.Time     `json:"started"`
 	Sessions   int           `json:"sessions"`
 	Guests     []GuestStatus `json:"guests"` // ordered by ID
@@ -55,11 +56,17 @@ func (s *Server) Status() Status {
 	s.mu.Unlock()
 	return Status{
 		Instance:   hex.EncodeToString(s.instance[:]),
-		Generation: s.generation.Load(),
+		Generation: s.guests.last(),
 		Started:    s.started,
 		Sessions:   n,
 		Guests:     s.guests.status(now),
 	}
+}
+
+func (g *guests) last() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.generations
 }
 
 func (g *guests) status(now time.Time) []GuestStatus {
@@ -72,7 +79,7 @@ func (g *guests) status(now time.Time) []GuestStatus {
 			Connected: r.sessions > 0, Seeded: r.acked > 0 || r.protocol == 1 && r.bytes > 0,
 			Seeds: r.seeds, Bytes: r.bytes, CreditedBits: r.credited,
 			Acknowledged: r.acked, KernelAcknowledged: r.kernelOK, KernelCreditedBits: r.kernelBits,
-			Generation: r.ackedGen, Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,
+			Generation: r.ackedGen, CurrentGeneration: r.generation.Load(), Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,
 			Reconnects: r.connects - 1, Frames: r.frames, Slowed: r.slowed, Violations: r.broken,
 			BudgetBytes: r.budget.Bytes, BudgetPeriod: r.budget.Period.Seconds(), BudgetLeft: r.bucket.left(now),
 			LastSeed: r.lastSeed, LastAck: r.lastAck, LastError: r.lastError,

@@ -25,6 +25,8 @@ type Peer struct {
 	Group   string // whom limits count together: "uid 1000 (anna)"
 	Name    string // for people: the process's name, printable; the guest may have chosen it
 	Carrier string // "local"
+
+	Incarnation string // changes when the guest's memory may have been copied; empty where nothing tells
 }
 
 // Listener takes guests. Accept gives net.ErrClosed after Close. Connections that were accepted live on until they are closed.

@@ -108,7 +108,7 @@ func TestDaemonAndGuest(t *testing.T) {
 	assert.Equal(t, "local", st.Carrier)
 	assert.EqualValues(t, 64, st.Bytes)
 
-	n, err := client.NewGeneration(t.Context())
+	n, err := client.NewGeneration(t.Context(), "")
 	require.NoError(t, err)
 	st = theGuest(t, client, func(s host.GuestStatus) bool { return s.Generation == n })
 	assert.EqualValues(t, 2, st.Acknowledged)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -56,10 +57,14 @@ func (c *Client) Guests(ctx context.Context) ([]host.GuestStatus, error) {
 	return call[[]host.GuestStatus](ctx, c, http.MethodGet, "/v1/guests")
 }
 
-// NewGeneration begins a new generation and returns its number: every guest that is connected gets a fresh seed that voids all
-// earlier ones.
-func (c *Client) NewGeneration(ctx context.Context) (uint64, error) {
-	g, err := call[Generation](ctx, c, http.MethodPost, "/v1/generation")
+// NewGeneration begins a new generation and returns its number: every guest that is connected, or the one with this ID if it is not
+// empty, gets a fresh seed that voids all earlier ones.
+func (c *Client) NewGeneration(ctx context.Context, guest string) (uint64, error) {
+	path := "/v1/generation"
+	if guest != "" {
+		path += "?guest=" + url.QueryEscape(guest)
+	}
+	g, err := call[Generation](ctx, c, http.MethodPost, path)
 	return g.Generation, err
 }
 

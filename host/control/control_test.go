@@ -42,6 +42,10 @@ type fakeServer struct {
 
 func (s *fakeServer) NewGeneration() uint64 { return s.generation.Add(1) }
 
+func (s *fakeServer) NewGenerationFor(id string) (uint64, bool) {
+	return s.generation.Add(1), id == "local:0/a b"
+}
+
 func (s *fakeServer) Status() host.Status {
 	st := host.Status{Instance: "00", Generation: s.generation.Load(), Sessions: 1}
 	if g := s.guests.Load(); g != nil {
@@ -100,7 +104,7 @@ func TestStatusSourcesGuests(t *testing.T) {
 
 func TestNewGeneration(t *testing.T) {
 	c, server, _ := serve(t)
-	g, err := c.NewGeneration(t.Context())
+	g, err := c.NewGeneration(t.Context(), "")
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, g)
 	assert.EqualValues(t, 2, server.generation.Load())
@@ -308,4 +312,13 @@ func TestAnswersAreJSON(t *testing.T) {
 		assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
 		assert.Equal(t, "no-store", r.Header.Get("Cache-Control"))
 	}
+}
+
+func TestNewGenerationForOneGuest(t *testing.T) {
+	c, _, _ := serve(t)
+	g, err := c.NewGeneration(t.Context(), "local:0/a b")
+	require.NoError(t, err)
+	require.NotZero(t, g)
+	_, err = c.NewGeneration(t.Context(), "nobody")
+	require.ErrorContains(t, err, `no guest has the ID "nobody"; status shows them`)
 }

@@ -5,7 +5,7 @@
 //	GET  /v1/status      Status: the daemon, its entropy, its guests
 //	GET  /v1/sources     Sources: every noise source, those that are not here included
 //	GET  /v1/guests      []host.GuestStatus
-//	POST /v1/generation  Generation: begins a new one, as after a clone or a restore
+//	POST /v1/generation  Generation: begins a new one, as after a clone or a restore; ?guest=ID for one guest alone
 //	GET  /metrics        Prometheus's text format
 //
 // Whoever may write to the socket may use all of it. Nothing secret passes through it.

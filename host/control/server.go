@@ -33,6 +33,7 @@ type Entropy interface{ Status() host.EntropyStatus }
 type Server interface {
 	Status() host.Status
 	NewGeneration() uint64
+	NewGenerationFor(id string) (generation uint64, ok bool)
 }
 
 // Config is what a control API serves.
@@ -95,9 +96,20 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /v1/guests", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, cfg.Server.Status().Guests)
 	})
-	mux.HandleFunc("POST /v1/generation", func(w http.ResponseWriter, _ *http.Request) {
-		g := cfg.Server.NewGeneration()
-		cfg.Log.Info("new generation begun", "generation", g)
+	mux.HandleFunc("POST /v1/generation", func(w http.ResponseWriter, r *http.Request) {
+		id := r.URL.Query().Get("guest")
+		if id == "" {
+			g := cfg.Server.NewGeneration()
+			cfg.Log.Info("new generation begun", "generation", g)
+			answer(w, http.StatusOK, Generation{g})
+			return
+		}
+		g, ok := cfg.Server.NewGenerationFor(id)
+		if !ok {
+			answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no guest has the ID %q; status shows them", id)})
+			return
+		}
+		cfg.Log.Info("new generation begun", "generation", g, "guest", id)
 		answer(w, http.StatusOK, Generation{g})
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(Registry(cfg), promhttp.HandlerOpts{MaxRequestsInFlight: 2}))

@@ -101,7 +101,7 @@ func Default() Config {
 		Budget:     Budget{Bytes: 1024, Period: minute},
 		Seed:       Seed{Bytes: 64, Interval: minute, Jitter: 0.25},
 		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: minute},
-		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, NewSessionsPerSecond: 16, FramesPerSecond: 50},
+		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, NewSessionsPerSecond: 100, FramesPerSecond: 50},
 		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
 	}
 }

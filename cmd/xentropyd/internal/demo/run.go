@@ -135,7 +135,7 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 		return nil
 	}
 
-	generation, err := s.client.NewGeneration(ctx)
+	generation, err := s.client.NewGeneration(ctx, "")
 	if err != nil {
 		return err
 	}
