@@ -54,7 +54,7 @@ type guests struct {
 	generations uint64 // the last number given out
 }
 
-func newGuests() *guests { return &guests{records: make(map[string]*record)} }
+func newGuests() *guests { return &guests{records: make(map[string]*record), generations: 1} }
 
 // next gives out a generation number. The caller holds mu.
 func (g *guests) next() uint64 {
