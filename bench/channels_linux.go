@@ -185,14 +185,14 @@ func channels(s *setup) ([]comparison, error) {
 	}
 	p := make([]byte, bulk)
 	write := func(name string, c io.Writer) contender {
-		return contender{name, func() float64 { return mbPer(len(p), func() { _, err := c.Write(p); s.fail(err) }) }}
+		return mb(name, len(p), func() { _, err := c.Write(p); s.fail(err) })
 	}
 	sock, err := socketTo(s, "socket sink")
 	if err != nil {
 		return nil, err
 	}
 	bulkField := []contender{write("Unix socket pair", sock)}
-	for _, order := range []uint16{18, 16, 20} {
+	for _, order := range []uint16{20, 19, 18, 16} {
 		c, err := ringTo(s, "ring sink", order)
 		if err != nil {
 			return nil, err
@@ -219,21 +219,17 @@ func channels(s *setup) ([]comparison, error) {
 	}
 	buf := make([]byte, 8)
 	trip := func(name string, w io.Writer, word []byte, r io.Reader) contender {
-		return contender{name, func() float64 {
-			return nsPer(func() {
-				_, err := w.Write(word)
-				_, rerr := r.Read(buf[:len(word)])
-				s.fail(errors.Join(err, rerr))
-			})
-		}}
-	}
-	raw := contender{"eventfd, blocking system calls", func() float64 {
-		return nsPer(func() {
-			_, err := unix.Write(out, one)
-			_, rerr := unix.Read(in, buf)
+		return ns(name, func() {
+			_, err := w.Write(word)
+			_, rerr := r.Read(buf[:len(word)])
 			s.fail(errors.Join(err, rerr))
 		})
-	}}
+	}
+	raw := ns("eventfd, blocking system calls", func() {
+		_, err := unix.Write(out, one)
+		_, rerr := unix.Read(in, buf)
+		s.fail(errors.Join(err, rerr))
+	})
 	return []comparison{
 		{name: "ring 64 KiB writes", unit: "MB/s", field: bulkField, target: atLeast(2)},
 		{name: "ring one-byte round trip", unit: "ns", field: []contender{

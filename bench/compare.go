@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"runtime"
 	"slices"
 	"time"
 )
@@ -21,7 +20,6 @@ type comparison struct {
 	unit   string
 	field  []contender
 	rounds int // 0: as the command line says
-	ratio  bool
 	// target is what the second contender's ratio to the first, or the only contender's figure, must reach.
 	target target
 }
@@ -34,8 +32,13 @@ type target struct {
 	words string
 }
 
-func atLeast(x float64) target { return target{kind: '>', bound: x, words: fmt.Sprintf("at least %.4g", x)} }
-func atMost(x float64) target  { return target{kind: '<', bound: x, words: fmt.Sprintf("at most %.4g", x)} }
+func atLeast(x float64) target {
+	return target{kind: '>', bound: x, words: fmt.Sprintf("at least %.4g", x)}
+}
+
+func atMost(x float64) target {
+	return target{kind: '<', bound: x, words: fmt.Sprintf("at most %.4g", x)}
+}
 
 func (t target) met(x float64) bool {
 	return t.kind == 0 || t.kind == '<' && x <= t.bound || t.kind == '>' && x >= t.bound
@@ -64,24 +67,46 @@ func (s *setup) fail(err error) {
 	}
 }
 
-// turn is how long one turn of a repeated operation lasts.
-const turn = 20 * time.Millisecond
+// turn is how long one turn of a repeated operation lasts, about. It is shorter than what a scheduler gives a process at once: on a busy
+// machine most turns then run undisturbed, and the median is of those.
+const turn = time.Millisecond
 
-// nsPer repeats op for one turn and returns nanoseconds per operation.
-func nsPer(op func()) float64 {
-	for n := 1; ; n *= 2 {
-		start := time.Now()
-		for range n {
-			op()
-		}
-		if d := time.Since(start); d >= turn {
-			return float64(d.Nanoseconds()) / float64(n)
+// pace remembers how often an operation fits into a turn.
+type pace struct{ n int }
+
+// ns repeats op for one turn and returns nanoseconds per operation.
+func (p *pace) ns(op func()) float64 {
+	for p.n == 0 {
+		op() // warm
+		for n := 1; ; n *= 2 {
+			if d := timed(n, op); d >= turn/2 {
+				p.n = max(1, int(float64(n)*float64(turn)/float64(d)))
+				break
+			}
 		}
 	}
+	return float64(timed(p.n, op).Nanoseconds()) / float64(p.n)
 }
 
-// mbPer repeats op, which moves size bytes, for one turn and returns megabytes (10^6 bytes) per second.
-func mbPer(size int, op func()) float64 { return float64(size) * 1e3 / nsPer(op) }
+func timed(n int, op func()) time.Duration {
+	start := time.Now()
+	for range n {
+		op()
+	}
+	return time.Since(start)
+}
+
+// ns returns a contender that repeats op, in nanoseconds.
+func ns(name string, op func()) contender {
+	var p pace
+	return contender{name, func() float64 { return p.ns(op) }}
+}
+
+// mb returns a contender that repeats op, which moves size bytes, in megabytes (10^6 bytes) per second.
+func mb(name string, size int, op func()) contender {
+	var p pace
+	return contender{name, func() float64 { return float64(size) * 1e3 / p.ns(op) }}
+}
 
 func median(x []float64) float64 {
 	x = slices.Sorted(slices.Values(x))
@@ -104,7 +129,6 @@ func report(w io.Writer, list []comparison, rounds int) (missed []string) {
 		ratios := make([][]float64, len(c.field))
 		for range n {
 			for i, f := range c.field {
-				runtime.GC()
 				figures[i] = append(figures[i], f.once())
 				ratios[i] = append(ratios[i], figures[i][len(figures[i])-1]/figures[0][len(figures[0])-1])
 			}

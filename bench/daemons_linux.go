@@ -199,7 +199,7 @@ func daemons(s *setup) ([]comparison, error) {
 		s.fail(err)
 	}
 	return []comparison{
-		{name: names[0], unit: "ms", rounds: 40 * s.rounds / 15, field: []contender{
+		{name: names[0], unit: "ms", rounds: min(s.rounds, 41), field: []contender{
 			{"trivial Go program", func() float64 { return execTime("trivial") }},
 			{"entropy-guest read -n 32", func() float64 { return execTime("entropy-guest", "read", "-n", "32", "--hex", "--host", d.address) }},
 		}, target: target{kind: '<', also: func(base float64) float64 { return 1.5*base + 5 }, words: "at most 1.5 × + 5 ms"}},

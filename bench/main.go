@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 )
 
@@ -25,14 +26,17 @@ func main() {
 		return
 	}
 	pattern := flag.String("run", "", "measure only comparisons whose name matches this regular expression")
-	rounds := flag.Int("rounds", 15, "rounds of each comparison")
+	rounds := flag.Int("rounds", 201, "rounds of each comparison")
+	live := flag.Int("live", 32, "MiB of live memory: a process that has none collects garbage after every 4 MB that it allocates")
 	check := flag.Bool("check", false, "exit with status 1 if a target is missed")
 	flag.Parse()
 	re, err := regexp.Compile(*pattern)
-	if err != nil || *rounds < 1 || flag.NArg() > 0 {
+	if err != nil || *rounds < 1 || *live < 0 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: bad arguments: see -help")
 		os.Exit(2)
 	}
+	heap := make([]byte, *live<<20)
+	defer runtime.KeepAlive(heap)
 	missed, err := run(re, *rounds)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -11,7 +11,7 @@ import (
 
 // sources measures each noise source on its own, and RDRAND against a bare loop of the instruction.
 func sources(s *setup) ([]comparison, error) {
-	const size = 64 << 10
+	const size = 8 << 10
 	buf := make([]byte, size)
 	var list []comparison
 	for _, f := range source.Probe() {
@@ -27,23 +27,19 @@ func sources(s *setup) ([]comparison, error) {
 		if f.Info.ID == source.IDJitter {
 			size = 64 * f.Info.SampleBytes
 		}
-		raw := contender{f.Info.Name, func() float64 {
-			return mbPer(size, func() { _, err := f.Source.Sample(context.Background(), buf[:size]); s.fail(err) })
-		}}
-		tested := contender{f.Info.Name + " with health tests", func() float64 {
-			return mbPer(size, func() {
-				_, err := f.Source.Sample(context.Background(), buf[:size])
-				s.fail(errors.Join(err, m.Check(buf[:size])))
-			})
-		}}
+		raw := mb(f.Info.Name, size, func() { _, err := f.Source.Sample(context.Background(), buf[:size]); s.fail(err) })
+		tested := mb(f.Info.Name+" with health tests", size, func() {
+			_, err := f.Source.Sample(context.Background(), buf[:size])
+			s.fail(errors.Join(err, m.Check(buf[:size])))
+		})
 		switch f.Info.ID {
 		case source.IDRDRAND:
-			bare := contender{"bare loop of the instruction", func() float64 { return mbPer(size, func() { sourcetest.BareRDRAND(size / 8) }) }}
+			bare := mb("bare loop of the instruction", size, func() { sourcetest.BareRDRAND(size / 8) })
 			list = append(list,
 				comparison{name: "source rdrand", unit: "MB/s", field: []contender{bare, raw}, target: atLeast(0.9)},
 				comparison{name: "source rdrand, health-tested", unit: "MB/s", field: []contender{tested}, target: atLeast(100)})
 		case source.IDRDSEED:
-			bare := contender{"bare loop of the instruction", func() float64 { return mbPer(8<<10, func() { sourcetest.BareRDSEED(8 << 10 / 8) }) }}
+			bare := mb("bare loop of the instruction", size, func() { sourcetest.BareRDSEED(size / 8) })
 			list = append(list, comparison{name: "source rdseed", unit: "MB/s", field: []contender{bare, raw, tested}})
 		default:
 			list = append(list, comparison{name: "source " + f.Info.Name, unit: "MB/s", field: []contender{raw, tested}})

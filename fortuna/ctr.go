@@ -31,29 +31,38 @@ func (bigEndian) increment(ctr *[blockSize]byte) { addCounter(ctr, 1) }
 func (bigEndian) request(g *Generator, p []byte) {
 	block := newCipher(&g.key)
 	whole := len(p) &^ (blockSize - 1)
-	var stream cipher.Stream
 	if whole <= tinyBlocks*blockSize {
-		for i := 0; i < whole; i += blockSize {
-			block.Encrypt(p[i:], g.ctr[:])
-			addCounter(&g.ctr, 1)
-		}
-	} else {
-		stream = cipher.NewCTR(block, g.ctr[:])
-		addCounter(&g.ctr, uint64(whole/blockSize))
+		tinyRequest(g, block, p, whole)
+		return
 	}
+	stream := cipher.NewCTR(block, g.ctr[:])
+	addCounter(&g.ctr, uint64(whole/blockSize)+keySize/blockSize)
+	fill(stream, p[:whole])
 	if whole < len(p) {
-		block.Encrypt(g.scratch[:], g.ctr[:])
+		fill(stream, g.scratch[:])
 		addCounter(&g.ctr, 1)
 		copy(p[whole:], g.scratch[:])
 		clear(g.scratch[:])
 	}
-	for i := 0; i < keySize; i += blockSize {
-		block.Encrypt(g.key[i:], g.ctr[:])
+	fill(stream, g.key[:])
+}
+
+// tinyRequest is request block by block. whole is the length of p's whole blocks.
+func tinyRequest(g *Generator, block cipher.Block, p []byte, whole int) {
+	next := func(dst []byte) {
+		block.Encrypt(dst, g.ctr[:])
 		addCounter(&g.ctr, 1)
 	}
-	// The bulk comes last, though first in the stream: the processor has begun it before the key is done.
-	if stream != nil {
-		fill(stream, p[:whole])
+	for i := 0; i < whole; i += blockSize {
+		next(p[i:])
+	}
+	if whole < len(p) {
+		next(g.scratch[:])
+		copy(p[whole:], g.scratch[:])
+		clear(g.scratch[:])
+	}
+	for i := 0; i < keySize; i += blockSize {
+		next(g.key[i:])
 	}
 }
 
