@@ -43,9 +43,12 @@ func first() {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "lab: init: %v\n", err)
 	}
-	unix.Sync()
-	err = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
-	fmt.Fprintf(os.Stderr, "lab: init: power off: %v\n", err)
+	how := unix.LINUX_REBOOT_CMD_POWER_OFF
+	if config, _, err := configuration(); err == nil && config.Restart {
+		how = unix.LINUX_REBOOT_CMD_RESTART
+	}
+	err = unix.Reboot(how)
+	fmt.Fprintf(os.Stderr, "lab: init: end the machine: %v\n", err)
 	os.Exit(1) // the kernel panics then, which ends the machine too
 }
 

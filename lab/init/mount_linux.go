@@ -25,7 +25,7 @@ func mounts() error {
 			return fmt.Errorf("mount %s on %s: %w", m.kind, m.at, err)
 		}
 	}
-	for _, d := range []string{"/run/xen", "/run/xenstored", "/var/lib/xen", "/var/lib/xenstored", "/var/log/xen/console"} {
+	for _, d := range []string{"/run/lock", "/run/xen", "/run/xenstored", "/var/lib/xen", "/var/lib/xenstored", "/var/log/xen/console"} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return err
 		}

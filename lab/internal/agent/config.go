@@ -15,4 +15,6 @@ type Config struct {
 	Role    string
 	Path    string   // the environment variable PATH
 	Modules []string // kernel modules in the order of loading
+	// Restart ends the machine by a restart, which QEMU is told to take for an end: some machines do not switch themselves off.
+	Restart bool
 }

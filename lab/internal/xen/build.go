@@ -93,6 +93,7 @@ func (p *packages) common(m *Machine, programs map[string]string) (*parts, error
 		im := image.New()
 		im.Dir("dev", "proc", "sys", "run", "tmp", "root", "var/log", "var/lib", "etc", "lib", "usr/lib")
 		im.Link("var/run", "/run")
+		im.Link("var/lock", "/run/lock")
 		im.Device("dev/console", 0o600, 5, 1)
 		im.Device("dev/null", 0o666, 1, 3)
 		im.Bytes("etc/passwd", []byte("root::0:0:root:/:/bin/sh\n"), 0o644)
@@ -119,7 +120,7 @@ func (p *packages) guest(parts *parts) ([]byte, error) {
 
 func (p *packages) dom0(parts *parts, kernel, guest []byte) ([]byte, error) {
 	im := parts.base()
-	if err := setConfig(im, agent.Config{Role: agent.RoleDom0, Path: searchPath, Modules: parts.modules}); err != nil {
+	if err := setConfig(im, agent.Config{Role: agent.RoleDom0, Path: searchPath, Modules: parts.modules, Restart: true}); err != nil {
 		return nil, err
 	}
 	files := map[string]string{"usr/bin/xenstore": p.xenstore}
