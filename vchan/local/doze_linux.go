@@ -13,8 +13,7 @@ import (
 // in busy exchange is nearly always woken there, an idle one goes on to the
 // poller and holds no thread.
 //
-// A doze cannot be cut short, so its length is also how long a Close or the
-// like can be kept waiting; with a deadline near it is left out. It is longer
+// Close and a deadline that is near cut a doze short, by rouse. It is longer
 // than a kernel's tick: a shorter time-out would have the timer hardware set
 // anew for each doze, which in a virtual machine costs more than the rest.
 const dozeMillis = 5
@@ -24,7 +23,9 @@ var dozers atomic.Int32
 
 // doze returns when there is an event, or after a moment, or at once.
 func (e *events) doze(fd int) {
-	if e.closed.Load() {
+	e.dozing.Store(true) // before the looks: who changes what they look at rouses whom it finds dozing
+	defer e.dozing.Store(false)
+	if e.closed.Load() || e.dead.Load() {
 		return
 	}
 	if until := e.until.Load(); until != 0 && until-time.Now().UnixMilli() <= 2*dozeMillis {
@@ -35,4 +36,18 @@ func (e *events) doze(fd int) {
 		_, _ = unix.Poll(p[:], dozeMillis)
 	}
 	dozers.Add(-1)
+}
+
+// rouse ends a doze, by an event of our own that Wait takes for no event. The
+// write cannot get stuck for long: the dozer that it wakes empties the counter.
+func (e *events) rouse() {
+	if !e.dozing.Load() {
+		return
+	}
+	e.roused.Store(true)
+	_ = e.raw.Control(func(fd uintptr) {
+		if checkNonblock(int(fd)) == nil {
+			_ = addOne(int(fd))
+		}
+	})
 }

@@ -34,6 +34,8 @@ type events struct {
 	counter counter
 
 	until  atomic.Int64 // the deadline, Unix time in ms, or 0
+	dozing atomic.Bool  // a Wait sleeps in doze, or is about to
+	roused atomic.Bool  // rouse has added to our counter
 	closed atomic.Bool
 	dead   atomic.Bool // the tether hung up
 	foul   atomic.Bool // a thread of ours was found stuck
@@ -123,6 +125,10 @@ func (e *events) Wait() error {
 	if err := e.broken(); err != nil {
 		return err
 	}
+	if e.roused.Swap(false) && e.lookErr == nil {
+		// What the peer may have said as well is in the ring, which everybody who waits looks at now.
+		return os.ErrDeadlineExceeded
+	}
 	return e.lookErr
 }
 
@@ -170,13 +176,18 @@ func (e *events) SetWaitDeadline(t time.Time) error {
 	if !t.IsZero() {
 		e.until.Store(t.UnixMilli())
 	}
-	return e.in.SetReadDeadline(t)
+	err := e.in.SetReadDeadline(t)
+	if !t.IsZero() && time.Until(t) <= 2*dozeMillis*time.Millisecond {
+		e.rouse()
+	}
+	return err
 }
 
 // Close makes Wait return and frees a stuck Notify; the last user closes the
 // descriptors.
 func (e *events) Close() error {
 	e.closed.Store(true)
+	e.rouse()
 	e.free()
 	err := e.in.Close()
 	e.leave()
@@ -203,6 +214,7 @@ func (e *events) free() {
 // hangUp is called by the watcher: the peer is dead.
 func (e *events) hangUp() {
 	e.dead.Store(true)
+	e.rouse()
 	e.free()
 }
 
