@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/internal/seedfile"
@@ -39,18 +37,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
-}
-
-// soak returns how long a test may take: short, unless the long forms are asked for.
-func soak(t *testing.T, short time.Duration) time.Duration {
-	t.Helper()
-	v := os.Getenv("XENTROPYD_SOAK")
-	if v == "" {
-		return short
-	}
-	d, err := time.ParseDuration(v)
-	require.NoError(t, err, "XENTROPYD_SOAK")
-	return d
 }
 
 func socketIn(dir string) string { return "local:" + filepath.Join(dir, "local.sock") }

@@ -406,7 +406,7 @@ func TestHostileRing(t *testing.T) {
 	require.NoError(t, err)
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.Copy(good, struct{ io.Reader }{good}) }) // an echo
-	end := time.Now().Add(soak(t, 2*time.Second))
+	end := time.Now().Add(soak(t, 5*time.Second))
 	rounds, endings := 0, map[string]int{}
 	for time.Now().Before(end) {
 		orders := []ring.Orders{{Left: 10, Right: 11}, {Left: 11, Right: 10}, {Left: 12, Right: 12}}[rounds%3]
