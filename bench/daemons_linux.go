@@ -134,29 +134,25 @@ func (d *daemon) status(field string) (float64, error) {
 	return 0, fmt.Errorf("no %s in /proc/%d/status", field, d.cmd.Process.Pid)
 }
 
-// cpu is the CPU time that the daemon has used.
+// cpu is the CPU time that the daemon has used, all of its threads together.
 func (d *daemon) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", d.cmd.Process.Pid))
-	if err == nil {
-		var ns int64
-		// schedstat is the main thread's alone; the threads' add up.
-		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", d.cmd.Process.Pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", d.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		return 0, fmt.Errorf("no schedstat of process %d: the kernel must have CONFIG_SCHED_INFO", d.cmd.Process.Pid)
+	}
+	var sum int64
+	for _, t := range threads {
+		b, err := os.ReadFile(t)
+		if err != nil {
+			continue // the thread has ended
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
 		if err != nil {
 			return 0, err
 		}
-		for _, t := range tasks {
-			if b, err = os.ReadFile(t); err != nil {
-				continue
-			}
-			n, err := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			ns += n
-		}
-		return time.Duration(ns), nil
+		sum += ns
 	}
-	return 0, err
+	return time.Duration(sum), nil
 }
 
 const (

@@ -2,15 +2,14 @@ package e2e
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"log/slog"
-	"path/filepath"
 
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/internal/seedfile"

@@ -33,6 +33,7 @@ func amd64(name, xenstored string) *Machine {
 		Package:   "qemu-system-x86",
 		Line:      "/dev/ttyS1",
 		Modules:   []string{"xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"},
+		// eager-fpu: else a domain now and then runs with another one's vector registers (QEMU 7.2; scenario Registers).
 		Args: func(dom0 string) []string {
 			return []string{
 				"-accel", "tcg",
