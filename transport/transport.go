@@ -53,7 +53,9 @@ type carrier interface {
 
 // carriers is the registry of schemes.
 var carriers = map[string]carrier{
-	localScheme: localCarrier{},
+	localScheme:   localCarrier{},
+	xenScheme:     xenCarrier{},
+	consoleScheme: consoleCarrier{},
 }
 
 // Dial connects to the host at an address. The context bounds the dialling, not the connection.

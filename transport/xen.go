@@ -1,0 +1,153 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/xentropyd/xentropyd/internal/xendev"
+	"github.com/xentropyd/xentropyd/vchan/xen"
+	"github.com/xentropyd/xentropyd/xenstore"
+)
+
+const xenScheme = "xen"
+
+// xenPort is the last element of the offer's path.
+const xenPort = "entropy"
+
+// maxDomID is the last number that a domain can have: DOMID_FIRST_RESERVED (xen.h) is the next.
+const maxDomID = 0x7fef
+
+var (
+	// ErrRestored is wrapped by the errors of a Conn whose domain has another number than when it was dialled: it was saved and
+	// restored, migrated, or is a copy. What was in memory may be in another domain's memory as well.
+	ErrRestored = errors.New("this domain was restored from a saved state")
+
+	// ErrBusy is wrapped by the error of Dial when another process of this guest has the channel.
+	ErrBusy = errors.New("another process uses it")
+
+	// ErrHostChanged is wrapped by the errors of a Conn whose host's daemon was restarted.
+	ErrHostChanged = errors.New("the host's daemon was restarted")
+)
+
+// xenCarrier is the guest's end of a vchan between domains. The host's end looks for guests by itself.
+type xenCarrier struct{}
+
+func (xenCarrier) form() string { return "[DOMID-OF-HOST]" }
+
+func (xenCarrier) check(path string) (int, string) {
+	if path == "" {
+		return 0, ""
+	}
+	for i := range len(path) {
+		if path[i] < '0' || path[i] > '9' {
+			return i, "want the number of the host's domain; use xen: for domain 0"
+		}
+	}
+	if n, err := strconv.ParseUint(path, 10, 16); err != nil || n > maxDomID {
+		return 0, fmt.Sprintf("no domain has a number over %d", maxDomID)
+	}
+	if len(path) > 1 && path[0] == '0' {
+		return 0, "a number does not begin with 0"
+	}
+	return 0, ""
+}
+
+func (xenCarrier) dial(ctx context.Context, path string) (Conn, error) {
+	host, _ := strconv.ParseUint("0"+path, 10, 16) // checked before
+	return dialXen(ctx, uint16(host), thisDomain)
+}
+
+func (xenCarrier) listen(string, ListenOptions) (Listener, error) {
+	return nil, fmt.Errorf("a host does not listen on Xen: it looks for guests (switch discovery on): %w", errors.ErrUnsupported)
+}
+
+// domain is a guest's surroundings, for tests.
+type domain struct {
+	store  func(context.Context, ...xenstore.Option) (*xenstore.Client, error)
+	system xendev.System
+	lock   string // what the offering process holds, "" for none
+	pace   pace
+}
+
+// thisDomain is the machine. The kernel's device, not a daemon's socket: relative paths and the number are this domain's there.
+var thisDomain = domain{
+	store: func(ctx context.Context, opts ...xenstore.Option) (*xenstore.Client, error) {
+		return xenstore.Open(ctx, append(opts, xenstore.WithAddress(xenstore.DevicePath))...)
+	},
+	lock: xendev.GntallocPath,
+	pace: usualPace,
+}
+
+// dialXen offers a channel and waits for the host as long as ctx allows. What was offered is taken back if it does not come.
+func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
+	c := &xenConn{}
+	defer func() {
+		if err != nil {
+			_ = c.Close()
+		}
+	}()
+	// Two offers would fight for one path.
+	if c.unlock, err = lockFile(d.lock); err != nil {
+		if errors.Is(err, ErrBusy) {
+			return nil, fmt.Errorf("another process of this guest has the channel to domain %d: %w", host, err)
+		}
+		return nil, explainDevices(err)
+	}
+	if c.store, err = d.store(ctx, xenstore.WithReconnect(xenstore.ReconnectPolicy{})); err != nil {
+		return nil, explainDevices(err)
+	}
+	own, err := c.store.OwnDomID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask xenstore for this domain's number: %w", err)
+	}
+	path, err := xen.Path(own, host, xenPort)
+	if err != nil {
+		return nil, err
+	}
+	offer, err := xen.Offer(ctx, c.store, host, path, xen.OfferOptions{System: d.system})
+	if err != nil {
+		return nil, explainDevices(err)
+	}
+	c.blaming = blaming{offer}
+	c.watch = watchDomain(d, own, offer.Abort)
+	if err := offer.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("offered a channel at %s, domain %d did not connect: %w", path, host, context.Cause(ctx))
+		}
+		return nil, err
+	}
+	c.watch.connected(ctx, c.store)
+	return c, nil
+}
+
+// xenConn is an offered vchan with what it needs besides.
+type xenConn struct {
+	blaming // its Conn is nil until something was offered
+	store   *xenstore.Client
+	watch   *domainWatch
+	unlock  func()
+
+	once sync.Once
+}
+
+// Close closes the channel, takes its path out of xenstore and waits for the watch.
+func (c *xenConn) Close() error {
+	c.once.Do(func() {
+		if c.Conn != nil {
+			_ = c.Conn.Close() // fails only if the watch or the peer has ended it already
+		}
+		if c.watch != nil {
+			c.watch.stop()
+		}
+		if c.store != nil {
+			_ = c.store.Close()
+		}
+		if c.unlock != nil {
+			c.unlock()
+		}
+	})
+	return nil
+}
