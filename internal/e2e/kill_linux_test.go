@@ -112,11 +112,14 @@ func heap() uint64 {
 }
 
 // TestDaemonKilled kills the daemon at random moments while guests read and ask. No guest stops giving bytes, no seed and no
-// byte comes twice, and nothing is left behind. The long form kills 200 times.
+// byte comes twice, and nothing is left behind. The long form kills 1,000 times.
 func TestDaemonKilled(t *testing.T) {
-	kills := 20
+	kills := 200
+	if testing.Short() {
+		kills = 20
+	}
 	if os.Getenv("XENTROPYD_SOAK") != "" {
-		kills = 200
+		kills = 1000
 	}
 	const guests = 4
 	dir := t.TempDir()
