@@ -1,0 +1,89 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/vchan"
+)
+
+// Names of the carriers, as in host.Peer.
+const (
+	vchanCarrier   = "vchan"
+	consoleCarrier = "console"
+)
+
+// channel knows when the host has done with it.
+type channel struct {
+	host.Channel
+	once sync.Once
+	done chan struct{}
+	err  error
+}
+
+func newChannel(c host.Channel) *channel { return &channel{Channel: c, done: make(chan struct{})} }
+
+// Close ends the channel; more than once is no error.
+func (c *channel) Close() error {
+	c.once.Do(func() {
+		c.err = c.Channel.Close()
+		close(c.done)
+	})
+	return c.err
+}
+
+// give hands a channel to the host and returns when it is closed, by the host or because ctx has ended.
+func (d *Discovery) give(ctx context.Context, ch host.Channel, peer host.Peer) {
+	c := newChannel(ch)
+	defer func() { _ = c.Close() }()
+	select {
+	case d.arrivals <- arrival{c, peer}:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-c.done:
+		return
+	case <-ctx.Done():
+	}
+	// Else at once: what is mapped holds a dead domain, or is none of the guest's any more.
+	if why := context.Cause(ctx); why != errDenied && !errors.Is(why, net.ErrClosed) {
+		return
+	}
+	t := time.NewTimer(goodbyeTime)
+	defer t.Stop()
+	select { // the host may be saying goodbye
+	case <-c.done:
+	case <-t.C:
+	}
+}
+
+// blaming is a vchan whose errors say whether the guest broke the rules.
+type blaming struct{ *vchan.Conn }
+
+func (c blaming) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, blame(err)
+}
+
+func (c blaming) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, blame(err)
+}
+
+func blame(err error) error {
+	if errors.Is(err, vchan.ErrCorrupt) || errors.Is(err, vchan.ErrViolation) {
+		return &hostileError{err}
+	}
+	return err
+}
+
+type hostileError struct{ err error }
+
+func (e *hostileError) Error() string { return e.err.Error() }
+func (e *hostileError) Unwrap() error { return e.err }
+func (e *hostileError) Hostile() bool { return true }

@@ -1,0 +1,234 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/xentropyd/xentropyd/transport/console"
+)
+
+// serveConsole keeps a console plugged into the guest.
+func (g *guest) serveConsole(ctx context.Context) {
+	cfg := g.d.console(g.id.domid)
+	g.clearConsoles(ctx, cfg)
+	c := &consoleCare{
+		g: g, pace: rate.NewLimiter(connectRate, connectBurst),
+		replug: backoff{first: firstReplug, last: lastReplug},
+	}
+	retry := backoff{first: firstRetry, last: lastRetry}
+	for {
+		dev, err := console.Plug(ctx, cfg)
+		switch {
+		case err == nil:
+			err = c.care(ctx, dev)
+			g.unplug(ctx, dev)
+		case errors.Is(err, console.ErrGone):
+			err = nil
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil || errors.Is(err, errNotTaken) || errors.Is(err, errUnread) {
+			retry.reset()
+			sleep(ctx, absentTime)
+			continue
+		}
+		g.trouble(consoleCarrier, err)
+		sleep(ctx, retry.next())
+	}
+}
+
+// clearConsoles takes out what a killed predecessor left: whoever was talking on it is told by the hang-up.
+func (g *guest) clearConsoles(ctx context.Context, cfg console.Config) {
+	left, err := console.Leftovers(ctx, cfg)
+	if err != nil {
+		g.trouble(consoleCarrier, err)
+		return
+	}
+	for _, dev := range left {
+		g.unplug(ctx, dev)
+	}
+	if len(left) > 0 {
+		sleep(ctx, absentTime)
+	}
+}
+
+// unplug asks the guest first, unless it is gone.
+func (g *guest) unplug(ctx context.Context, dev *console.Device) {
+	if errors.Is(context.Cause(ctx), errGone) {
+		clean, cancel := cleaning()
+		defer cancel()
+		if err := console.Forget(clean, g.d.console(g.id.domid)); err != nil {
+			g.trouble(consoleCarrier, err)
+		}
+		return
+	}
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
+	defer cancel()
+	stop := context.AfterFunc(g.ctx, func() {
+		if errors.Is(context.Cause(g.ctx), errGone) {
+			cancel()
+		}
+	})
+	defer stop()
+	if err := dev.Unplug(ask); err != nil {
+		g.trouble(consoleCarrier, err)
+	}
+}
+
+var (
+	errNotTaken = errors.New("the guest did not take the console up")
+	errUnread   = errors.New("the guest left unread what it asked for")
+)
+
+// consoleCare looks after a console that is plugged.
+type consoleCare struct {
+	g      *guest
+	pace   *rate.Limiter // of links and sessions
+	replug backoff       // of a console that nobody takes up
+
+	dev   *console.Device
+	link  *console.Link
+	front console.Front // that link was made of
+	wg    sync.WaitGroup
+	end   context.CancelFunc // of the sessions on link
+	over  chan error         // why the sessions ended
+}
+
+// care returns when the console must be plugged anew, with nil if that is nobody's fault, or ctx ends.
+func (c *consoleCare) care(ctx context.Context, dev *console.Device) error {
+	c.dev, c.over = dev, make(chan error, 1)
+	changes := newLookout(ctx, c.g.d.cfg.Store, dev.Front())
+	defer changes.close()
+	defer c.drop()
+	idle := time.NewTimer(c.replug.next())
+	defer idle.Stop()
+	state := console.Initialising
+	for {
+		select {
+		case <-changes.C:
+		case err := <-c.over:
+			return err
+		case <-idle.C:
+			// Taken up and closed again is the guest's wish; untouched is perhaps a guest that must see it go and come.
+			if state == console.Initialising {
+				return errNotTaken
+			}
+			continue
+		case <-ctx.Done():
+			return nil
+		}
+		front, err := dev.Look(ctx)
+		if errors.Is(err, console.ErrTaken) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if front.Ready() {
+			c.replug.reset()
+		}
+		state = front.State
+		if err := c.follow(ctx, front); err != nil {
+			return err
+		}
+	}
+}
+
+// follow does what the guest's state asks for.
+func (c *consoleCare) follow(ctx context.Context, front console.Front) error {
+	switch {
+	case front.State == console.Closing || front.State == console.Closed:
+		c.drop()
+		return c.dev.SetState(ctx, console.Closed)
+	case !front.Ready():
+		return nil
+	case c.link != nil && c.same(front):
+		c.front = front
+		return nil
+	}
+	// New, or made anew by a driver that resumed.
+	c.drop()
+	if err := c.pace.Wait(ctx); err != nil {
+		return nil
+	}
+	free, err := c.g.d.slot(ctx)
+	if err != nil {
+		return nil
+	}
+	link, err := c.dev.Connect(front)
+	free()
+	if err != nil {
+		return err
+	}
+	if err := c.dev.SetState(ctx, console.Connected); err != nil {
+		_ = link.Close()
+		return err
+	}
+	c.link, c.front = link, front
+	ctx, c.end = context.WithCancel(ctx)
+	c.wg.Go(func() {
+		err := c.sessions(ctx, link)
+		if ctx.Err() == nil {
+			c.over <- err
+		}
+	})
+	return nil
+}
+
+// same says whether a front end still is what the link was made of. Linux gets the same numbers when it makes a ring
+// anew, but it goes back to Initialised then.
+func (c *consoleCare) same(front console.Front) bool {
+	return front.Ring == c.front.Ring && front.Port == c.front.Port &&
+		(front.State == console.Connected || c.front.State == console.Initialised)
+}
+
+// drop ends the link and what is on it.
+func (c *consoleCare) drop() {
+	if c.link == nil {
+		return
+	}
+	c.end()
+	c.wg.Wait()
+	_ = c.link.Close()
+	c.link = nil
+	select { // what it said at the last moment
+	case <-c.over:
+	default:
+	}
+}
+
+// sessions gives the host a channel each time that the guest begins to write.
+func (c *consoleCare) sessions(ctx context.Context, link *console.Link) error {
+	for {
+		if err := link.Wait(ctx); err != nil {
+			return err
+		}
+		if err := c.pace.Wait(ctx); err != nil {
+			return err
+		}
+		c.g.connected(consoleCarrier, true)
+		c.g.d.give(ctx, link.Open(), c.g.peer(consoleCarrier))
+		c.g.connected(consoleCarrier, false)
+		if err := link.Err(); err != nil {
+			return fmt.Errorf("session ended: %w", err)
+		}
+		// What is not read now would be in front of the next session's first word.
+		drain, cancel := context.WithTimeout(ctx, drainTime)
+		err := link.Drained(drain)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded):
+			return errUnread
+		case err != nil:
+			return err
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package discovery
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/xentropyd/xentropyd/vchan"
+	"github.com/xentropyd/xentropyd/vchan/xen"
+	"github.com/xentropyd/xentropyd/xenstore"
+)
+
+// serveVChan connects to each offer of the guest, one at a time.
+func (g *guest) serveVChan(ctx context.Context) {
+	path, err := xen.Path(g.id.domid, g.d.own, Port)
+	if err != nil {
+		g.trouble(vchanCarrier, err)
+		return
+	}
+	offers := newLookout(ctx, g.d.cfg.Store, path)
+	defer offers.close()
+	pace := rate.NewLimiter(connectRate, connectBurst)
+	retry := backoff{first: firstRetry, last: lastRetry}
+	var again <-chan time.Time
+	for {
+		select {
+		case <-offers.C:
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+		again = nil
+		if !g.offered(ctx, path) {
+			continue
+		}
+		if pace.Wait(ctx) != nil {
+			return
+		}
+		conn, err := g.connect(ctx, path)
+		if err != nil {
+			if ctx.Err() == nil {
+				g.trouble(vchanCarrier, err)
+				again = time.After(retry.next())
+			}
+			continue
+		}
+		retry.reset()
+		g.connected(vchanCarrier, true)
+		g.d.give(ctx, blaming{conn}, g.peer(vchanCarrier))
+		g.connected(vchanCarrier, false)
+	}
+}
+
+// offered says whether there is anything to connect to, so that a guest without an offer holds up nobody.
+func (g *guest) offered(ctx context.Context, path string) bool {
+	_, err := g.d.cfg.Store.Read(ctx, xenstore.Join(path, "ring-ref"))
+	return err == nil
+}
+
+func (g *guest) connect(ctx context.Context, path string) (*vchan.Conn, error) {
+	free, err := g.d.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	return xen.Connect(ctx, g.d.cfg.Store, g.id.domid, path, xen.ConnectOptions{MaxOrder: g.d.cfg.MaxOrder, System: g.d.cfg.System})
+}
