@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds what must happen; nothing is measured by it.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // The guest serves, the host connects: as in xentropyd.
 const (
@@ -115,6 +115,7 @@ func (w *world) offer(p *xendevtest.Process, o ring.Orders) *vchan.Conn {
 	c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Orders: o, System: p})
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = c.Close() })
+	require.NoError(w.t, c.SetDeadline(time.Now().Add(patience))) // fail rather than hang
 	return c
 }
 
@@ -123,6 +124,7 @@ func (w *world) connect(p *xendevtest.Process) *vchan.Conn {
 	c, err := Connect(w.ctx, w.hostStore, guestID, w.path, ConnectOptions{System: p})
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = c.Close() })
+	require.NoError(w.t, c.SetDeadline(time.Now().Add(patience))) // fail rather than hang
 	return c
 }
 
