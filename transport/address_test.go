@@ -24,9 +24,9 @@ func TestParse(t *testing.T) {
 	assert.NoError(t, err, "the longest that fits")
 
 	for address, want := range map[string]string{
-		"":                    `column 1: no scheme; known are local:`,
-		"/run/a.sock":         `column 1: no scheme; known are local:`,
-		"vsock:2:1":           `column 1: unknown scheme "vsock"; known are local:`,
+		"":                    `column 1: no scheme; known are console:[NAME or /dev/hvcN], local:`,
+		"/run/a.sock":         `column 1: no scheme; known are console:[NAME or /dev/hvcN], local:`,
+		"vsock:2:1":           `column 1: unknown scheme "vsock"; known are console:[NAME or /dev/hvcN], local:`,
 		"LOCAL:/a":            `column 1: unknown scheme`,
 		"local:":              `column 7: want the absolute path`,
 		"local:run/a":         `column 7: want the absolute path`,
@@ -48,7 +48,7 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"local:/a", "local:", "x:y", ":", "local:/a\n", "\xff:/"} {
+	for _, s := range []string{"local:/a", "local:", "x:y", ":", "local:/a\n", "\xff:/", "xen:", "xen:7", "console:", "console:/dev/hvc1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -59,7 +59,7 @@ func FuzzParse(f *testing.F) {
 		if a.String() != s {
 			t.Fatalf("%q became %q", s, a)
 		}
-		if len(a.Path) > maxSocketPath || !strings.HasPrefix(a.Path, "/") {
+		if a.Scheme == localScheme && (len(a.Path) > maxSocketPath || !strings.HasPrefix(a.Path, "/")) {
 			t.Fatalf("accepted %q", s)
 		}
 	})

@@ -131,6 +131,9 @@ func (w *domainWatch) session(ctx context.Context) error {
 		return err
 	}
 	defer store.Close()
+	if err := w.look(ctx, store); err != nil || w.reason() != nil {
+		return err // a look even where no watch is to be had
+	}
 	number, err := store.Watch(opening, nodeDomID)
 	if err != nil {
 		return err
@@ -141,10 +144,7 @@ func (w *domainWatch) session(ctx context.Context) error {
 	}
 	poll := time.NewTicker(w.d.pace.poll)
 	defer poll.Stop()
-	for {
-		if err := w.look(ctx, store); err != nil || w.reason() != nil {
-			return err
-		}
+	for { // a watch fires when it is set
 		ok := true
 		select {
 		case _, ok = <-number.C():
@@ -155,6 +155,9 @@ func (w *domainWatch) session(ctx context.Context) error {
 		}
 		if !ok {
 			return errors.New("the watch has ended")
+		}
+		if err := w.look(ctx, store); err != nil || w.reason() != nil {
+			return err
 		}
 	}
 }

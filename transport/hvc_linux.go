@@ -58,7 +58,7 @@ func makeRaw(fd int) error {
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
 		return err
 	}
-	return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH)
+	return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
 }
 
 // notReady says that a console's driver has not taken the device yet.
