@@ -22,7 +22,6 @@ var All = []Scenario{
 	{Name: "Boot", Doc: "dom0 is up, with the devices and daemons that all else needs", Short: true, Run: boot},
 	{Name: "PV", Doc: "a PV guest boots and runs commands", Short: true, Run: pv},
 	{Name: "PVH", Doc: "a PVH guest boots and runs commands", Once: true, Run: pvh},
-	{Name: "Registers", Doc: "domains keep their vector registers while they compete for the processors", Once: true, Run: registers},
 	{Name: "XenstoreSocket", Doc: "the xenstore conformance tests in dom0, over the daemon's socket", Run: xenstoreSocket},
 	{Name: "XenstoreDom0Device", Doc: "the same in dom0, over the kernel's device", Run: xenstoreDom0Device},
 	{Name: "XenstoreGuestDevice", Doc: "the same in a guest, over the kernel's device", Run: xenstoreGuestDevice},

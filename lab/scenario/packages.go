@@ -1,10 +1,7 @@
 package scenario
 
 // The packages whose compiled tests scenarios run inside, by their path below the module.
-const (
-	insidePackage      = "lab/inside"
-	conformancePackage = "xenstore/xenstoretest/conformance"
-)
+const conformancePackage = "xenstore/xenstoretest/conformance"
 
 // TestPackages are all of them; the images have each one's test binary.
-func TestPackages() []string { return []string{insidePackage, conformancePackage} }
+func TestPackages() []string { return []string{conformancePackage} }

@@ -33,7 +33,8 @@ func amd64(name, xenstored string) *Machine {
 		Package:   "qemu-system-x86",
 		Line:      "/dev/ttyS1",
 		Modules:   []string{"xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"},
-		// eager-fpu: else a domain now and then runs with another one's vector registers (QEMU 7.2; scenario Registers).
+		// eager-fpu: without it processes crash now and then, with bytes of another domain's process on their stacks. Xen hands the vector
+		// registers over lazily on AMD processors, which QEMU 7.2 poses as.
 		Args: func(dom0 string) []string {
 			return []string{
 				"-accel", "tcg",
