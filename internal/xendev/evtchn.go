@@ -173,7 +173,10 @@ func (e *Evtchn) SetDeadline(t time.Time) error {
 	if !t.IsZero() {
 		e.until.Store(t.UnixMilli())
 	}
-	return e.file.SetReadDeadline(t)
+	if err := e.file.SetReadDeadline(t); err != nil {
+		return e.failed(err, "set a deadline")
+	}
+	return nil
 }
 
 // Close unbinds all ports and makes Pending return.

@@ -29,6 +29,7 @@ type Domain struct {
 	lastRef   uint32
 	lastPort  uint32
 	processes []*Process
+	delivered int
 }
 
 // Counts are what a domain holds.
@@ -114,6 +115,14 @@ func (d *Domain) Counts() (c Counts) {
 		}
 	}
 	return c
+}
+
+// Delivered is how many events have reached processes of the domain so far; what was sent to
+// a masked port has not.
+func (d *Domain) Delivered() int {
+	d.xen.mu.Lock()
+	defer d.xen.mu.Unlock()
+	return d.delivered
 }
 
 // Flood sends an event through each port of the domain, as a program of
@@ -204,6 +213,7 @@ func (p *port) receive() {
 		p.pending = true
 	default:
 		p.masked = true
+		p.domain.delivered++
 		p.queue.push(p.number)
 	}
 }
