@@ -153,7 +153,8 @@ func (e *Evtchn) read(fd int) error {
 }
 
 // Unmask lets the events of a port through again. One that came while it was masked
-// is pending at once.
+// is pending at once, but not if the other end has closed its port meanwhile: so look at what
+// the events are about after Unmask, not before it.
 func (e *Evtchn) Unmask(port uint32) error {
 	var err error
 	b := encodePort(port)

@@ -16,22 +16,17 @@ const doze = time.Millisecond
 type events struct {
 	dev    *xendev.Evtchn
 	port   uint32
-	masked bool   // since the last Wait; Wait's alone
 	closed func() // called by Close when the port is gone, may be nil
 }
 
 // Notify sends an event to the peer. Where the peer is gone it is lost.
 func (e *events) Notify() error { return e.translate(e.dev.Notify(e.port)) }
 
-// Wait unmasks only when somebody wants events again: what a peer sends while we are busy
-// costs us nothing, and what it sent meanwhile comes at once.
+// Wait unmasks before it returns, and so before the caller looks at the ring. What came
+// while the port was masked is seen by that look: its event may never come, as Xen does not
+// deliver a pending event of a port whose other end has closed meanwhile
+// (evtchn_usable in Xen's event.h).
 func (e *events) Wait() error {
-	if e.masked {
-		if err := e.dev.Unmask(e.port); err != nil {
-			return e.translate(err)
-		}
-		e.masked = false
-	}
 	port, err := e.dev.Pending()
 	if err != nil {
 		return e.translate(err)
@@ -39,8 +34,7 @@ func (e *events) Wait() error {
 	if port != e.port {
 		return fmt.Errorf("the kernel gave an event of port %d, bound is %d alone", port, e.port)
 	}
-	e.masked = true
-	return nil
+	return e.translate(e.dev.Unmask(port))
 }
 
 // SetWaitDeadline sets Wait's deadline.

@@ -108,10 +108,11 @@ func (q *queue) unmask(b []byte) (int, error) {
 			continue
 		}
 		p.masked = false
-		if p.pending {
-			p.pending = false
+		// Xen unmasks only ports that are connected (evtchn_usable in its event.h).
+		if p.pending && p.peer != nil {
 			p.receive()
 		}
+		p.pending = false
 	}
 	return len(b) &^ 3, nil
 }

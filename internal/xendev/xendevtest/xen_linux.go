@@ -29,7 +29,6 @@ type Domain struct {
 	lastRef   uint32
 	lastPort  uint32
 	processes []*Process
-	delivered int
 }
 
 // Counts are what a domain holds.
@@ -115,14 +114,6 @@ func (d *Domain) Counts() (c Counts) {
 		}
 	}
 	return c
-}
-
-// Delivered is how many events have reached processes of the domain so far; what was sent to
-// a masked port has not.
-func (d *Domain) Delivered() int {
-	d.xen.mu.Lock()
-	defer d.xen.mu.Unlock()
-	return d.delivered
 }
 
 // Flood sends an event through each port of the domain, as a program of
@@ -213,7 +204,6 @@ func (p *port) receive() {
 		p.pending = true
 	default:
 		p.masked = true
-		p.domain.delivered++
 		p.queue.push(p.number)
 	}
 }
