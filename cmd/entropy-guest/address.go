@@ -15,26 +15,36 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/earlyboot"
+	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
 const (
 	defaultHost = "local:/run/xentropyd/local.sock"
 	hostEnv     = "ENTROPY_HOST"
+	autoHost    = "auto" // no address: see autoDialer
 )
+
+// xenGuest says whether this is a Xen guest; tests replace it.
+var xenGuest = earlyboot.Xen
 
 // hostFlag adds --host to a command.
 func hostFlag(cmd *cobra.Command, host *string) {
-	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host (default $"+hostEnv+", else "+defaultHost+", else the user's own daemon)")
+	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host, or auto: in a Xen guest the host's domain, elsewhere "+defaultHost+" or the user's own daemon (default $"+hostEnv+", else auto)")
 }
 
-// hostAddress decides where the host is: what the flag says, else the environment, else the default.
+// hostAddress decides where the host is: what the flag says, else the environment, else what auto finds. In a Xen guest that is left to
+// autoDialer.
 func hostAddress(flag string) (string, error) {
 	address, from := flag, "flag --host"
 	if address == "" {
 		address, from = os.Getenv(hostEnv), "environment variable "+hostEnv
 	}
-	if address == "" {
+	if address == "" || address == autoHost {
+		if xenGuest() {
+			return autoHost, nil
+		}
 		address = defaultAddress()
 	}
 	a, err := transport.Parse(address)
@@ -42,6 +52,11 @@ func hostAddress(flag string) (string, error) {
 		return "", cli.Usage(fmt.Errorf("%s: %w", from, err))
 	}
 	return a.String(), nil
+}
+
+// onXen says whether an address leads to another domain. A dial then waits until the host comes, which is told by nobody else.
+func onXen(address string) bool {
+	return address == autoHost || strings.HasPrefix(address, "xen:") || strings.HasPrefix(address, "console:")
 }
 
 // defaultAddress is the system's daemon or, if this user runs one of his own and the system does not, that one.
@@ -60,18 +75,47 @@ func defaultAddress() string {
 
 // dialer reaches the host at an address.
 func dialer(address string) guest.Dialer {
+	dial := transport.Dial
+	if address == autoHost {
+		dial = newAutoDialer().dial
+	}
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
-		c, err := transport.Dial(ctx, address)
+		c, err := dial(ctx, address)
 		if err != nil {
+			noteRestore(err)
 			return nil, err // not c: a nil Conn in another interface would not be nil
 		}
-		return c, nil
+		return restoreNoter{c}, nil
 	}
 }
 
-// hostHint adds to an error about the host what can be done about it.
-func hostHint(err error) error {
+// restoreNoter passes on what a carrier finds out about this machine.
+type restoreNoter struct{ io.ReadWriteCloser }
+
+func (c restoreNoter) Read(p []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Read(p)
+	noteRestore(err)
+	return n, err
+}
+
+// noteRestore begins a new generation when a carrier found that the domain was restored. The clocks have mostly said so before.
+func noteRestore(err error) {
+	if errors.Is(err, transport.ErrRestored) {
+		snapshot.Bump()
+	}
+}
+
+// hostHint adds to an error about the host at an address what can be done about it.
+func hostHint(address string, err error) error {
 	switch {
+	case cli.Hint(err) != "":
+		return err
+	case errors.Is(err, transport.ErrBusy):
+		return cli.WithHint(err, "entropy-guest run may have the channel: stop it, or give --host console: where the host plugs consoles too")
+	case onXen(address) && errors.Is(err, fs.ErrPermission):
+		return cli.WithHint(err, "run it as root: the devices below /dev/xen and the consoles are root's")
+	case onXen(address):
+		return cli.WithHint(err, "see in domain 0 whether xentropyd runs and what xentropyd status says of this guest, or give another --host")
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return cli.WithHint(err, "nobody serves there: start xentropyd, or give --host")
 	case errors.Is(err, fs.ErrPermission):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -29,6 +30,9 @@ type follower struct {
 	kernel         guest.Target // nil: a dry run
 	ready          func() bool  // the kernel's generator is seeded
 	once           bool
+	protocol1      bool
+	patient        bool          // dial waits for the host: not for ten seconds at a time
+	generation     func() uint64 // changes when this machine was restored; may be nil
 	wait           time.Duration // 0: for ever
 	file           *statusFile   // nil: none
 	tell           func(state string)
@@ -54,7 +58,11 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 	opened := make(chan opening, 1)
 	go func() {
-		g, err := guest.Open(work, f.dial, f.options()...)
+		dial := f.dial
+		if f.patient {
+			dial = func(context.Context) (io.ReadWriteCloser, error) { return f.dial(work) }
+		}
+		g, err := guest.Open(work, dial, f.options()...)
 		opened <- opening{g, err}
 	}()
 	var g *guest.Guest
@@ -122,11 +130,14 @@ func (f *follower) unseeded(err error) error {
 	if s.LastError != "" {
 		err = fmt.Errorf("%w: %s", err, s.LastError)
 	}
-	return hostHint(fmt.Errorf("wait for a seed from %s: %w", f.address, err))
+	return hostHint(f.address, fmt.Errorf("wait for a seed from %s: %w", f.address, err))
 }
 
 func (f *follower) options() []guest.Option {
-	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note)}
+	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note), guest.WithGeneration(f.generation)}
+	if f.protocol1 {
+		opts = append(opts, guest.WithProtocol1())
+	}
 	if f.kernel != nil {
 		opts = append(opts, guest.WithKernel(f.kernel))
 	}
@@ -169,7 +180,8 @@ func (f *follower) report() {
 // advance does what follows from the status: it tells systemd, asks for more, or says that the run is done.
 func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err error) {
 	s := f.state()
-	if f.once && s.Acknowledged > 0 && s.KernelFailures > 0 && s.KernelSeeds == 0 {
+	acknowledged := s.Acknowledged > 0 || f.protocol1 && s.Seeds > 0 // protocol 1 knows no acknowledgement
+	if f.once && acknowledged && s.KernelFailures > 0 && s.KernelSeeds == 0 {
 		return true, errors.New(s.LastFailure)
 	}
 	seeded := s.Seeds > 0
@@ -184,7 +196,7 @@ func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err 
 		return false, nil
 	}
 	f.sayReady("seeded")
-	return f.once && s.Acknowledged > 0, nil
+	return f.once && acknowledged, nil
 }
 
 // topUp asks for one more seed. Kernels before 5.18 credit less than they are told, so that one may not be enough.

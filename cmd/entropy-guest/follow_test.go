@@ -121,7 +121,7 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	sc.eventually(t, "the new generation's seed", func() bool { return sc.acknowledged() == 2 })
 	sc.eventually(t, "reported", func() bool {
 		r, err := readReport(sc.file.path)
-		return err == nil && r.Guest.Acknowledged == 2 && r.Guest.KernelSeeds == 2 && r.Guest.Generation == 2 && r.Guest.Connected
+		return err == nil && r.Guest.Acknowledged == 2 && r.Guest.KernelSeeds == 2 && r.Guest.Generations == 1 && r.Guest.Connected
 	})
 
 	sc.cancel()

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"github.com/xentropyd/xentropyd/internal/cli"
@@ -20,4 +22,7 @@ func root() *cobra.Command {
 	return r
 }
 
-func main() { cli.Main(root()) }
+func main() {
+	os.Args = append(os.Args[:1], asInit(os.Getpid(), os.Args[1:])...)
+	cli.Main(root())
+}

@@ -97,7 +97,7 @@ func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("wait for a seed: %w", context.Cause(ctx))
 	}
-	err = hostHint(fmt.Errorf("no seed from the host: %w", err))
+	err = hostHint(address, fmt.Errorf("no seed from the host: %w", err))
 	if o.requireHost {
 		return nil, err
 	}
