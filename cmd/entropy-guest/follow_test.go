@@ -143,6 +143,52 @@ func TestFollowOnce(t *testing.T) {
 	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
 }
 
+// TestFollowOnceProtocol1 has a host that acknowledges nothing.
+func TestFollowOnceProtocol1(t *testing.T) {
+	sc := newScene(t)
+	sc.once, sc.protocol1 = true, true
+	sc.start()
+	require.NoError(t, sc.end(t))
+	seeds, bits := sc.kernel.Taken()
+	assert.NotZero(t, seeds)
+	assert.Zero(t, bits, "protocol 1 knows no credit")
+	assert.Zero(t, sc.acknowledged())
+}
+
+// TestFollowPatiently has a dial that outlives the time that the library gives one.
+func TestFollowPatiently(t *testing.T) {
+	sc := newScene(t)
+	sc.patient = true
+	dial, limited := sc.dial, make(chan bool, 1)
+	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+		_, is := ctx.Deadline()
+		select {
+		case limited <- is:
+		default:
+		}
+		return dial(ctx)
+	}
+	sc.start()
+	assert.False(t, <-limited)
+	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+
+	// One that waits for a host that never comes ends with the run.
+	sc = newScene(t)
+	sc.patient = true
+	waiting := make(chan struct{}, 1)
+	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+		waiting <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	sc.start()
+	<-waiting
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+}
+
 // lateAck is a channel on which an acknowledgement takes longer than a closing guest waits.
 type lateAck struct {
 	io.ReadWriteCloser
