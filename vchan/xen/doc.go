@@ -21,6 +21,10 @@
 // unmaps at once. That is not only for order: as long as a client has its pages mapped, a
 // dead domain stays behind as a zombie. [vchan.Conn.HangUp] lets what is in the ring be read first.
 //
+// A domain that is saved and restored finds its event channels dead, and nothing tells it but
+// xenstore: close the Conn then, and only after that make a new Offer. The new
+// one may get the old one's port number, which the old one would close.
+//
 // A Conn has its own open /dev/xen/evtchn, and after the start no other file. A daemon with
 // many guests so needs one descriptor a guest, and none of them can fill
 // or hold up the event queue of another; the kernel queues at most one event for
