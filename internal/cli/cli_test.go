@@ -88,7 +88,7 @@ func TestVersionManCompletion(t *testing.T) {
 	assert.Equal(t, ExitOK, code, stderr)
 	page, err := os.ReadFile(filepath.Join(dir, "xentropyd-do.8"))
 	require.NoError(t, err)
-	assert.Contains(t, string(page), "log-level")
+	assert.Contains(t, string(page), `log\-level`)
 
 	code, stdout, _ = run(t, tree(nil), "completion", "bash")
 	assert.Equal(t, ExitOK, code)
