@@ -20,6 +20,13 @@ const (
 	topUpTime = 5 * time.Second
 )
 
+// Pauses between two dials on Xen. A dial waits for the host there: only what is the guest's own affair makes it fail, and a restored
+// guest has no time to lose.
+const (
+	redial     = 5 * time.Millisecond
+	redialMost = 5 * time.Second
+)
+
 // follower is one run:
 //
 //	dialling ─> seeded by the host ─> told systemd ─> each seed is reported ─> stopped
@@ -135,6 +142,9 @@ func (f *follower) unseeded(err error) error {
 
 func (f *follower) options() []guest.Option {
 	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note), guest.WithGeneration(f.generation)}
+	if f.patient {
+		opts = append(opts, guest.WithBackoff(redial, redialMost))
+	}
 	if f.protocol1 {
 		opts = append(opts, guest.WithProtocol1())
 	}
