@@ -61,26 +61,31 @@ func number(s string, most uint64) (n uint32, problem string) {
 
 // read looks for an offer. Nodes that are missing or (yet) unreadable are
 // found == false, one without the other as well.
+//
+// It asks for one value after the other. A transaction that is given up would still be under way in
+// /dev/xen/xenbus when await sets its watch, and there the kernel may not have both: its
+// xenbus_file_write waits for the watch's reply with the mutex that the other reply needs.
 func read(ctx context.Context, store *xenstore.Client, path string) (n nodes, found bool, err error) {
-	var ref, port string
-	// In a transaction, so that the two belong together.
-	err = store.Transaction(ctx, func(tx *xenstore.Tx) error {
-		var err error
-		if ref, err = tx.Read(ctx, xenstore.Join(path, nodeRing)); err != nil {
-			return err
+	ref, err := store.Read(ctx, xenstore.Join(path, nodeRing))
+	for err == nil {
+		var port, again string
+		if port, err = store.Read(ctx, xenstore.Join(path, nodePort)); err != nil {
+			break
 		}
-		port, err = tx.Read(ctx, xenstore.Join(path, nodePort))
-		return err
-	})
-	switch {
-	// A domain that may not look below the parent is told EACCES of what is not there.
-	case errors.Is(err, xenstore.ErrNotFound), errors.Is(err, xenstore.ErrPermission):
-		return nodes{}, false, nil
-	case err != nil:
-		return nodes{}, false, err
+		if again, err = store.Read(ctx, xenstore.Join(path, nodeRing)); err != nil {
+			break
+		}
+		if again == ref { // so the two belong together
+			n, err = parse(path, ref, port)
+			return n, err == nil, err
+		}
+		ref = again
 	}
-	n, err = parse(path, ref, port)
-	return n, err == nil, err
+	// A domain that may not look below the parent is told EACCES of what is not there.
+	if errors.Is(err, xenstore.ErrNotFound) || errors.Is(err, xenstore.ErrPermission) {
+		err = nil
+	}
+	return nodes{}, false, err
 }
 
 // await waits for an offer.
