@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -47,7 +46,7 @@ func (a *autoDialer) dial(ctx context.Context, _ string) (transport.Conn, error)
 	case err == nil:
 		return a.open(ctx, "console:")
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, cli.WithHint(fmt.Errorf("%w; nor is there a console named %s", vchan, transport.ConsoleName), cli.Hint(vchan))
+		return nil, fmt.Errorf("%w; nor is there a console named %s", vchan, transport.ConsoleName)
 	}
 	return nil, fmt.Errorf("%w; nor was a console found: %w", vchan, err)
 }
@@ -61,9 +60,9 @@ func missingError(list []transport.MissingDevice) error {
 			modules = append(modules, d.Module)
 		}
 	}
-	hint := "load the modules (modprobe -a " + strings.Join(modules, " ") + ") and name them in /etc/modules-load.d for the next start"
+	what := "load the kernel modules: modprobe -a " + strings.Join(modules, " ")
 	if len(modules) < len(list) {
-		hint = "mount devtmpfs on /dev; the kernel needs CONFIG_XEN_XENBUS_FRONTEND"
+		what = "mount devtmpfs on /dev; the kernel needs CONFIG_XEN_XENBUS_FRONTEND"
 	}
-	return cli.WithHint(fmt.Errorf("no vchan without %s", strings.Join(paths, ", ")), hint)
+	return fmt.Errorf("no vchan without %s (%s)", strings.Join(paths, ", "), what)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -95,18 +94,24 @@ func (o *runOptions) start(cmd *cobra.Command, args []string) error {
 
 // loadModules loads what the vchan needs. Where that fails the channel says what is missing; here is why.
 func loadModules(dir string) {
-	var names []string
-	for _, d := range transport.MissingDevices() {
-		if d.Module != "" {
-			names = append(names, d.Module)
-		}
-	}
+	names := modules(transport.MissingDevices())
 	if len(names) == 0 {
 		return
 	}
 	if err := earlyboot.Load(dir, names...); err != nil {
-		slog.Warn("kernel modules not loaded", "error", errors.Join(err), "hint", "modprobe -a "+strings.Join(names, " "))
+		slog.Warn("kernel modules not loaded", "error", err, "hint", "modprobe -a "+strings.Join(names, " "))
 		return
 	}
 	slog.Info("kernel modules loaded", "names", strings.Join(names, " "))
+}
+
+// modules are those that bring missing devices. Where something is missing that is no module's, none of them would help.
+func modules(missing []transport.MissingDevice) (names []string) {
+	for _, d := range missing {
+		if d.Module == "" {
+			return nil
+		}
+		names = append(names, d.Module)
+	}
+	return names
 }

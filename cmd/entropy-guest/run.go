@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -91,7 +92,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		o.label, _ = os.Hostname() // a guest without a name is a guest too
 		o.label = o.label[:min(len(o.label), maxLabel)]
 	}
-	if onXen(address) {
+	if onXen(address) && !strings.HasPrefix(address, "console:") {
 		loadModules(o.modules)
 	}
 	f := &follower{
