@@ -305,6 +305,10 @@ func (r *real) survivor(path, victim string) *vchan.Conn {
 		c, err = Offer(r.ctx, r.store, r.peer, path, OfferOptions{})
 	} else {
 		c, err = Connect(r.ctx, r.store, r.peer, path, ConnectOptions{})
+		for errors.Is(err, ErrStale) && r.role != "" { // nodes of a server that an earlier run killed
+			time.Sleep(20 * time.Millisecond)
+			c, err = Connect(r.ctx, r.store, r.peer, path, ConnectOptions{})
+		}
 	}
 	require.NoError(r.t, err)
 	deadline, _ := r.ctx.Deadline()
