@@ -1,0 +1,231 @@
+package discovery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/internal/xendev/xendevtest"
+	"github.com/xentropyd/xentropyd/vchan"
+	"github.com/xentropyd/xentropyd/vchan/xen"
+	"github.com/xentropyd/xentropyd/xenstore"
+	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
+)
+
+// patience bounds what must happen; nothing is measured by it.
+const patience = 30 * time.Second
+
+// world is a Xen host with a discovery and an accept loop that keeps what it gets.
+type world struct {
+	t     testing.TB
+	ctx   context.Context
+	xen   *xendevtest.Xen
+	store *xenstoretest.Server
+	host  *xendevtest.Process
+	log   *lines
+	d     *Discovery
+	peers chan arrival
+	stop  func()
+}
+
+// lines is a log that counts.
+type lines struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.all.String(), s)
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	leaveNothing(t)
+	x, err := xendevtest.New()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	w := &world{t: t, ctx: ctx, xen: x, store: xenstoretest.NewServer(), host: x.Domain(0).Process(), log: &lines{}}
+	t.Cleanup(func() {
+		if w.stop != nil {
+			w.stop()
+		}
+		cancel()
+		_ = w.store.Close()
+		_ = x.Close()
+	})
+	return w
+}
+
+// listen starts a discovery; what it accepts comes from w.peers.
+func (w *world) listen(cfg Config) {
+	w.t.Helper()
+	store, err := xenstore.Dial(w.ctx, w.store.Dialer(0))
+	require.NoError(w.t, err)
+	cfg.Store, cfg.System = store, w.host
+	cfg.Log = slog.New(slog.NewTextHandler(w.log, nil))
+	d, err := Listen(w.ctx, cfg)
+	require.NoError(w.t, err)
+	peers := make(chan arrival, 1000)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		var all []host.Channel
+		for {
+			ch, p, err := d.Accept()
+			if err != nil {
+				for _, ch := range all { // as a host's sessions do
+					_ = ch.Close()
+				}
+				return
+			}
+			all = append(all, ch)
+			peers <- arrival{ch, p}
+		}
+	})
+	w.d, w.peers = d, peers
+	w.stop = sync.OnceFunc(func() {
+		_ = d.Close()
+		wg.Wait()
+		_ = store.Close()
+	})
+}
+
+func (w *world) next() arrival {
+	w.t.Helper()
+	select {
+	case a := <-w.peers:
+		return a
+	case <-w.ctx.Done():
+		w.t.Fatal("no guest came")
+		return arrival{}
+	}
+}
+
+func (w *world) eventually(ok func() bool, what string) {
+	w.t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+func uuid(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", n) }
+
+// guest is a domain with a program in it.
+type fakeGuest struct {
+	w     *world
+	id    uint16
+	store *xenstore.Client
+	sys   *xendevtest.Process
+}
+
+// add makes a domain as libxl does: its nodes first, then the introduction.
+func (w *world) add(id uint16, name, uuid string) *fakeGuest {
+	w.t.Helper()
+	w.store.Write(xenstore.DomainPath(id)+"/vm", "/vm/"+uuid)
+	w.store.Write("/vm/"+uuid+"/name", name)
+	w.store.AddDomain(id, name)
+	store, err := xenstore.Dial(w.ctx, w.store.Dialer(id))
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = store.Close() })
+	return &fakeGuest{w, id, store, w.xen.Domain(id).Process()}
+}
+
+// destroy is xl destroy: the domain ends, xenstored notices, the toolstack removes its nodes.
+func (g *fakeGuest) destroy() {
+	g.w.xen.Domain(g.id).Destroy()
+	g.w.store.RemoveDomain(g.id)
+}
+
+func (g *fakeGuest) offer() *vchan.Conn {
+	g.w.t.Helper()
+	path, err := xen.Path(g.id, 0, Port)
+	require.NoError(g.w.t, err)
+	c, err := xen.Offer(g.w.ctx, g.store, 0, path, xen.OfferOptions{System: g.sys})
+	require.NoError(g.w.t, err)
+	g.w.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func (w *world) has(path string) bool {
+	_, ok := w.store.Dump()[path]
+	return ok
+}
+
+// below counts the nodes under a path.
+func (w *world) below(path string) (n int) {
+	for p := range w.store.Dump() {
+		if strings.HasPrefix(p, path+"/") {
+			n++
+		}
+	}
+	return n
+}
+
+// echo shows that a channel is connected to this end.
+func echo(t testing.TB, ch host.Channel, guest io.ReadWriter, word string) {
+	t.Helper()
+	_, err := guest.Write([]byte(word))
+	require.NoError(t, err)
+	p := make([]byte, len(word))
+	_, err = io.ReadFull(ch, p)
+	require.NoError(t, err)
+	require.Equal(t, word, string(p))
+	_, err = ch.Write(p)
+	require.NoError(t, err)
+	_, err = io.ReadFull(guest, p)
+	require.NoError(t, err)
+	require.Equal(t, word, string(p))
+}
+
+func leaveNothing(t testing.TB) {
+	t.Helper()
+	_, _ = os.Open("/nonexistent") // the poller's own descriptors
+	f, m, g := held(t)
+	t.Cleanup(func() {
+		for tries := 0; ; tries++ {
+			f2, m2, g2 := held(t)
+			if f2 <= f+2 && m2 <= m && g2 <= g { // 2: the runtime's epoll and eventfd come with the first use
+				return
+			}
+			if tries > 5000 {
+				buf := make([]byte, 1<<16)
+				t.Fatalf("descriptors %d -> %d, shared mappings %d -> %d, goroutines %d -> %d\n%s", f, f2, m, m2, g, g2, buf[:runtime.Stack(buf, true)])
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+func held(t testing.TB) (fds, maps, goroutines int) {
+	d, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	b, err := os.ReadFile("/proc/self/maps")
+	require.NoError(t, err)
+	return len(d), bytes.Count(b, []byte("xendevtest")), runtime.NumGoroutine()
+}
+
+func hostile(err error) bool {
+	var h host.Hostile
+	return errors.As(err, &h) && h.Hostile()
+}
