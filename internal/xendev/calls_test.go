@@ -67,7 +67,6 @@ func (s *script) Ioctl(fd int, request uint32, arg []byte) (int, error) {
 
 func (s *script) Read(int, []byte) (int, error)      { return 0, syscall.EAGAIN }
 func (s *script) Write(_ int, p []byte) (int, error) { return len(p), s.note("write %x", p) }
-func (s *script) Poll(int, time.Duration)            {}
 func (s *script) Munmap(b []byte) error              { return s.note("munmap %d", len(b)) }
 func (s *script) Mmap(fd int, offset int64, length int) ([]byte, error) {
 	if err := s.note("mmap %d %#x %d", fd, offset, length); err != nil {
@@ -180,7 +179,7 @@ func TestMaxGrants(t *testing.T) {
 
 func TestEvtchnCalls(t *testing.T) {
 	s := &script{}
-	e, err := OpenEvtchn(s, 0)
+	e, err := OpenEvtchn(s)
 	require.NoError(t, err)
 	p, err := e.BindUnbound(7)
 	require.NoError(t, err)
@@ -258,7 +257,7 @@ func mapOne(s System) error {
 }
 
 func bindOne(s System) error {
-	e, err := OpenEvtchn(s, 0)
+	e, err := OpenEvtchn(s)
 	if err == nil {
 		_, err = e.BindUnbound(1)
 	}

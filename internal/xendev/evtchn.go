@@ -18,22 +18,17 @@ type Evtchn struct {
 	file File // in the runtime's poller
 	raw  syscall.RawConn
 
-	doze  time.Duration
-	until atomic.Int64 // the deadline, Unix time in ms, or 0
-
 	mu    sync.Mutex // also held while binding, so that Close misses none
 	ports []uint32
 	done  atomic.Bool
 
 	look    func(fd uintptr) bool // e.lookOnce, made once
-	in      [4]byte               // these four are Pending's
-	fresh   bool
+	in      [4]byte               // these two are Pending's
 	lookErr error
 }
 
-// OpenEvtchn opens the device. With a doze, [Evtchn.Pending] sleeps that long (whole
-// milliseconds) in poll(2) itself before it leaves the waiting to the runtime: see doze.go.
-func OpenEvtchn(sys System, doze time.Duration) (*Evtchn, error) {
+// OpenEvtchn opens the device.
+func OpenEvtchn(sys System) (*Evtchn, error) {
 	sys, err := system(sys)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", EvtchnPath, err)
@@ -47,7 +42,7 @@ func OpenEvtchn(sys System, doze time.Duration) (*Evtchn, error) {
 		_ = f.Close()
 		return nil, evtchnDriver.openFailed(err)
 	}
-	e := &Evtchn{sys: sys, file: f, raw: raw, doze: doze}
+	e := &Evtchn{sys: sys, file: f, raw: raw}
 	e.look = e.lookOnce
 	return e, nil
 }
@@ -118,7 +113,6 @@ func (e *Evtchn) Unbind(port uint32) error {
 // further events are kept as one. It is for one goroutine at a time. At the deadline the
 // error is os.ErrDeadlineExceeded, after Close ErrClosed.
 func (e *Evtchn) Pending() (port uint32, err error) {
-	e.fresh = true
 	err = e.raw.Read(e.look)
 	if err == nil {
 		err = e.lookErr
@@ -135,12 +129,6 @@ func (e *Evtchn) Pending() (port uint32, err error) {
 // lookOnce is called by the poller: false is for wait and call again.
 func (e *Evtchn) lookOnce(fd uintptr) bool {
 	e.lookErr = e.read(int(fd))
-	if e.lookErr == syscall.EAGAIN && e.fresh {
-		e.fresh = false
-		if e.nap(int(fd)) {
-			e.lookErr = e.read(int(fd))
-		}
-	}
 	return e.lookErr != syscall.EAGAIN
 }
 
@@ -170,10 +158,6 @@ func (e *Evtchn) Unmask(port uint32) error {
 
 // SetDeadline is for Pending, also the one under way; the zero time is none.
 func (e *Evtchn) SetDeadline(t time.Time) error {
-	e.until.Store(0)
-	if !t.IsZero() {
-		e.until.Store(t.UnixMilli())
-	}
 	if err := e.file.SetReadDeadline(t); err != nil {
 		return e.failed(err, "set a deadline")
 	}

@@ -20,69 +20,67 @@ func twoDomains(t *testing.T) (a, b *xendevtest.Domain) {
 	return x.Domain(1), x.Domain(2)
 }
 
-func open(t *testing.T, sys xendev.System, doze time.Duration) *xendev.Evtchn {
-	e, err := xendev.OpenEvtchn(sys, doze)
+func open(t *testing.T, sys xendev.System) *xendev.Evtchn {
+	e, err := xendev.OpenEvtchn(sys)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = e.Close() })
 	return e
 }
 
 func TestEvents(t *testing.T) {
-	for _, doze := range []time.Duration{0, time.Millisecond} {
-		a, b := twoDomains(t)
-		ea, eb := open(t, a.Process(), doze), open(t, b.Process(), doze)
-		pa, err := ea.BindUnbound(2)
-		require.NoError(t, err)
-		_, err = eb.BindInterdomain(1, pa+1)
-		require.ErrorIs(t, err, syscall.EINVAL)
-		_, err = eb.BindInterdomain(3, pa)
-		require.ErrorIs(t, err, syscall.ESRCH)
-		pb, err := eb.BindInterdomain(1, pa)
-		require.NoError(t, err)
+	a, b := twoDomains(t)
+	ea, eb := open(t, a.Process()), open(t, b.Process())
+	pa, err := ea.BindUnbound(2)
+	require.NoError(t, err)
+	_, err = eb.BindInterdomain(1, pa+1)
+	require.ErrorIs(t, err, syscall.EINVAL)
+	_, err = eb.BindInterdomain(3, pa)
+	require.ErrorIs(t, err, syscall.ESRCH)
+	pb, err := eb.BindInterdomain(1, pa)
+	require.NoError(t, err)
 
-		// Pending once right after the binding.
-		got, err := eb.Pending()
-		require.NoError(t, err)
-		require.Equal(t, pb, got)
+	// Pending once right after the binding.
+	got, err := eb.Pending()
+	require.NoError(t, err)
+	require.Equal(t, pb, got)
 
-		// Masked: what comes is kept as one.
-		for range 3 {
-			require.NoError(t, ea.Notify(pa))
-		}
-		require.NoError(t, eb.SetDeadline(time.Now().Add(5*time.Millisecond)))
-		_, err = eb.Pending()
-		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-		require.NoError(t, eb.SetDeadline(time.Time{}))
-		require.NoError(t, eb.Unmask(pb))
-		got, err = eb.Pending()
-		require.NoError(t, err)
-		require.Equal(t, pb, got)
-		require.NoError(t, eb.Unmask(pb))
-
-		// One that waits is woken, from the doze and from the poller.
-		for _, pause := range []time.Duration{0, 3 * time.Millisecond} {
-			var wg sync.WaitGroup
-			wg.Go(func() { time.Sleep(pause); _ = ea.Notify(pa) })
-			_, err = eb.Pending()
-			require.NoError(t, err)
-			require.NoError(t, eb.Unmask(pb))
-			wg.Wait()
-		}
-
-		// Close wakes too.
-		done := make(chan error, 1)
-		go func() { _, err := eb.Pending(); done <- err }()
-		time.Sleep(3 * time.Millisecond)
-		require.NoError(t, eb.Close())
-		require.ErrorIs(t, <-done, xendev.ErrClosed)
-		require.ErrorIs(t, eb.Notify(pb), xendev.ErrClosed)
-		require.ErrorIs(t, eb.Unmask(pb), xendev.ErrClosed)
-		require.NoError(t, ea.Notify(pa)) // lost
-		require.NoError(t, ea.Unbind(pa))
-		require.ErrorIs(t, ea.Notify(pa), syscall.ENOTCONN)
-		require.Equal(t, xendevtest.Counts{}, a.Counts())
-		require.Equal(t, xendevtest.Counts{}, b.Counts())
+	// Masked: what comes is kept as one.
+	for range 3 {
+		require.NoError(t, ea.Notify(pa))
 	}
+	require.NoError(t, eb.SetDeadline(time.Now().Add(5*time.Millisecond)))
+	_, err = eb.Pending()
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, eb.SetDeadline(time.Time{}))
+	require.NoError(t, eb.Unmask(pb))
+	got, err = eb.Pending()
+	require.NoError(t, err)
+	require.Equal(t, pb, got)
+	require.NoError(t, eb.Unmask(pb))
+
+	// One that waits is woken, at once and when asleep.
+	for _, pause := range []time.Duration{0, 3 * time.Millisecond} {
+		var wg sync.WaitGroup
+		wg.Go(func() { time.Sleep(pause); _ = ea.Notify(pa) })
+		_, err = eb.Pending()
+		require.NoError(t, err)
+		require.NoError(t, eb.Unmask(pb))
+		wg.Wait()
+	}
+
+	// Close wakes too.
+	done := make(chan error, 1)
+	go func() { _, err := eb.Pending(); done <- err }()
+	time.Sleep(3 * time.Millisecond)
+	require.NoError(t, eb.Close())
+	require.ErrorIs(t, <-done, xendev.ErrClosed)
+	require.ErrorIs(t, eb.Notify(pb), xendev.ErrClosed)
+	require.ErrorIs(t, eb.Unmask(pb), xendev.ErrClosed)
+	require.NoError(t, ea.Notify(pa)) // lost
+	require.NoError(t, ea.Unbind(pa))
+	require.ErrorIs(t, ea.Notify(pa), syscall.ENOTCONN)
+	require.Equal(t, xendevtest.Counts{}, a.Counts())
+	require.Equal(t, xendevtest.Counts{}, b.Counts())
 }
 
 func TestSharedPages(t *testing.T) {
@@ -121,7 +119,7 @@ func TestNotifyUnmap(t *testing.T) {
 			t.Run(who+" "+how, func(t *testing.T) {
 				a, b := twoDomains(t)
 				pra, prb := a.Process(), b.Process()
-				ea, eb := open(t, pra, 0), open(t, prb, 0)
+				ea, eb := open(t, pra), open(t, prb)
 				pa, err := ea.BindUnbound(2)
 				require.NoError(t, err)
 				pb, err := eb.BindInterdomain(1, pa)

@@ -19,8 +19,6 @@ type System interface {
 	// Read and Write do not wait: nothing to read is EAGAIN.
 	Read(fd int, p []byte) (int, error)
 	Write(fd int, p []byte) (int, error)
-	// Poll waits for something to read, at most as long as given.
-	Poll(fd int, atMost time.Duration)
 
 	// Mmap maps for reading and writing, shared.
 	Mmap(fd int, offset int64, length int) ([]byte, error)

@@ -3,7 +3,6 @@ package xendev
 import (
 	"fmt"
 	"os"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -70,11 +69,6 @@ func (machine) Write(fd int, p []byte) (int, error) {
 			return n, err
 		}
 	}
-}
-
-func (machine) Poll(fd int, atMost time.Duration) {
-	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	_, _ = unix.Poll(p[:], int(atMost.Milliseconds()))
 }
 
 func (machine) Mmap(fd int, offset int64, length int) ([]byte, error) {

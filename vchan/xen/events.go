@@ -9,9 +9,6 @@ import (
 	"github.com/xentropyd/xentropyd/internal/xendev"
 )
 
-// doze: see xendev's doze.go. It is as long as the local back end's.
-const doze = time.Millisecond
-
 // events are one event channel, alone on its open /dev/xen/evtchn.
 type events struct {
 	dev    *xendev.Evtchn

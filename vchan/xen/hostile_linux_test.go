@@ -42,7 +42,7 @@ func (w *world) hostile(pages int) *hostile {
 	h.page, h.refs, err = d.Alloc(hostID, pages)
 	require.NoError(w.t, err)
 	require.NoError(w.t, d.Close())
-	h.ev, err = xendev.OpenEvtchn(p, 0)
+	h.ev, err = xendev.OpenEvtchn(p)
 	require.NoError(w.t, err)
 	h.port, err = h.ev.BindUnbound(hostID)
 	require.NoError(w.t, err)

@@ -75,7 +75,7 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 }
 
 func newEvents(sys xendev.System, bind func(*xendev.Evtchn) (uint32, error)) (*events, error) {
-	d, err := xendev.OpenEvtchn(sys, doze)
+	d, err := xendev.OpenEvtchn(sys)
 	if err != nil {
 		return nil, err
 	}

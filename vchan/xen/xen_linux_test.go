@@ -156,7 +156,7 @@ func TestCloseUnderRead(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(5 * time.Millisecond) // past the doze, mostly
+		time.Sleep(5 * time.Millisecond) // asleep, mostly
 		require.NoError(t, c.Close())
 		wg.Wait()
 	}

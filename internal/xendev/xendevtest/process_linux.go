@@ -3,7 +3,6 @@ package xendevtest
 import (
 	"os"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -318,10 +317,4 @@ func (p *Process) Write(fd int, b []byte) (int, error) {
 		return 0, syscall.EBADF
 	}
 	return q.unmask(b)
-}
-
-// Poll implements xendev.System.
-func (p *Process) Poll(fd int, atMost time.Duration) {
-	set := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	_, _ = unix.Poll(set[:], int(atMost.Milliseconds()))
 }
