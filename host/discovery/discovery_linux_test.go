@@ -302,7 +302,7 @@ func TestHostileRing(t *testing.T) {
 	require.NoError(t, err)
 	page, refs, err := alloc.Alloc(0, 1)
 	require.NoError(t, err)
-	ev, err := xendev.OpenEvtchn(g.sys, 0)
+	ev, err := xendev.OpenEvtchn(g.sys)
 	require.NoError(t, err)
 	port, err := ev.BindUnbound(0)
 	require.NoError(t, err)

@@ -65,7 +65,7 @@ func (d *Device) connect(f Front) (*Link, error) {
 		name: fmt.Sprintf("console %d of domain %d", d.slot, d.cfg.Guest),
 	}
 	if l.ring, err = ring.Attach(page.Bytes()); err == nil {
-		l.dev, err = xendev.OpenEvtchn(d.cfg.System, 0)
+		l.dev, err = xendev.OpenEvtchn(d.cfg.System)
 	}
 	if err == nil {
 		if l.port, err = l.dev.BindInterdomain(d.cfg.Guest, f.Port); err != nil {

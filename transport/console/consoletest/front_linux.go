@@ -82,7 +82,7 @@ func (f *Front) allocate(sys xendev.System) error {
 		return err
 	}
 	f.page, f.Page, f.Ref = page, page.Bytes(), refs[0]
-	if f.ev, err = xendev.OpenEvtchn(sys, 0); err != nil {
+	if f.ev, err = xendev.OpenEvtchn(sys); err != nil {
 		return err
 	}
 	f.Port, err = f.ev.BindUnbound(f.host)

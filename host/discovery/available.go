@@ -1,0 +1,69 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/xentropyd/xentropyd/internal/xendev"
+	"github.com/xentropyd/xentropyd/xenstore"
+)
+
+// ErrUnavailable is a machine on which no guests can be found: no Xen, or its drivers are not loaded.
+var ErrUnavailable = errors.New("guests of Xen cannot be reached from here")
+
+// capabilities says control_d in domain 0 (drivers/xen/xenfs/super.c).
+const capabilities = "/proc/xen/capabilities"
+
+// Available says what is missing for [Listen], and how to get it.
+func Available() error { return available(os.Stat) }
+
+func available(stat func(string) (fs.FileInfo, error)) error {
+	var missing []string
+	for _, d := range []struct{ path, module string }{
+		{xendev.GntdevPath, "xen-gntdev"}, {xendev.EvtchnPath, "xen-evtchn"},
+	} {
+		if _, err := stat(d.path); err != nil {
+			missing = append(missing, fmt.Sprintf("%s (modprobe %s)", d.path, d.module))
+		}
+	}
+	if !anyOf(stat, sockets()) && !anyOf(stat, []string{xenstore.DevicePath}) {
+		missing = append(missing, "xenstored (start it; its socket is /run/xenstored/socket) or "+xenstore.DevicePath)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: missing are %s; they load only under Xen, where /sys/hypervisor/type says xen",
+		ErrUnavailable, strings.Join(missing, ", "))
+}
+
+// Host says whether this is a Xen host with everything there, so that guests are to be looked for without being asked to. In
+// a guest the drivers may be there, too; a driver domain's administrator asks for it.
+func Host() bool { return isHost(os.Stat, os.ReadFile) }
+
+func isHost(stat func(string) (fs.FileInfo, error), read func(string) ([]byte, error)) bool {
+	if available(stat) != nil {
+		return false
+	}
+	caps, _ := read(capabilities)
+	return strings.Contains(string(caps), "control_d") || anyOf(stat, sockets())
+}
+
+func sockets() []string {
+	list := []string{"/run/xenstored/socket", "/var/run/xenstored/socket"}
+	if p := os.Getenv("XENSTORED_PATH"); p != "" {
+		list = append(list, p)
+	}
+	return list
+}
+
+func anyOf(stat func(string) (fs.FileInfo, error), paths []string) bool {
+	for _, p := range paths {
+		if _, err := stat(p); err == nil {
+			return true
+		}
+	}
+	return false
+}
