@@ -25,7 +25,8 @@ type Config struct {
 	WriteTime     time.Duration // a guest must take a frame within; 5 s
 
 	MaxSessions int     // in all; 4096
-	MaxPerGroup int     // per peer group; 64
+	MaxPerGroup int     // per peer group; 64; a group's guests together get no more than as many budgets
+	MaxPerGuest int     // per peer; 16
 	SessionRate float64 // new sessions per second and peer group, with a burst of MaxPerGroup; 100
 	FrameRate   float64 // frames per second that a guest may send before it is slowed down; 50
 
@@ -54,6 +55,7 @@ func (c Config) complete() (Config, error) {
 	orDefault(&c.WriteTime, 5*time.Second)
 	orDefault(&c.MaxSessions, 4096)
 	orDefault(&c.MaxPerGroup, 64)
+	orDefault(&c.MaxPerGuest, 16)
 	orDefault(&c.SessionRate, 100)
 	orDefault(&c.FrameRate, 50)
 	if c.Now == nil {
@@ -75,7 +77,7 @@ func (c Config) complete() (Config, error) {
 	if c.SeedJitter < 0 || c.SeedJitter >= 1 {
 		errs = append(errs, fmt.Errorf("seed jitter of %v: 0 up to, not including, 1 is possible", c.SeedJitter))
 	}
-	if c.SeedInterval < 0 || c.KeepAlive < 0 || c.HandshakeTime < 0 || c.WriteTime < 0 || c.MaxSessions < 0 || c.MaxPerGroup < 0 || c.SessionRate < 0 || c.FrameRate < 0 {
+	if c.SeedInterval < 0 || c.KeepAlive < 0 || c.HandshakeTime < 0 || c.WriteTime < 0 || c.MaxSessions < 0 || c.MaxPerGroup < 0 || c.MaxPerGuest < 0 || c.SessionRate < 0 || c.FrameRate < 0 {
 		errs = append(errs, errors.New("times, limits and rates must not be negative"))
 	}
 	return c, errors.Join(errs...)

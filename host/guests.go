@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type record struct {
 	lastSeed   time.Time
 	lastAck    time.Time
 	ackedGen   uint64 // the newest generation that it acknowledged
+	seededGen  uint64 // the newest generation of which its own generator has a seed
 	kernelBits uint64 // bits that the guest says its kernel was credited
 	gone       time.Time
 	lastError  string
@@ -127,14 +129,26 @@ func (g *guests) forget(now time.Time) {
 	}
 }
 
+// sessions is how many sessions a guest has now.
+func (g *guests) sessions(id string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.records[id]; r != nil {
+		return r.sessions
+	}
+	return 0
+}
+
+// evictOldest makes room: it drops an eighth of those that are gone, the longest gone first.
 func (g *guests) evictOldest() {
-	var oldest *record
+	var gone []*record
 	for _, r := range g.records {
-		if r.sessions == 0 && (oldest == nil || r.gone.Before(oldest.gone)) {
-			oldest = r
+		if r.sessions == 0 {
+			gone = append(gone, r)
 		}
 	}
-	if oldest != nil {
-		delete(g.records, oldest.peer.ID)
+	slices.SortFunc(gone, func(a, b *record) int { return a.gone.Compare(b.gone) })
+	for _, r := range gone[:min(len(gone), max(1, len(gone)/8))] {
+		delete(g.records, r.peer.ID)
 	}
 }

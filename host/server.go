@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -29,20 +27,14 @@ type Server struct {
 	guests   *guests
 	started  time.Time
 
-	mu       sync.Mutex
-	sessions map[*session]struct{}
-	groups   map[string]*group
-	refusing int // sessions over the limit that are being told so
-	closing  bool
-	wg       sync.WaitGroup // all sessions
-	stopped  chan struct{}  // closed when the server goes down
-}
-
-// group counts the sessions of one peer group.
-type group struct {
-	sessions int
-	arrivals *rate.Limiter
-	seen     time.Time
+	mu         sync.Mutex
+	sessions   map[*session]struct{}
+	groups     map[string]*group
+	refusing   int    // sessions over the limit that are being told so
+	turnedAway uint64 // sessions over a limit since the start
+	closing    bool
+	wg         sync.WaitGroup // all sessions
+	stopped    chan struct{}  // closed when the server goes down
 }
 
 // maxRefusing is how many sessions over the limit are told why at once; more are just closed.
@@ -114,7 +106,7 @@ func (s *Server) start(ch Channel, peer Peer) {
 	over := ""
 	g := s.groups[peer.Group]
 	if g == nil {
-		g = &group{arrivals: rate.NewLimiter(rate.Limit(s.cfg.SessionRate), s.cfg.MaxPerGroup)}
+		g = newGroup(&s.cfg)
 		s.groups[peer.Group] = g
 	}
 	g.seen = now
@@ -123,8 +115,13 @@ func (s *Server) start(ch Channel, peer Peer) {
 		over = fmt.Sprintf("this host serves %d sessions at most", s.cfg.MaxSessions)
 	case g.sessions >= s.cfg.MaxPerGroup:
 		over = fmt.Sprintf("%d sessions of %s at most", s.cfg.MaxPerGroup, peer.Group)
+	case s.guests.sessions(peer.ID) >= s.cfg.MaxPerGuest:
+		over = fmt.Sprintf("%d sessions of one guest at most", s.cfg.MaxPerGuest)
 	case !g.arrivals.AllowN(now, 1):
 		over = "new sessions come too fast"
+	}
+	if over != "" {
+		s.turnedAway++
 	}
 	if s.closing || over != "" && s.refusing >= maxRefusing {
 		s.mu.Unlock()
@@ -184,7 +181,7 @@ func (s *Server) tidy(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, g := range s.groups {
-		if g.sessions == 0 && now.Sub(g.seen) >= forgetAfter {
+		if g.sessions == 0 && now.Sub(g.seen) >= forgetAfter && g.bucket.full(now) {
 			delete(s.groups, name)
 		}
 	}

@@ -26,13 +26,14 @@ type session struct {
 	ch     Channel
 	peer   Peer
 	group  *group
-	over   string // not empty: the session is over a limit, and this says which
+	over   string // not empty: the session is over a limit, and this says which; record is nil then
 
 	mu       sync.Mutex // guards the read deadline against kicks
 	kicked   bool
 	stopping bool
 
 	record     *record
+	ownBudget  bool // the configuration gives this guest a budget of its own
 	proto      *protocol.Host
 	decoder    *protocol.Decoder
 	pace       rate.Limiter
@@ -61,12 +62,15 @@ type Hostile interface{ Hostile() bool }
 // run serves the guest until it goes, breaks a rule or is told to.
 func (s *session) run() {
 	cfg := &s.server.cfg
-	budget, ok := cfg.BudgetFor(s.peer)
-	if !ok || budget.Check() != nil {
-		budget = cfg.Budget
+	if s.over == "" {
+		budget, own := cfg.BudgetFor(s.peer)
+		if own = own && budget.Check() == nil; !own {
+			budget = cfg.Budget
+		}
+		s.ownBudget = own
+		s.record = s.server.guests.connect(s.peer, budget, cfg.Now())
 	}
 	s.pace = *rate.NewLimiter(rate.Limit(cfg.FrameRate), max(1, int(2*cfg.FrameRate)))
-	s.record = s.server.guests.connect(s.peer, budget, cfg.Now())
 	err := s.serve()
 	s.sayGoodbye(err)
 	s.ch.Close()
@@ -74,24 +78,58 @@ func (s *session) run() {
 		s.decoder.Wipe()
 	}
 	err = s.judge(err)
-	s.server.guests.disconnect(s.record, cfg.Now(), err)
+	if s.record != nil {
+		s.server.guests.disconnect(s.record, cfg.Now(), err)
+	}
 }
 
-// judge logs why the session ended, at a level that fits, and returns what the guest's record should keep of it.
+// take takes n bytes from the guest's budget and, unless that is its own by configuration, from what its group may have in all, so
+// that nobody gets more by coming under ever new names. The function returned gives them back; nil says how long to wait.
+func (s *session) take(now time.Time, n int) (giveBack func(), wait time.Duration) {
+	mine, wait := s.record.bucket.take(now, n)
+	if mine == nil || s.ownBudget {
+		if mine == nil {
+			return nil, wait
+		}
+		return func() { mine.CancelAt(now) }, 0
+	}
+	ours, wait := s.group.bucket.take(now, n)
+	if ours == nil {
+		mine.CancelAt(now)
+		return nil, wait
+	}
+	return func() { mine.CancelAt(now); ours.CancelAt(now) }, 0
+}
+
+// judge logs why the session ended, at a level that fits, and returns what the guest's record should keep of it. A guest can come
+// again as fast as it likes, so only some of many lines are written.
 func (s *session) judge(err error) error {
 	log := s.server.cfg.Log.With("guest", s.peer.ID, "name", s.peer.Name)
 	var violation *protocol.Error
 	var hostile Hostile
-	switch {
-	case errors.As(err, &violation), errors.As(err, &hostile) && hostile.Hostile():
+	broken := errors.As(err, &violation) || errors.As(err, &hostile) && hostile.Hostile()
+	if broken && s.record != nil {
 		s.server.guests.update(s.record, func(r *record) { r.broken++ })
-		log.Warn("guest broke the rules; its session ends", "error", err)
-		return err
+	}
+	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, errStopping):
 		log.Debug("session ended", "reason", err)
 		return nil
+	case s.over != "":
+		log.Debug("guest turned away", "reason", err)
+		return err
 	}
-	log.Info("session ended", "reason", err)
+	write, unwritten := s.group.mayLog(s.server.cfg.Now())
+	if unwritten > 0 {
+		log = log.With("lines_left_out", unwritten)
+	}
+	switch {
+	case !write:
+	case broken:
+		log.Warn("guest broke the rules; its session ends", "error", err)
+	default:
+		log.Info("session ended", "reason", err)
+	}
 	return err
 }
 
@@ -206,8 +244,7 @@ func (s *session) throttle() error {
 	if cfg.OnFrame != nil {
 		cfg.OnFrame()
 	}
-	r := s.pace.ReserveN(time.Now(), 1)
-	slow := r.Delay()
+	slow := s.pace.ReserveN(time.Now(), 1).Delay()
 	s.server.guests.update(s.record, func(r *record) {
 		r.frames++
 		if slow > 0 {

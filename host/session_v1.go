@@ -74,16 +74,21 @@ func (s *session) pushV1(now time.Time) error {
 	s.pushAt = now.Add(s.record.budget.Period)
 	seed := make([]byte, v1Chunk)
 	defer clear(seed)
-	for left := s.record.bucket.left(now); left > 0; {
-		chunk := seed[:min(left, v1Chunk)]
+	given := false
+	for {
+		chunk := seed[:max(1, min(s.record.bucket.left(now), v1Chunk))]
+		taken, _ := s.take(now, len(chunk))
+		if taken == nil {
+			break // other sessions of this guest may have had their part
+		}
 		credit, err := s.server.entropy.Draw(chunk)
 		if err != nil {
+			taken()
 			s.waiting = true
 			s.pushAt = now.Add(unseededRetry)
 			return nil
 		}
-		s.record.bucket.take(now, len(chunk))
-		left -= len(chunk)
+		given = true
 		if err := s.write(chunk); err != nil {
 			return fmt.Errorf("protocol 1: %w", err)
 		}
@@ -93,6 +98,8 @@ func (s *session) pushV1(now time.Time) error {
 			r.lastSeed = now
 		})
 	}
-	s.server.guests.update(s.record, func(r *record) { r.seeds++ })
+	if given {
+		s.server.guests.update(s.record, func(r *record) { r.seeds++ })
+	}
 	return nil
 }

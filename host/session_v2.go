@@ -106,23 +106,10 @@ func (s *session) pingAt() time.Time { return s.pinged.Add(s.server.cfg.KeepAliv
 // duties does what the time or a kick calls for.
 func (s *session) duties(now time.Time) error {
 	cfg := &s.server.cfg
-	if g := s.record.generation.Load(); g != s.generation {
-		return s.beginGeneration(now, g)
-	}
-	if !now.Before(s.pushAt) {
-		first := s.proto.Sequence() == 0
-		reason := protocol.ReasonPeriodic
-		if first {
-			reason = protocol.ReasonConnect
-		}
-		retry, sent, err := s.give(now, reason, 0, min(cfg.SeedBytes, s.record.budget.Bytes))
-		if err != nil {
+	generation := s.record.generation.Load()
+	if !now.Before(s.pushAt) || generation != s.generation && !s.waiting {
+		if err := s.push(now, generation); err != nil {
 			return err
-		}
-		if sent {
-			s.pushAt = now.Add(s.jittered(cfg.SeedInterval))
-		} else {
-			s.pushAt = now.Add(max(retry, time.Millisecond))
 		}
 	}
 	if !now.Before(s.pingAt()) {
@@ -133,6 +120,28 @@ func (s *session) duties(now time.Time) error {
 		return s.send(protocol.Ping{Token: uint64(now.UnixNano())})
 	}
 	return nil
+}
+
+// push sends the seed that is due: of a new generation, else on the guest's budget.
+func (s *session) push(now time.Time, generation uint64) error {
+	cfg := &s.server.cfg
+	s.waiting = false
+	var retry time.Duration
+	var sent bool
+	var err error
+	switch {
+	case generation != s.generation:
+		retry, sent, err = s.beginGeneration(now, generation)
+	case s.proto.Sequence() == 0:
+		retry, sent, err = s.give(now, protocol.ReasonConnect, 0, min(cfg.SeedBytes, s.record.budget.Bytes))
+	default:
+		retry, sent, err = s.give(now, protocol.ReasonPeriodic, 0, min(cfg.SeedBytes, s.record.budget.Bytes))
+	}
+	if sent {
+		retry = s.jittered(cfg.SeedInterval)
+	}
+	s.pushAt = now.Add(max(retry, time.Millisecond))
+	return err
 }
 
 // handle answers one message. It returns true when the guest said goodbye.
@@ -155,25 +164,21 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 }
 
 // beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it, so its budget cannot stop it.
-func (s *session) beginGeneration(now time.Time, generation uint64) error {
+func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.Duration, sent bool, err error) {
 	seed := make([]byte, s.server.cfg.SeedBytes)
 	defer clear(seed)
 	credit, err := s.server.entropy.Draw(seed)
 	if err != nil {
-		// Not seeded or stopped: the first seed that can be given will carry the new generation.
-		s.waiting = true
-		s.pushAt = now.Add(unseededRetry)
-		return nil
+		return s.notNow(0, err) // the first seed that can be given will carry the new generation
 	}
 	s.record.bucket.force(now, len(seed))
 	s.generation = generation
-	s.pushAt = now.Add(s.jittered(s.server.cfg.SeedInterval))
-	return s.sendSeed(now, protocol.Seed{Generation: generation, Credit: uint16(credit), Reason: protocol.ReasonGeneration, Payload: seed})
+	return 0, true, s.sendSeed(now, protocol.Seed{Generation: generation, Credit: uint16(credit), Reason: protocol.ReasonGeneration, Payload: seed})
 }
 
 // give draws n bytes on the guest's budget and sends them, or refuses and says when to try again.
 func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n int) (retry time.Duration, sent bool, err error) {
-	taken, retry := s.record.bucket.take(now, n)
+	taken, retry := s.take(now, n)
 	if taken == nil {
 		return retry, false, s.refuse(request, protocol.RefusedBudget, retry)
 	}
@@ -181,15 +186,20 @@ func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n 
 	defer clear(seed)
 	credit, err := s.server.entropy.Draw(seed)
 	if err != nil {
-		taken.CancelAt(now)
-		s.waiting = true
-		why := protocol.RefusedStopped
-		if errors.Is(err, ErrNotSeeded) {
-			why = protocol.RefusedUnseeded
-		}
-		return unseededRetry, false, s.refuse(request, why, unseededRetry)
+		taken()
+		return s.notNow(request, err)
 	}
 	return 0, true, s.sendSeed(now, protocol.Seed{Generation: s.generation, Credit: uint16(credit), Reason: reason, Request: request, Payload: seed})
+}
+
+// notNow refuses because the host has nothing to give; the session is kicked when that has changed.
+func (s *session) notNow(request uint32, err error) (time.Duration, bool, error) {
+	s.waiting = true
+	why := protocol.RefusedStopped
+	if errors.Is(err, ErrNotSeeded) {
+		why = protocol.RefusedUnseeded
+	}
+	return unseededRetry, false, s.refuse(request, why, unseededRetry)
 }
 
 func (s *session) sendSeed(now time.Time, m protocol.Seed) error {
@@ -215,29 +225,38 @@ func (s *session) acknowledge(m protocol.Ack) {
 	now := s.server.cfg.Now()
 	s.server.guests.update(s.record, func(r *record) {
 		r.lastAck = now
-		good := len(m.Outcomes) > 0
+		library, failed := false, false
 		for _, o := range m.Outcomes {
 			switch {
 			case !o.OK:
-				good = false
+				failed = true
 				r.failed++
 				r.lastFail = o.Target.String() + ": " + o.Detail
 			case o.Target == protocol.TargetLibrary:
+				library = true
 				r.acked++
 			case o.Target == protocol.TargetKernel:
 				r.kernelOK++
 				r.kernelBits += uint64(o.Credit)
 			}
 		}
-		if good {
+		if library {
+			r.seededGen = max(r.seededGen, m.Generation)
+		}
+		if library && !failed {
 			r.ackedGen = max(r.ackedGen, m.Generation)
 		}
 	})
 }
 
-// send seals a message and writes it within the time that a guest has to take it.
+// send seals a message and writes it within the time that a guest has to take it. The buffer has room for the whole frame, so that
+// no part of a seed stays behind in one that it outgrew.
 func (s *session) send(m protocol.Message) error {
-	frame := s.proto.Append(make([]byte, 0, 192), m)
+	size := protocol.HeaderSize + protocol.MaxHostPayload
+	if _, seed := m.(protocol.Seed); !seed {
+		size = 256
+	}
+	frame := s.proto.Append(make([]byte, 0, size), m)
 	defer clear(frame)
 	return s.write(frame)
 }

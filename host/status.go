@@ -15,7 +15,7 @@ type GuestStatus struct {
 	Carrier            string    `json:"carrier"`
 	Protocol           int       `json:"protocol"` // 0: no handshake yet
 	Connected          bool      `json:"connected"`
-	Seeded             bool      `json:"seeded"` // it acknowledged a seed, or got one by protocol 1, which has no acknowledgement
+	Seeded             bool      `json:"seeded"` // it acknowledged a seed of the current generation, or got one by protocol 1, which has no acknowledgement
 	Seeds              uint64    `json:"seeds"`  // sent
 	Bytes              uint64    `json:"bytes"`  // sent
 	CreditedBits       uint64    `json:"credited_bits"`
@@ -45,20 +45,22 @@ type Status struct {
 	Generation uint64        `json:"generation"` // the last number given out
 	Started    time.Time     `json:"started"`
 	Sessions   int           `json:"sessions"`
-	Guests     []GuestStatus `json:"guests"` // ordered by ID
+	TurnedAway uint64        `json:"turned_away"` // sessions over a limit
+	Guests     []GuestStatus `json:"guests"`      // ordered by ID
 }
 
 // Status returns a snapshot.
 func (s *Server) Status() Status {
 	now := s.cfg.Now()
 	s.mu.Lock()
-	n := len(s.sessions)
+	n, away := len(s.sessions), s.turnedAway
 	s.mu.Unlock()
 	return Status{
 		Instance:   hex.EncodeToString(s.instance[:]),
 		Generation: s.guests.last(),
 		Started:    s.started,
 		Sessions:   n,
+		TurnedAway: away,
 		Guests:     s.guests.status(now),
 	}
 }
@@ -76,7 +78,7 @@ func (g *guests) status(now time.Time) []GuestStatus {
 	for _, r := range g.records {
 		all = append(all, GuestStatus{
 			ID: r.peer.ID, Name: r.peer.Name, Label: r.label, Carrier: r.peer.Carrier, Protocol: r.protocol,
-			Connected: r.sessions > 0, Seeded: r.acked > 0 || r.protocol == 1 && r.bytes > 0,
+			Connected: r.sessions > 0, Seeded: r.seededGen > 0 && r.seededGen == r.generation.Load() || r.protocol == 1 && r.bytes > 0,
 			Seeds: r.seeds, Bytes: r.bytes, CreditedBits: r.credited,
 			Acknowledged: r.acked, KernelAcknowledged: r.kernelOK, KernelCreditedBits: r.kernelBits,
 			Generation: r.ackedGen, CurrentGeneration: r.generation.Load(), Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,

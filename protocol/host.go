@@ -1,6 +1,9 @@
 package protocol
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"slices"
+)
 
 // Host is the host's side of one session of protocol 2. Not safe for concurrent use.
 type Host struct {
@@ -8,6 +11,7 @@ type Host struct {
 	count      uint64 // host frames sealed
 	sequence   uint64 // of the last seed
 	generation uint64 // of the last welcome or seed
+	unacked    []sent // seeds that wait for their acknowledgement, in order
 	version    uint8
 }
 
@@ -40,6 +44,7 @@ func (h *Host) Append(b []byte, m Message) []byte {
 		h.sequence++
 		v.Sequence = h.sequence
 		h.generation = v.Generation
+		h.remember(v)
 		m = v
 	}
 	start := len(b)
@@ -60,12 +65,49 @@ func (h *Host) Open(f Frame) (Message, error) {
 		return parseRequest(f.Payload)
 	case TypeAck:
 		m, err := parseAck(f.Payload)
-		if err == nil && (m.Sequence == 0 || m.Sequence > h.sequence || m.Generation > h.generation) {
-			err = fail(TypeAck, ErrUnexpected, "seed %d of generation %d was not sent", m.Sequence, m.Generation)
+		if err == nil {
+			err = h.settle(m)
 		}
 		return m, err
 	}
 	return parseEither(f.Type, f.Payload)
+}
+
+// sent is a seed whose acknowledgement has not come.
+type sent struct {
+	sequence, generation uint64
+	credit               uint16
+}
+
+// maxUnacked bounds how many seeds a guest may leave unacknowledged before the oldest is forgotten.
+const maxUnacked = 32
+
+func (h *Host) remember(m Seed) {
+	if len(h.unacked) == maxUnacked {
+		h.unacked = slices.Delete(h.unacked, 0, 1)
+	}
+	h.unacked = append(h.unacked, sent{m.Sequence, m.Generation, m.Credit})
+}
+
+// settle accepts one acknowledgement of each seed, for the generation it was sent in, of each target once, and of no more credit
+// than the seed had.
+func (h *Host) settle(m Ack) error {
+	i := slices.IndexFunc(h.unacked, func(s sent) bool { return s.sequence == m.Sequence && s.generation == m.Generation })
+	if i < 0 {
+		return fail(TypeAck, ErrUnexpected, "seed %d of generation %d was not sent, or was acknowledged before", m.Sequence, m.Generation)
+	}
+	var seen [TargetApplication + 1]int
+	for _, o := range m.Outcomes {
+		seen[o.Target]++
+		if o.Target != TargetApplication && seen[o.Target] > 1 {
+			return fail(TypeAck, ErrMalformed, "two outcomes for the %s", o.Target)
+		}
+		if o.Credit > h.unacked[i].credit {
+			return fail(TypeAck, ErrMalformed, "%d bits credited of %d", o.Credit, h.unacked[i].credit)
+		}
+	}
+	h.unacked = slices.Delete(h.unacked, i, i+1)
+	return nil
 }
 
 // Peek says which protocol a guest speaks from the first byte it sent: 2 for a hello frame, 1 for anything else, which

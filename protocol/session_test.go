@@ -130,11 +130,17 @@ func TestGuestRefusesSeedBeforeWelcome(t *testing.T) {
 
 func TestHostRefuses(t *testing.T) {
 	h, g := welcomed(t, 1)
-	h.Append(nil, seedOf(5, ReasonConnect))
-	_, err := h.Open(frameOf(t, g.Append(nil, Ack{Sequence: 1, Generation: 5})))
-	require.NoError(t, err, "the seed that was sent")
+	for range 2 {
+		h.Append(nil, seedOf(5, ReasonConnect))
+	}
+	_, err := h.Open(frameOf(t, g.Append(nil, Ack{Sequence: 2, Generation: 5})))
+	require.NoError(t, err, "a seed that was sent")
 	for name, m := range map[string]Message{
-		"ack of a seed not sent":        Ack{Sequence: 2, Generation: 5},
+		"ack of a seed not sent":        Ack{Sequence: 3, Generation: 5},
+		"a second ack of a seed":        Ack{Sequence: 2, Generation: 5},
+		"ack of an earlier generation":  Ack{Sequence: 1, Generation: 4},
+		"more credit than there was":    Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{{Target: TargetKernel, OK: true, Credit: 9}}},
+		"two outcomes for one target":   Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{{Target: TargetKernel}, {Target: TargetKernel}}},
 		"ack of no seed":                Ack{Generation: 5},
 		"ack of a generation to come":   Ack{Sequence: 1, Generation: 6},
 		"a second hello":                Hello{},

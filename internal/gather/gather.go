@@ -92,6 +92,7 @@ func (p *Pool) Seed(more ...[]byte) error {
 	p.mu.Lock()
 	if p.initial != nil {
 		p.initial.Sum(noise[:0])
+		p.initial.Write(make([]byte, sha512.BlockSize)) // over the samples that its block buffer holds
 		p.initial.Reset()
 		p.initial = nil // from here on samples go to the pools
 	}

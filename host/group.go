@@ -1,0 +1,32 @@
+package host
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// group is what the sessions of one peer group share, such as all processes of a user. Guarded by Server.mu, but for bucket and
+// logs, which guard themselves.
+type group struct {
+	sessions int
+	arrivals *rate.Limiter
+	seen     time.Time
+	bucket   bucket // of all its guests together
+	logs     logLimit
+}
+
+// logLines and logEvery bound the lines about one group: so many at once, then one each time.
+const (
+	logLines = 10
+	logEvery = 10 * time.Second
+)
+
+// newGroup returns a group that may have as much as its sessions could have one by one.
+func newGroup(cfg *Config) *group {
+	return &group{
+		arrivals: rate.NewLimiter(rate.Limit(cfg.SessionRate), cfg.MaxPerGroup),
+		bucket:   newBucket(Budget{Bytes: cfg.MaxPerGroup * cfg.Budget.Bytes, Period: cfg.Budget.Period}),
+		logs:     logLimit{limiter: rate.NewLimiter(rate.Every(logEvery), logLines)},
+	}
+}
