@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,7 @@ type daemon struct {
 	control   net.Listener
 	seeds     *seedfile.File
 	listeners []transport.Listener
+	xen       *xenGuests // nil: not asked for
 	sources   sources
 	entropy   *host.Entropy
 	server    *host.Server
@@ -69,6 +71,9 @@ func (d *daemon) open(c config.Config) (err error) {
 		return fmt.Errorf("socket mode: %w", err)
 	}
 	for _, address := range c.Listen {
+		if address == config.XenAddress {
+			continue // when there is a server to name
+		}
 		l, err := transport.Listen(address, transport.ListenOptions{
 			Mode: fs.FileMode(mode), HandshakeTimeout: c.Times.Handshake.Duration,
 			Refused: d.refused,
@@ -86,13 +91,19 @@ func (d *daemon) open(c config.Config) (err error) {
 	if d.entropy, err = host.NewEntropy(entropy); err != nil {
 		return err
 	}
-	d.server, err = host.NewServer(d.entropy, hostConfig(c, d))
+	if d.server, err = host.NewServer(d.entropy, hostConfig(c, d)); err != nil {
+		return err
+	}
+	if slices.Contains(c.Listen, config.XenAddress) {
+		d.xen, err = openXen(c.Xen, d.server.Status().Instance, d.log)
+	}
 	return err
 }
 
 // close gives everything back that run would have.
 func (d *daemon) close() error {
 	var errs []error
+	d.xen.close()
 	for _, l := range d.listeners {
 		errs = append(errs, l.Close())
 	}
@@ -115,7 +126,7 @@ func (d *daemon) run(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, hangup...)
 	defer signal.Stop(hangups)
-	failed := make(chan error, 3+len(d.listeners))
+	failed := make(chan error, 4+len(d.listeners))
 	stage := func(run func(context.Context, *sync.WaitGroup)) (stop func()) {
 		stageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		var wg sync.WaitGroup
@@ -145,6 +156,9 @@ func (d *daemon) run(ctx context.Context) error {
 		for _, l := range d.listeners {
 			watch(wg, func() error { return d.server.Serve(ctx, hostListener{l}) })
 		}
+		if d.xen != nil {
+			watch(wg, func() error { return d.server.Serve(ctx, d.xen.found) })
+		}
 		wg.Go(func() { d.tellSystemd(ctx) })
 		wg.Go(func() { d.reloadOnHangup(ctx, hangups) })
 	})
@@ -159,6 +173,7 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.sayStopping()
 	stopServer()
+	d.xen.close()
 	stopEntropy()
 	stopControl()
 	if d.seeds != nil {

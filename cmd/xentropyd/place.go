@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/config"
 )
@@ -17,7 +18,7 @@ import (
 // defaults is the configuration without a file: the system's for root, else one in the user's own directories.
 func defaults() (config.Config, error) {
 	if os.Geteuid() == 0 || os.Geteuid() == -1 { // -1: no such thing on this system
-		return config.Default(), nil
+		return systemDefault(), nil
 	}
 	runtimeDir, stateDir := os.Getenv("XDG_RUNTIME_DIR"), os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(runtimeDir) {
@@ -34,12 +35,21 @@ func defaults() (config.Config, error) {
 	return config.UserDefault(runtimeDir, stateDir), nil
 }
 
+// systemDefault is the system's configuration without a file: on a Xen host its guests are served, too.
+func systemDefault() config.Config {
+	c := config.Default()
+	if discovery.Host() {
+		c.Listen = append(c.Listen, config.XenAddress)
+	}
+	return c
+}
+
 // loadConfig reads the file, or gives the defaults for no file.
 func loadConfig(file string) (config.Config, error) {
 	if file == "" {
 		return defaults()
 	}
-	return config.Load(file, config.Default())
+	return config.Load(file, systemDefault())
 }
 
 // clientFlags say which daemon a command speaks to.

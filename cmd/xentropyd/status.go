@@ -60,7 +60,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	for _, g := range s.Server.Guests {
 		rows = append(rows, guestRow(g, now))
 		if n := guestNotes(g); n != "" {
-			notes = append(notes, [2]string{g.ID, n})
+			notes = append(notes, [2]string{shortID(g.ID), n})
 		}
 	}
 	if err := cli.Table(w, []string{"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "LAST SEED", "BUDGET LEFT"}, rows); err != nil {
@@ -98,10 +98,21 @@ func guestRow(g host.GuestStatus, now time.Time) []string {
 	case g.Seeded:
 		how = "seeded"
 	}
+	if g.Carrier != "local" {
+		how += ", " + g.Carrier
+	}
 	return []string{
-		g.ID, cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), cli.Ago(now, g.LastSeed),
+		shortID(g.ID), cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), cli.Ago(now, g.LastSeed),
 		fmt.Sprintf("%d of %d B", g.BudgetLeft, g.BudgetBytes),
 	}
+}
+
+// shortID cuts the UUID in a Xen guest's ID, whose name stands beside it. All of it is in --json.
+func shortID(id string) string {
+	if uuid, ok := strings.CutPrefix(id, "domain "); ok && len(uuid) == 36 {
+		return "domain " + uuid[:8] + "…"
+	}
+	return id
 }
 
 // guestNotes says what is out of the ordinary with a guest.

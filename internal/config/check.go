@@ -47,7 +47,7 @@ func (c *Config) Check() []Problem {
 		k.add("listen", "empty; name at least one channel address, such as local:/run/xentropyd/local.sock")
 	}
 	for i, a := range c.Listen {
-		if _, err := transport.Parse(a); err != nil {
+		if err := checkListen(a); err != nil {
 			k.add(fmt.Sprintf("listen[%d]", i), "%v", err)
 		} else if slices.Contains(c.Listen[:i], a) {
 			k.add(fmt.Sprintf("listen[%d]", i), "%q stands there twice", a)
@@ -102,7 +102,24 @@ func (c *Config) Check() []Problem {
 	}
 	k.path("sources.hwrng", c.Sources.HWRNG)
 	k.path("sources.tpm", c.Sources.TPM)
+	k.patterns("xen.allow", c.Xen.Allow)
+	k.patterns("xen.deny", c.Xen.Deny)
+	if !c.Xen.VChan && !c.Xen.Console && slices.Contains(c.Listen, XenAddress) {
+		k.add("xen", "neither vchan nor console; leave %q out of listen instead", XenAddress)
+	}
 	return k.found
+}
+
+// checkListen refuses what is no channel address, and what is one for guests alone.
+func checkListen(address string) error {
+	if address == XenAddress {
+		return nil
+	}
+	a, err := transport.Parse(address)
+	if err == nil && (a.Scheme == "xen" || a.Scheme == "console") {
+		err = fmt.Errorf("%q is an address for a guest; a host finds its guests at %s", address, XenAddress)
+	}
+	return err
 }
 
 type checker struct{ found []Problem }
@@ -120,6 +137,14 @@ func (k *checker) path(key, path string) {
 func (k *checker) oneOf(key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		k.add(key, "%q; want one of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (k *checker) patterns(key string, patterns []string) {
+	for i, p := range patterns {
+		if p == "" || !goodGlob(p) {
+			k.add(fmt.Sprintf("%s[%d]", key, i), "%q is not a pattern; * stands for anything, ? for one character, [a-z] for a range", p)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	Times   Times   `toml:"times"`
 	Limits  Limits  `toml:"limits"`
 	Sources Sources `toml:"sources"`
+	Xen     Xen     `toml:"xen"`
 }
 
 // Budget is what one guest may be given.
@@ -68,6 +69,17 @@ type Sources struct {
 	TPM     string   `toml:"tpm"`     // device
 }
 
+// XenAddress in Listen stands for all guests of this Xen host, on each of its carriers.
+const XenAddress = "xen:"
+
+// Xen says which guests of a Xen host are served, and over what.
+type Xen struct {
+	Allow   []string `toml:"allow"`   // patterns for a guest's name or UUID; empty: all
+	Deny    []string `toml:"deny"`    // wins over allow
+	VChan   bool     `toml:"vchan"`   // connect to the vchans that guests offer
+	Console bool     `toml:"console"` // plug a PV console into each guest
+}
+
 // Duration is a time span, written as "1m30s" (time.ParseDuration).
 type Duration struct {
 	time.Duration
@@ -103,6 +115,7 @@ func Default() Config {
 		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: minute},
 		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, NewSessionsPerSecond: 100, FramesPerSecond: 50},
 		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
+		Xen:        Xen{Allow: []string{}, Deny: []string{}, VChan: true, Console: true},
 	}
 }
 
