@@ -11,9 +11,10 @@ const targetSeed = 32
 
 // apply uses a seed: first in the guest's own generator, whose output then feeds the other targets, so that no two of them get the
 // same bytes. The outcomes say what really happened.
-func (g *Guest) apply(seed []byte, credit int) []protocol.Outcome {
+//
+// The seed counts as fresh for the value that the caller's counter had when the session began, not for the one it has now.
+func (g *Guest) apply(seed []byte, credit int, external uint64) []protocol.Outcome {
 	outcomes := make([]protocol.Outcome, 0, protocol.MaxTargets)
-	generation := freshness{g}.Generation()
 	library := protocol.Outcome{Target: protocol.TargetLibrary, OK: true, Credit: uint16(credit)}
 	if err := g.pool.Seed(seed); err != nil {
 		library = protocol.Outcome{Target: protocol.TargetLibrary, Detail: err.Error()}
@@ -21,7 +22,10 @@ func (g *Guest) apply(seed []byte, credit int) []protocol.Outcome {
 	}
 	outcomes = append(outcomes, library)
 	if library.OK {
-		g.wake(generation)
+		g.wake(g.generationAt(external))
+	}
+	if !library.OK {
+		credit = 0 // what the targets get has nothing of this seed in it
 	}
 	if g.cfg.kernel != nil {
 		outcomes = append(outcomes, g.feed(protocol.TargetKernel, g.cfg.kernel, credit))

@@ -17,12 +17,19 @@ const renewWait = time.Second
 type freshness struct{ g *Guest }
 
 // Generation mixes the host's generation and the caller's counter into one number that changes when either does.
-func (f freshness) Generation() uint64 {
-	n := f.g.generation.Load()
-	if f.g.cfg.external != nil {
-		n = n*0x9e3779b97f4a7c15 + f.g.cfg.external() // an odd factor: distinct generations stay distinct
+func (f freshness) Generation() uint64 { return f.g.generationAt(f.g.external()) }
+
+// external is the caller's counter.
+func (g *Guest) external() uint64 {
+	if g.cfg.external == nil {
+		return 0
 	}
-	return n
+	return g.cfg.external()
+}
+
+// generationAt is the present generation as it would be at a value of the caller's counter.
+func (g *Guest) generationAt(external uint64) uint64 {
+	return g.generation.Load()*0x9e3779b97f4a7c15 + external // an odd factor: distinct generations stay distinct
 }
 
 // Renew gives bytes that a copy of this machine cannot have: from the CPU's own generator if there is a healthy one, else it
@@ -38,6 +45,7 @@ func (f freshness) Renew(generation uint64) ([]byte, error) {
 	if f.g.dial == nil {
 		return nil, errors.New("the machine's state may have been copied, and there is neither a healthy CPU random number instruction nor a host")
 	}
+	f.g.redial()
 	wait := time.NewTimer(renewWait)
 	defer wait.Stop()
 	for {
@@ -52,6 +60,17 @@ func (f freshness) Renew(generation uint64) ([]byte, error) {
 		case <-wait.C:
 			return nil, fmt.Errorf("the machine's state may have been copied, and the host has sent no seed within %v", renewWait)
 		}
+	}
+}
+
+// redial ends a session that began before the caller's counter changed: what it brings may be in a copy's memory too. A session
+// begun afterwards has a nonce that no copy shares.
+func (g *Guest) redial() {
+	g.mu.Lock()
+	s := g.session
+	g.mu.Unlock()
+	if s != nil && s.external != g.external() {
+		s.rw.Close()
 	}
 }
 

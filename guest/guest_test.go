@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -486,9 +488,56 @@ func TestMachinesGenerationCounter(t *testing.T) {
 		mu.Unlock()
 		_, err = g.Read(make([]byte, 8))
 		require.ErrorIs(t, err, ErrStale)
-		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic})
+		// The session that was there before the change is given up: what comes on it may be in a copy's memory.
+		nonce := e.hello.Nonce
+		e = h.greet(1, 1)
+		require.NotEqual(t, nonce, e.hello.Nonce)
+		e.seed(first)
 		_, err = g.Read(make([]byte, 8))
 		require.NoError(t, err)
+	})
+}
+
+// TestSeedInFlightAtTheChange is a seed that had come but was not yet used when the machine's counter changed.
+func TestSeedInFlightAtTheChange(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var counter atomic.Uint64
+		h := newHosts(t)
+		o := open(t, h.dial, none, WithGeneration(counter.Load))
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		frame := e.proto.Append(nil, protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32)})
+		_, err := e.conn.Write(frame[:len(frame)-1])
+		require.NoError(t, err)
+		counter.Store(1)
+		_, err = e.conn.Write(frame[len(frame)-1:])
+		require.NoError(t, err)
+		synctest.Wait()
+		require.EqualValues(t, 1, g.Status().Seeds, "it is not used")
+		_, err = g.Read(make([]byte, 8))
+		require.ErrorIs(t, err, ErrStale)
+		h.greet(1, 1).seed(first)
+		_, err = g.Read(make([]byte, 8))
+		require.NoError(t, err)
+	})
+}
+
+// TestGenerationRestartsReads is a long read under way while a new generation begins: it is not finished from the old state.
+func TestGenerationRestartsReads(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial, none)
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		before := freshness{g}.Generation()
+		e.seed(protocol.Seed{Generation: 2, Reason: protocol.ReasonGeneration})
+		require.NotEqual(t, before, freshness{g}.Generation(), "fortuna asks again at the end of each read")
+		_, err := g.Read(make([]byte, 8))
+		require.NoError(t, err, "the generation's own seed renews")
 	})
 }
 
@@ -534,14 +583,22 @@ func TestProtocol1Guest(t *testing.T) {
 			_, found, err = m.Feed(buf[:n])
 			require.NoError(t, err)
 		}
-		_, err := io.WriteString(e.conn, protocol.V1Answer+"sixteen bytes :-)")
+		_, err := io.WriteString(e.conn, protocol.V1Answer+strings.Repeat("x", 39))
+		require.NoError(t, err)
+		synctest.Wait()
+		select {
+		case <-o.done:
+			t.Fatal("39 bytes are no seed")
+		default:
+		}
+		_, err = io.WriteString(e.conn, "y")
 		require.NoError(t, err)
 		g := o.wait(t)
 		defer g.Close()
 		synctest.Wait()
 		s := g.Status()
 		require.Equal(t, 1, s.Protocol)
-		require.EqualValues(t, 17, s.SeedBytes)
+		require.EqualValues(t, 40, s.SeedBytes)
 		require.Zero(t, kernel.bits, "protocol 1 vouches for nothing")
 	})
 }

@@ -21,6 +21,7 @@ type session struct {
 	decoder  *protocol.Decoder
 	watchdog *time.Timer // closes the channel when the host is silent for too long
 	welcomed bool
+	external uint64 // the caller's counter when the session began
 	silence  time.Duration
 
 	writing sync.Mutex // one frame at a time; guards the fields below
@@ -64,6 +65,7 @@ const goodbyeTime = 500 * time.Millisecond
 // run speaks with the host until the session ends.
 func (s *session) run(ctx context.Context) (err error) {
 	cfg := &s.g.cfg
+	s.external = s.g.external() // before the nonce is made
 	n, err := s.g.nonce()
 	if err != nil {
 		s.rw.Close()
@@ -121,6 +123,9 @@ func (s *session) say(hello []byte) error {
 
 // handle does what one message of the host asks for.
 func (s *session) handle(m protocol.Message) error {
+	if s.external != s.g.external() {
+		return errors.New("the machine's state may have been copied since the session began")
+	}
 	switch m := m.(type) {
 	case protocol.Welcome:
 		s.welcome(m)
@@ -174,10 +179,11 @@ func (s *session) seed(m protocol.Seed) error {
 		g.welcomed.generation = m.Generation
 		g.state.Generation = m.Generation
 		g.state.Generations++
+		g.generation.Add(1) // reads under way start over
 		g.mu.Unlock()
 		g.cfg.log.Info("a new generation began", "generation", m.Generation)
 	}
-	outcomes := g.apply(m.Payload, int(m.Credit))
+	outcomes := g.apply(m.Payload, int(m.Credit), s.external)
 	if m.Request != 0 {
 		s.answer(m.Request, nil)
 	}

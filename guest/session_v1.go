@@ -6,12 +6,17 @@ import (
 	"io"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/gather"
 	"github.com/xentropyd/xentropyd/protocol"
 )
+
+// v1Seed is how many bytes of protocol 1 make a seed: as many as gather.Need bits, if each is full of entropy.
+const v1Seed = gather.Need / 8
 
 // serveV1 speaks protocol 1. It knows no credit, generation or acknowledgement: what arrives is mixed in, credited with nothing, and
 // the silence between two portions is as long as the host likes.
 func (g *Guest) serveV1(ctx context.Context, rw io.ReadWriteCloser) error {
+	external := g.external()
 	defer context.AfterFunc(ctx, func() { rw.Close() })()
 	defer rw.Close()
 	watchdog := time.AfterFunc(g.cfg.helloTime, func() { rw.Close() })
@@ -32,13 +37,17 @@ func (g *Guest) serveV1(ctx context.Context, rw io.ReadWriteCloser) error {
 			s.Reconnects++
 		}
 	})
+	// A console gives pieces of any size: fewer bytes than make a seed wait for more.
 	buf := make([]byte, protocol.MaxSeed)
 	defer clear(buf)
+	have := 0
 	for {
-		n, err := entropy.Read(buf)
-		if n > 0 {
-			g.apply(buf[:n], 0)
-			clear(buf[:n])
+		n, err := entropy.Read(buf[have:])
+		have += n
+		if have >= v1Seed {
+			g.apply(buf[:have], 0, external)
+			clear(buf[:have])
+			have = 0
 		}
 		if err != nil {
 			return err

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 )
@@ -85,9 +84,25 @@ func V1Handshake(rw io.ReadWriter) (io.Reader, error) {
 		case merr != nil:
 			return nil, merr
 		case found:
-			return io.MultiReader(bytes.NewReader(rest), rw), nil
+			return &v1Entropy{rest: rest, r: rw}, nil
 		case err != nil:
 			return nil, fmt.Errorf("protocol 1: wait for the host's answer: %w", err)
 		}
 	}
+}
+
+// v1Entropy gives what came with the answer, wiping it, and then what comes.
+type v1Entropy struct {
+	rest []byte
+	r    io.Reader
+}
+
+func (e *v1Entropy) Read(p []byte) (int, error) {
+	if len(e.rest) == 0 {
+		return e.r.Read(p)
+	}
+	n := copy(p, e.rest)
+	clear(e.rest[:n])
+	e.rest = e.rest[n:]
+	return n, nil
 }
