@@ -40,6 +40,7 @@ const (
 	lookBurst    = 50
 	connectRate  = 1 // connections per second, guest and carrier
 	connectBurst = 16
+	maxBad       = 4 // offers in a row that fail; further ones are looked at after firstRetry to lastRetry
 
 	connectTime = 2 * time.Second // for one connection, which waits for xenstored and the kernel alone
 	goodbyeTime = 2 * time.Second // for the host to end its sessions when we close

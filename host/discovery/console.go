@@ -22,23 +22,26 @@ func (g *guest) serveConsole(ctx context.Context) {
 	}
 	retry := backoff{first: firstRetry, last: lastRetry}
 	for {
+		began := time.Now()
 		dev, err := console.Plug(ctx, cfg)
-		switch {
-		case err == nil:
+		if err == nil {
 			err = c.care(ctx, dev)
 			g.unplug(ctx, dev)
-		case errors.Is(err, console.ErrGone):
-			err = nil
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil || errors.Is(err, errNotTaken) || errors.Is(err, errUnread) {
+		if time.Since(began) > lastRetry {
 			retry.reset()
-			sleep(ctx, absentTime)
-			continue
 		}
-		g.trouble(consoleCarrier, err)
+		switch {
+		case errors.Is(err, errNotTaken):
+			sleep(ctx, absentTime) // c.replug says how often
+			continue
+		case errors.Is(err, console.ErrGone), errors.Is(err, errUnread): // nobody's fault
+		default:
+			g.trouble(consoleCarrier, err)
+		}
 		sleep(ctx, retry.next())
 	}
 }
@@ -100,7 +103,7 @@ type consoleCare struct {
 	over  chan error         // why the sessions ended
 }
 
-// care returns when the console must be plugged anew, with nil if that is nobody's fault, or ctx ends.
+// care returns when the console must be plugged anew, with the reason, or ctx ends.
 func (c *consoleCare) care(ctx context.Context, dev *console.Device) error {
 	c.dev, c.over = dev, make(chan error, 1)
 	changes := newLookout(ctx, c.g.d.cfg.Store, dev.Front())
@@ -124,9 +127,6 @@ func (c *consoleCare) care(ctx context.Context, dev *console.Device) error {
 			return nil
 		}
 		front, err := dev.Look(ctx)
-		if errors.Is(err, console.ErrTaken) {
-			return nil
-		}
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ func (g *guest) serveVChan(ctx context.Context) {
 	pace := rate.NewLimiter(connectRate, connectBurst)
 	retry := backoff{first: firstRetry, last: lastRetry}
 	var again <-chan time.Time
+	bad := 0
 	for {
 		select {
 		case <-offers.C:
@@ -42,9 +43,13 @@ func (g *guest) serveVChan(ctx context.Context) {
 			if ctx.Err() == nil {
 				g.trouble(vchanCarrier, err)
 				again = time.After(retry.next())
+				if bad++; bad > maxBad { // a guest that offers nothing but junk is not looked at each time
+					_ = sleep(ctx, retry.now)
+				}
 			}
 			continue
 		}
+		bad = 0
 		retry.reset()
 		g.connected(vchanCarrier, true)
 		g.d.give(ctx, blaming{conn}, g.peer(vchanCarrier))
