@@ -47,6 +47,10 @@ type Config struct {
 	Memory Memory   // closed by New if New fails
 	Events Events   // likewise
 
+	// Silent is for a client whose back end tells the server by other means
+	// that it has come: New sends no event.
+	Silent bool
+
 	Local, Remote net.Addr // for errors and LocalAddr, RemoteAddr
 }
 

@@ -41,7 +41,8 @@ var _ net.Conn = (*Conn)(nil)
 const stateClosed = 1 << 31
 
 // New makes a Conn of what a back end brings. A server formats the page, which
-// nobody else may have mapped yet; a client joins it and tells the server.
+// nobody else may have mapped yet; a client joins it and, unless cfg.Silent,
+// tells the server.
 func New(cfg Config) (*Conn, error) {
 	c, err := newConn(cfg)
 	if err != nil {
@@ -74,7 +75,7 @@ func newConn(cfg Config) (*Conn, error) {
 	if err := cfg.Events.SetWaitDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	if cfg.Role == ring.Client {
+	if cfg.Role == ring.Client && !cfg.Silent {
 		if err := cfg.Events.Notify(); err != nil {
 			r.Leave()
 			return nil, err

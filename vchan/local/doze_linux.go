@@ -1,8 +1,6 @@
 package local
 
 import (
-	"runtime"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,36 +16,32 @@ import (
 // anew for each doze, which in a virtual machine costs more than the rest.
 const dozeMillis = 5
 
-// dozers counts the threads that doze, in the whole process: no more than CPUs.
-var dozers atomic.Int32
-
-// doze returns when there is an event, or after a moment, or at once.
+// doze returns when there is an event, when roused, after a moment, or at once.
 func (e *events) doze(fd int) {
-	e.dozing.Store(true) // before the looks: who changes what they look at rouses whom it finds dozing
-	defer e.dozing.Store(false)
+	b := takeBed()
+	if b == nil {
+		return
+	}
+	defer b.give()
+	e.bed.Store(b) // before the looks: who changes what they look at rouses whom it finds dozing
+	defer e.bed.Store(nil)
 	if e.closed.Load() || e.dead.Load() {
 		return
 	}
 	if until := e.until.Load(); until != 0 && until-time.Now().UnixMilli() <= 2*dozeMillis {
 		return
 	}
-	if int(dozers.Add(1)) <= runtime.NumCPU() {
-		p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		_, _ = unix.Poll(p[:], dozeMillis)
+	p := [2]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(b.fd), Events: unix.POLLIN}}
+	_, _ = unix.Poll(p[:], dozeMillis)
+	if p[1].Revents != 0 {
+		b.drain()
 	}
-	dozers.Add(-1)
 }
 
-// rouse ends a doze, by an event of our own that Wait takes for no event. The
-// write cannot get stuck for long: the dozer that it wakes empties the counter.
+// rouse ends a doze. Without an event of the peer the Wait goes on to the
+// poller, which knows of the deadline or the Close that was the reason.
 func (e *events) rouse() {
-	if !e.dozing.Load() {
-		return
+	if b := e.bed.Load(); b != nil {
+		b.rouse()
 	}
-	e.roused.Store(true)
-	_ = e.raw.Control(func(fd uintptr) {
-		if checkNonblock(int(fd)) == nil {
-			_ = addOne(int(fd))
-		}
-	})
 }

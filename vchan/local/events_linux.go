@@ -33,9 +33,8 @@ type events struct {
 	lookErr error
 	counter counter
 
-	until  atomic.Int64 // the deadline, Unix time in ms, or 0
-	dozing atomic.Bool  // a Wait sleeps in doze, or is about to
-	roused atomic.Bool  // rouse has added to our counter
+	until  atomic.Int64        // the deadline, Unix time in ms, or 0
+	bed    atomic.Pointer[bed] // where a Wait dozes, or is about to
 	closed atomic.Bool
 	dead   atomic.Bool // the tether hung up
 	foul   atomic.Bool // a thread of ours was found stuck
@@ -59,6 +58,7 @@ func newEvents(in, out int, l *link) (*events, error) {
 	e := &events{in: f, raw: raw, out: out, link: l}
 	e.look = e.lookOnce
 	e.users.Store(1)
+	enterBeds()
 	l.events = e
 	return e, nil
 }
@@ -83,8 +83,12 @@ func (e *events) leave() {
 	if e.users.Add(-1) == 0 {
 		e.link.drop()
 		_ = unix.Close(e.out)
+		leaveBeds()
 	}
 }
+
+// beforeAdd, set by tests only, runs where a peer can win the race for O_NONBLOCK.
+var beforeAdd func()
 
 // Notify adds one to the peer's counter. A counter that is full already says
 // what we have to say.
@@ -101,6 +105,9 @@ func (e *events) Notify() error {
 	}
 	if err := checkNonblock(e.out); err != nil {
 		return err
+	}
+	if beforeAdd != nil {
+		beforeAdd()
 	}
 	switch err := addOne(e.out); err {
 	case nil, unix.EAGAIN:
@@ -124,10 +131,6 @@ func (e *events) Wait() error {
 	}
 	if err := e.broken(); err != nil {
 		return err
-	}
-	if e.roused.Swap(false) && e.lookErr == nil {
-		// What the peer may have said as well is in the ring, which everybody who waits looks at now.
-		return os.ErrDeadlineExceeded
 	}
 	return e.lookErr
 }

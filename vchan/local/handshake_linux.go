@@ -76,6 +76,10 @@ func closeAll(fds []int) {
 
 // accept checks what came, maps it and joins. It takes over the tether, and of
 // fds the two eventfds; the memfd is closed in any case.
+//
+// It sends no event: that write could get stuck (see events), in a handshake
+// that holds a place and before the watcher knows the link. The answer on the
+// socket says what the event would.
 func accept(fds []int, tether int, maxOrder uint16, local, remote net.Addr) (*link, error) {
 	memfd, toHost, toGuest := fds[0], fds[1], fds[2]
 	mem, orders, err := admitMemory(memfd, maxOrder)
@@ -96,7 +100,7 @@ func accept(fds []int, tether int, maxOrder uint16, local, remote net.Addr) (*li
 		return nil, err
 	}
 	l.conn, err = vchan.New(vchan.Config{
-		Role: ring.Client, Orders: orders, Memory: mem, Events: e, Local: local, Remote: remote,
+		Role: ring.Client, Orders: orders, Memory: mem, Events: e, Silent: true, Local: local, Remote: remote,
 	})
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ type Listener struct {
 }
 
 type accepted struct {
-	conn *vchan.Conn
+	link *link
 	peer Peer
 }
 
@@ -63,7 +63,7 @@ func (l *Listener) Accept() (*vchan.Conn, Peer, error) {
 	case <-l.closing:
 	case a := <-l.ready:
 		l.queue.free()
-		return a.conn, a.peer, nil
+		return a.link.conn, a.peer, nil
 	}
 	return nil, Peer{}, &net.OpError{Op: "accept", Net: l.addr.Net, Addr: l.addr, Err: net.ErrClosed}
 }
@@ -85,7 +85,7 @@ func (l *Listener) Close() error {
 	for {
 		select {
 		case a := <-l.ready:
-			_ = a.conn.Close()
+			a.link.abandon()
 			continue
 		default:
 		}
@@ -140,7 +140,7 @@ func (l *Listener) handshake(p *pending) {
 		}
 		return
 	}
-	l.ready <- accepted{conn: link.conn, peer: p.peer}
+	l.ready <- accepted{link: link, peer: p.peer}
 }
 
 var (
@@ -193,7 +193,7 @@ func (l *Listener) take(p *pending, fds []int) (*link, error) {
 		_, err = p.uc.Write(encodeAnswer(statusAccepted, ""))
 	}
 	if err != nil {
-		_ = k.conn.Close()
+		k.abandon()
 		return nil, err
 	}
 	return k, nil

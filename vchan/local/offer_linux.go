@@ -87,7 +87,7 @@ func offerOver(ctx context.Context, uc *net.UnixConn, path string, opts OfferOpt
 		err = c.Wait(ctx)
 	}
 	if err != nil {
-		_ = c.Close()
+		l.abandon()
 		return nil, err
 	}
 	return c, nil

@@ -103,6 +103,14 @@ func (l *link) drop() {
 	_ = unix.Close(l.fd)
 }
 
+// abandon closes a channel that its peer does not count on, or that nobody has
+// used yet. It writes to no eventfd, so it waits for nothing; the end of the
+// tether tells the peer.
+func (l *link) abandon() {
+	l.events.dead.Store(true)
+	_ = l.conn.Close()
+}
+
 // release is for the owner and for each link. The last one ends the goroutine
 // and waits for it.
 func (w *watcher) release() {
