@@ -67,6 +67,7 @@ period = "1s"
 [limits]
 sessions = 8192
 sessions_per_group = 8192
+sessions_per_guest = 8192
 new_sessions_per_second = 100000.0
 `, d.address, filepath.Join(dir, "control.sock"), filepath.Join(dir, "seed"))
 	file := filepath.Join(dir, "config.toml")

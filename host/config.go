@@ -15,7 +15,7 @@ const MinSeedBytes = 32
 // Config is how a [Server] behaves. The zero value of each field means its default.
 type Config struct {
 	Budget    Budget                    // per guest; DefaultBudget
-	BudgetFor func(Peer) (Budget, bool) // a guest's own budget, if it has one; nil: none has
+	BudgetFor func(Peer) (Budget, bool) // a guest's budget, zero for the common one, and whether it is the guest's own, not charged to its group; may be nil
 
 	SeedBytes     int           // bytes of each pushed seed; 64
 	SeedInterval  time.Duration // between pushed seeds; a minute

@@ -64,8 +64,8 @@ func (s *session) run() {
 	cfg := &s.server.cfg
 	if s.over == "" {
 		budget, own := cfg.BudgetFor(s.peer)
-		if own = own && budget.Check() == nil; !own {
-			budget = cfg.Budget
+		if budget.Check() != nil {
+			budget, own = cfg.Budget, false
 		}
 		s.ownBudget = own
 		s.record = s.server.guests.connect(s.peer, budget, cfg.Now())

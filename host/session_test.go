@@ -116,7 +116,12 @@ func TestBudgetOutlivesTheSession(t *testing.T) {
 }
 
 func TestBudgetOfOneGuest(t *testing.T) {
-	own := func(p Peer) (Budget, bool) { return Budget{4096, time.Second}, p.ID == "big" }
+	own := func(p Peer) (Budget, bool) {
+		if p.ID == "big" {
+			return Budget{4096, time.Second}, true
+		}
+		return Budget{}, false
+	}
 	serve(t, Config{BudgetFor: own}, func(b *bench) {
 		require.EqualValues(t, 4096, b.join("big").welcome.BudgetBytes)
 		require.EqualValues(t, 1024, b.join("small").welcome.BudgetBytes)

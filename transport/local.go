@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
+	"github.com/xentropyd/xentropyd/internal/proc"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/local"
 )
@@ -92,11 +94,23 @@ func localPeer(p local.Peer) Peer {
 		group += " (" + u.Username + ")"
 	}
 	return Peer{
-		ID:      fmt.Sprintf("%s:%s/%d", localScheme, uid, p.PID),
+		ID:      fmt.Sprintf("%s:%s/%s", localScheme, uid, process(int(p.PID))),
 		Group:   group,
 		Name:    processName(int(p.PID)),
 		Carrier: localScheme,
 	}
+}
+
+// strangers counts the processes of other PID namespaces, which have no number here.
+var strangers atomic.Uint64
+
+// process names a process so that no other one is ever taken for it: its number, which is used again, and its start. One of
+// another PID namespace is a new one each time; what limits its user limits it.
+func process(pid int) string {
+	if start, err := proc.Start(pid); err == nil && pid > 0 {
+		return fmt.Sprintf("%d@%d", pid, start)
+	}
+	return fmt.Sprintf("stranger-%d", strangers.Add(1))
 }
 
 // processName is what /proc says (proc_pid_comm(5)): at most 15 bytes, which the process may have chosen itself.

@@ -75,7 +75,7 @@ func TestLocal(t *testing.T) {
 	a := <-came
 	require.NoError(t, a.err)
 
-	assert.Equal(t, fmt.Sprintf("local:%d/%d", os.Getuid(), os.Getpid()), a.peer.ID)
+	assert.Equal(t, ownID(t), a.peer.ID)
 	assert.True(t, strings.HasPrefix(a.peer.Group, fmt.Sprintf("uid %d", os.Getuid())), a.peer.Group)
 	comm, err := os.ReadFile("/proc/self/comm")
 	require.NoError(t, err)
@@ -158,5 +158,19 @@ func TestRefusedIsTold(t *testing.T) {
 	_, err = c.Write([]byte("this is no offer"))
 	require.NoError(t, err)
 	p := <-told
-	assert.Equal(t, fmt.Sprintf("local:%d/%d", os.Getuid(), os.Getpid()), p.ID)
+	assert.Equal(t, ownID(t), p.ID)
+}
+
+// ownID is this process's ID as a peer: its number alone could be another's tomorrow.
+func ownID(t *testing.T) string {
+	t.Helper()
+	start, err := proc.Start(os.Getpid())
+	require.NoError(t, err)
+	return fmt.Sprintf("local:%d/%d@%d", os.Getuid(), os.Getpid(), start)
+}
+
+func TestStrangersAreNotTakenForOneAnother(t *testing.T) {
+	a, b := localPeer(local.Peer{PID: 0, UID: 1}), localPeer(local.Peer{PID: 0, UID: 1})
+	require.NotEqual(t, a.ID, b.ID)
+	require.Equal(t, a.Group, b.Group)
 }

@@ -21,7 +21,7 @@ type Conn interface {
 
 // Peer is who is at the other end, as the kernel or the hypervisor vouches. No field is what the peer says of itself but Name.
 type Peer struct {
-	ID      string // stable for as long as the guest lives: "local:1000/4711"
+	ID      string // stable for as long as the guest lives: "local:1000/4711@38211"
 	Group   string // whom limits count together: "uid 1000 (anna)"
 	Name    string // for people: the process's name, printable; the guest may have chosen it
 	Carrier string // "local"

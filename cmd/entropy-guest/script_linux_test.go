@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -189,22 +188,6 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 func checkJSON(ts *testscript.TestScript, _ bool, args []string) {
 	if !json.Valid([]byte(ts.ReadFile(args[0]))) {
 		ts.Fatalf("%s is not one JSON value", args[0])
-	}
-}
-
-// A process's start is field 22 of its state, counted as proc_pid_stat(5) does; the name may try to confuse.
-func TestParseStart(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("1 (a) S 7 (x))")
-	for field := 3; field <= 52; field++ {
-		fmt.Fprintf(&b, " %d", field)
-	}
-	start, err := parseStart(b.String() + "\n")
-	require.NoError(t, err)
-	require.EqualValues(t, 22, start)
-	for _, bad := range []string{"", "1 (x)", "1 (x) S 4 5", strings.Replace(b.String(), " 22", " -22", 1)} {
-		_, err := parseStart(bad)
-		require.Error(t, err, bad)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/proc"
 )
 
 const (
@@ -41,7 +42,7 @@ type statusFile struct {
 
 func newStatusFile(path, host, label string, dryRun bool) *statusFile {
 	pid := os.Getpid()
-	start, _ := processStart(pid) // 0 where there is no such count
+	start, _ := proc.Start(pid) // 0 where there is no such count
 	return &statusFile{path, report{PID: pid, PIDStart: start, Host: host, Label: label, DryRun: dryRun, Started: time.Now()}}
 }
 
@@ -94,7 +95,7 @@ func readReport(path string) (*report, error) {
 
 // gone says why the report is out of date, "" if its process lives.
 func (r *report) gone() string {
-	start, err := processStart(r.PID)
+	start, err := proc.Start(r.PID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Sprintf("process %d is gone", r.PID)

@@ -24,7 +24,13 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 	return host.Config{
 		Budget: hostBudget(c.Budget),
 		BudgetFor: func(p host.Peer) (host.Budget, bool) {
-			return hostBudget(d.cfg.Load().BudgetFor(p.ID, p.Name)), true
+			cfg := d.cfg.Load()
+			name := p.Name
+			if p.Carrier == "local" {
+				name = "" // a process chooses its name itself
+			}
+			b := cfg.BudgetFor(p.ID, name)
+			return hostBudget(b), b != cfg.Budget
 		},
 		SeedBytes:     c.Seed.Bytes,
 		SeedInterval:  c.Seed.Interval.Duration,
@@ -34,6 +40,7 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 		WriteTime:     c.Times.Write.Duration,
 		MaxSessions:   c.Limits.Sessions,
 		MaxPerGroup:   c.Limits.SessionsPerGroup,
+		MaxPerGuest:   c.Limits.SessionsPerGuest,
 		SessionRate:   c.Limits.NewSessionsPerSecond,
 		FrameRate:     c.Limits.FramesPerSecond,
 		NoVersion1:    !c.Protocol1,

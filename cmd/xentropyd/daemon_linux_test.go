@@ -150,6 +150,7 @@ func TestStartFails(t *testing.T) {
 		"control socket": func(c *config.Config) { c.Control = "/proc/none/control.sock" },
 		"listen":         func(c *config.Config) { c.Listen = []string{c.Listen[0], "local:/proc/none/l"} },
 		"policy":         func(c *config.Config) { c.Policy = "panic" },
+		"modprobe xen-":  func(c *config.Config) { c.Listen = append(c.Listen, config.XenAddress) }, // not run under Xen
 		"seed of":        func(c *config.Config) { c.Seed.Bytes = 1 << 20 },
 	} {
 		dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")

@@ -218,11 +218,18 @@ func TestAllowAndDeny(t *testing.T) {
 	for i, name := range []string{"web-1", "web-bad", "db", "moved--incoming", "by uuid"} {
 		w.add(uint16(10+i), name, uuid(1+i)).offer()
 	}
-	got := map[string]bool{w.next().peer.Name: true, w.next().peer.Name: true}
+	got := make(map[string]bool)
+	for range 2 {
+		a := w.next()
+		got[a.peer.Name] = true
+		require.NoError(t, a.ch.Close())
+	}
 	require.Equal(t, map[string]bool{"web-1": true, "by uuid": true}, got)
 	// The end of a migration renames the domain.
 	w.store.Write("/local/domain/13/name", "web-moved")
-	require.Equal(t, "web-moved", w.next().peer.Name)
+	moved := w.next()
+	require.Equal(t, "web-moved", moved.peer.Name)
+	require.NoError(t, moved.ch.Close())
 	require.False(t, w.has("/local/domain/11/data/entropy"))
 	states := make(map[uint16]DomainState)
 	w.eventually(func() bool {

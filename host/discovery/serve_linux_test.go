@@ -54,7 +54,7 @@ func TestServerOverBothCarriers(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = store.Close() }()
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	server, err := host.NewServer(drawer{}, host.Config{Log: log})
+	server, err := host.NewServer(drawer{}, host.Config{Log: log, Budget: host.Budget{Bytes: 1024, Period: 100 * time.Millisecond}})
 	require.NoError(t, err)
 	d, err := Listen(w.ctx, Config{Store: store, System: w.host, Log: log, Instance: server.Status().Instance})
 	require.NoError(t, err)

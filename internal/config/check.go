@@ -93,6 +93,7 @@ func (c *Config) Check() []Problem {
 	span(&k, "times.keep_alive", c.Times.KeepAlive, minInterval, maxPeriod)
 	between(&k, "limits.sessions", c.Limits.Sessions, 1, maxSessions)
 	between(&k, "limits.sessions_per_group", c.Limits.SessionsPerGroup, 1, maxSessions)
+	between(&k, "limits.sessions_per_guest", c.Limits.SessionsPerGuest, 1, maxSessions)
 	between(&k, "limits.new_sessions_per_second", c.Limits.NewSessionsPerSecond, 0.01, maxPerSecond)
 	between(&k, "limits.frames_per_second", c.Limits.FramesPerSecond, 0.1, maxPerSecond)
 	k.sources("sources.enable", c.Sources.Enable)

@@ -56,6 +56,7 @@ type Times struct {
 type Limits struct {
 	Sessions             int     `toml:"sessions"`
 	SessionsPerGroup     int     `toml:"sessions_per_group"`
+	SessionsPerGuest     int     `toml:"sessions_per_guest"`
 	NewSessionsPerSecond float64 `toml:"new_sessions_per_second"`
 	FramesPerSecond      float64 `toml:"frames_per_second"`
 }
@@ -113,7 +114,7 @@ func Default() Config {
 		Budget:     Budget{Bytes: 1024, Period: minute},
 		Seed:       Seed{Bytes: 64, Interval: minute, Jitter: 0.25},
 		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: minute},
-		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, NewSessionsPerSecond: 100, FramesPerSecond: 50},
+		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, SessionsPerGuest: 16, NewSessionsPerSecond: 100, FramesPerSecond: 50},
 		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
 		Xen:        Xen{Allow: []string{}, Deny: []string{}, VChan: true, Console: true},
 	}

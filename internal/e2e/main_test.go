@@ -44,7 +44,7 @@ func socketIn(dir string) string { return "local:" + filepath.Join(dir, "local.s
 // generous lets many guests of one user connect and draw.
 func generous() host.Config {
 	return host.Config{
-		Budget: host.Budget{Bytes: 1 << 20, Period: time.Second}, MaxPerGroup: 4096, SessionRate: 1e6,
+		Budget: host.Budget{Bytes: 1 << 20, Period: time.Second}, MaxPerGroup: 4096, MaxPerGuest: 4096, SessionRate: 1e6,
 		SeedInterval: 100 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	}
 }

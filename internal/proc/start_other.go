@@ -1,10 +1,10 @@
 //go:build !linux
 
-package main
+package proc
 
 import "errors"
 
-// processStart is not known here.
-func processStart(int) (uint64, error) {
+// Start is not known here.
+func Start(int) (uint64, error) {
 	return 0, errors.New("the start of a process is only known on Linux")
 }

@@ -1,4 +1,5 @@
-package main
+// Package proc tells processes apart: a number is used again, a number with its start is not.
+package proc
 
 import (
 	"errors"
@@ -13,8 +14,8 @@ import (
 // (proc_pid_stat(5): the 22nd in all, the name being the second).
 const fieldStart = 22 - 3
 
-// processStart says when a process began. If there is no such process, the error is fs.ErrNotExist.
-func processStart(pid int) (uint64, error) {
+// Start says when a process began, in clock ticks since boot. If there is no such process, the error is fs.ErrNotExist.
+func Start(pid int) (uint64, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, syscall.ESRCH) { // it ended between open and read
 		err = os.ErrNotExist
