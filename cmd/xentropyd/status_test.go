@@ -12,7 +12,7 @@ import (
 	"github.com/xentropyd/xentropyd/host/control"
 )
 
-// TestStatusShowsDomains: a Xen guest's UUID is cut, its carrier is said, and the line still fits a terminal.
+// TestStatusShowsDomains: a Xen guest's UUID is cut, and its carrier is said.
 func TestStatusShowsDomains(t *testing.T) {
 	now := time.Now()
 	var out strings.Builder
@@ -29,7 +29,4 @@ func TestStatusShowsDomains(t *testing.T) {
 	assert.Contains(t, out.String(), "seeded, vchan")
 	assert.Contains(t, out.String(), "waiting, console")
 	assert.Regexp(t, `(?m)^local:0/17 .* waiting +0 `, out.String())
-	for line := range strings.Lines(out.String()) {
-		assert.LessOrEqual(t, len([]rune(line)), 91, line)
-	}
 }
