@@ -15,6 +15,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/internal/proc"
+	"github.com/xentropyd/xentropyd/vchan/local"
 )
 
 // noLeaks checks at the test's end that goroutines and descriptors are as many as before.
