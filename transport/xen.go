@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/vchan/xen"
 	"github.com/xentropyd/xentropyd/xenstore"
@@ -70,6 +71,8 @@ type domain struct {
 	system xendev.System
 	lock   string // what the offering process holds, "" for none
 	pace   pace
+
+	restores func() uint64 // changes when the machine seems to have been restored
 }
 
 // thisDomain is the machine. The kernel's device, not a daemon's socket: relative paths and the number are this domain's there.
@@ -79,6 +82,8 @@ var thisDomain = domain{
 	},
 	lock: xendev.GntallocPath,
 	pace: usualPace,
+
+	restores: func() uint64 { return snapshot.Counter()() },
 }
 
 // dialXen offers a channel and waits for the host as long as ctx allows. What was offered is taken back if it does not come.
@@ -107,12 +112,22 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 	if err != nil {
 		return nil, err
 	}
-	offer, err := xen.Offer(ctx, c.store, host, path, xen.OfferOptions{System: d.system})
+	if c.survivor, err = survive(d.system); err != nil {
+		return nil, err
+	}
+	c.own, c.restores, c.pace = own, d.restores, d.pace
+	c.before = c.restores()
+	offer, err := xen.Offer(ctx, c.store, host, path, xen.OfferOptions{System: c.survivor})
 	if err != nil {
 		return nil, explainDevices(err)
 	}
 	c.blaming = blaming{offer}
-	c.watch = watchDomain(d, own, offer.Abort)
+	c.watch = watchDomain(d, own, func(why error) {
+		if errors.Is(why, ErrRestored) {
+			c.survivor.restored.Store(true)
+		}
+		offer.Abort(why)
+	})
 	if err := offer.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("offered a channel at %s, domain %d did not connect: %w", path, host, context.Cause(ctx))
@@ -130,6 +145,12 @@ type xenConn struct {
 	watch   *domainWatch
 	unlock  func()
 
+	survivor *survivor
+	own      uint16
+	restores func() uint64
+	before   uint64 // restores when it was offered
+	pace     pace
+
 	once sync.Once
 }
 
@@ -137,6 +158,7 @@ type xenConn struct {
 func (c *xenConn) Close() error {
 	c.once.Do(func() {
 		if c.Conn != nil {
+			c.survive()
 			_ = c.Conn.Close() // fails only if the watch or the peer has ended it already
 		}
 		if c.watch != nil {
@@ -150,4 +172,16 @@ func (c *xenConn) Close() error {
 		}
 	})
 	return nil
+}
+
+// survive looks whether this close is one after a restore that the watch has not seen yet.
+func (c *xenConn) survive() {
+	if c.survivor.restored.Load() || c.restores() == c.before {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.pace.answer)
+	defer cancel()
+	if own, err := c.store.OwnDomID(ctx); err != nil || own != c.own {
+		c.survivor.restored.Store(true) // in doubt too
+	}
 }

@@ -41,6 +41,7 @@ type xenWorld struct {
 	domain      domain // the guest's
 	process     *xendevtest.Process
 	hostConn    *vchan.Conn
+	restores    atomic.Uint64
 	opened      atomic.Int64 // connections to xenstore that the guest made
 }
 
@@ -66,6 +67,7 @@ func newXenWorld(t *testing.T) *xenWorld {
 			return xenstore.Dial(ctx, s.Dialer(guestID), opts...)
 		},
 		system: w.process, lock: lock, pace: quick,
+		restores: w.restores.Load,
 	}
 	t.Cleanup(func() {
 		cancel()
@@ -199,6 +201,52 @@ func TestXenBusy(t *testing.T) {
 	w.gone()
 }
 
+// release closes what a restored channel has kept, as the end of the process would.
+func (w *xenWorld) release() {
+	w.t.Helper()
+	if w.hostConn != nil {
+		_ = w.hostConn.Close()
+	}
+	assert.Equal(w.t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts(), "a restored kernel must not be asked to give these back")
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	assert.Len(w.t, kept.files, 1)
+	assert.Len(w.t, kept.pages, 1)
+	for _, f := range kept.files {
+		assert.NoError(w.t, f.Close())
+	}
+	for _, p := range kept.pages {
+		assert.NoError(w.t, w.process.Munmap(p))
+	}
+	kept.files, kept.pages = nil, nil
+}
+
+// TestXenClosedBeforeTheWatchSees has a restore that only the clocks have told of.
+func TestXenClosedBeforeTheWatchSees(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(w *xenWorld)
+		keeps   bool
+	}{
+		"restored":              {func(w *xenWorld) { w.restores.Add(1); w.renumber("9") }, true},
+		"the clock was set":     {func(w *xenWorld) { w.restores.Add(1) }, false},
+		"no word from xenstore": {func(w *xenWorld) { w.restores.Add(1); w.store.Remove("/local/domain/7/domid") }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newXenWorld(t)
+			guest, host := w.pair()
+			guest.(*xenConn).watch.stop()
+			c.happens(w)
+			require.NoError(t, guest.Close())
+			_ = host.Close()
+			if c.keeps {
+				w.release()
+			} else {
+				assert.Equal(t, xendevtest.Counts{}, w.guest.Counts())
+			}
+		})
+	}
+}
+
 func TestXenRestored(t *testing.T) {
 	w := newXenWorld(t)
 	w.announce("a")
@@ -212,6 +260,7 @@ func TestXenRestored(t *testing.T) {
 	_, err = guest.Write([]byte("x"))
 	assert.ErrorIs(t, err, ErrRestored)
 	require.NoError(t, guest.Close())
+	w.release()
 	w.gone()
 }
 
@@ -233,6 +282,7 @@ func TestXenRestoredWhileWaiting(t *testing.T) {
 	_, err = dialXen(w.ctx, 0, w.domain)
 	assert.ErrorIs(t, err, ErrRestored)
 	_ = watch.Close()
+	w.release()
 	w.gone()
 }
 
@@ -309,6 +359,7 @@ func TestXenStoreBreaks(t *testing.T) {
 	w.renumber("9")
 	assert.ErrorIs(t, w.ended(guest), ErrRestored)
 	require.NoError(t, guest.Close())
+	w.release()
 }
 
 // TestXenStoreMute gives no answer on the watch's connection until there is another one.
@@ -329,6 +380,7 @@ func TestXenStoreMute(t *testing.T) {
 	assert.Greater(t, w.opened.Load(), before, "a new connection")
 	require.NoError(t, guest.Close())
 	w.store.SetFault(nil)
+	w.release()
 	w.gone()
 }
 
@@ -347,6 +399,7 @@ func TestXenPoll(t *testing.T) {
 	assert.ErrorIs(t, w.ended(guest), ErrRestored)
 	require.NoError(t, guest.Close())
 	w.store.SetFault(nil)
+	w.release()
 	w.gone()
 }
 
