@@ -6,7 +6,8 @@
 //	g, err := guest.Open(ctx, dial, guest.WithGeneration(snapshot.Counter()))
 //
 // A call costs two readings of the clock through the vDSO (some 50 ns where the kernel can read its clocksource in user space, else
-// two system calls) and, with a VMClock, three loads.
+// two system calls) and, with a VMClock, three loads. Where Xen emulates the time stamp counter (tsc_mode in xl.cfg(5): a host without an
+// invariant one, a guest that moved to another frequency) each reading is a trap into Xen, and costs microseconds.
 //
 // # What it sees
 //
