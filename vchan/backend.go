@@ -47,8 +47,8 @@ type Config struct {
 	Memory Memory   // closed by New if New fails
 	Events Events   // likewise
 
-	// Silent is for a client whose back end tells the server by other means
-	// that it has come: New sends no event.
+	// Silent is for a back end that itself tells the peer that this end has
+	// come, and in Events.Close that it goes: New and Close send no event.
 	Silent bool
 
 	Local, Remote net.Addr // for errors and LocalAddr, RemoteAddr

@@ -21,6 +21,7 @@ type Conn struct {
 	ring   *ring.Ring
 	memory Memory
 	events Events
+	silent bool // Config.Silent
 
 	local, remote net.Addr
 	base          time.Time // deadlines and clock count from here
@@ -66,7 +67,7 @@ func newConn(cfg Config) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{
-		ring: r, memory: cfg.Memory, events: cfg.Events,
+		ring: r, memory: cfg.Memory, events: cfg.Events, silent: cfg.Silent,
 		local: cfg.Local, remote: cfg.Remote, base: time.Now(),
 	}
 	c.wait.cond.L = &c.wait.mu
@@ -235,7 +236,9 @@ func (c *Conn) shutdown(reason error) bool {
 	c.wait.mu.Unlock()
 
 	c.ring.Leave()
-	_ = c.events.Notify() // it may be the peer's tampering that brought us here
+	if !c.silent {
+		_ = c.events.Notify() // it may be the peer's tampering that brought us here
+	}
 	c.kick()
 	_ = c.events.Close()
 	c.leave()

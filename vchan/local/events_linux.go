@@ -43,6 +43,8 @@ type events struct {
 	turns atomic.Uint32 // counts their starts
 	seen  uint32        // turns at the watcher's last round
 	stuck int           // rounds without a turn; both are the watcher's
+	tries atomic.Uint32 // of freeOld
+	alive atomic.Int32  // goroutines of attempt
 }
 
 // newEvents takes over both descriptors, which must be non-blocking, and the link.
@@ -71,10 +73,35 @@ func (e *events) enter() bool {
 			return false
 		}
 		if e.users.CompareAndSwap(n, n+1) {
+			if e.closed.Load() { // before Close saw us: nobody would free us soon
+				e.leave()
+				return false
+			}
 			e.turns.Add(1)
 			return true
 		}
 	}
+}
+
+// stay is enter for those who know that we are not gone yet, closed or not.
+func (e *events) stay() bool {
+	for {
+		n := e.users.Load()
+		if n == 0 {
+			return false
+		}
+		if e.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// idle is what users counts when no call is under way.
+func (e *events) idle() int32 {
+	if e.closed.Load() {
+		return 0
+	}
+	return 1
 }
 
 // leave gives the descriptors back when the last user has left. The watcher
@@ -88,7 +115,7 @@ func (e *events) leave() {
 }
 
 // beforeAdd, set by tests only, runs where a peer can win the race for O_NONBLOCK.
-var beforeAdd func()
+var beforeAdd atomic.Pointer[func()]
 
 // Notify adds one to the peer's counter. A counter that is full already says
 // what we have to say.
@@ -106,8 +133,8 @@ func (e *events) Notify() error {
 	if err := checkNonblock(e.out); err != nil {
 		return err
 	}
-	if beforeAdd != nil {
-		beforeAdd()
+	if f := beforeAdd.Load(); f != nil {
+		(*f)()
 	}
 	switch err := addOne(e.out); err {
 	case nil, unix.EAGAIN:
@@ -186,39 +213,25 @@ func (e *events) SetWaitDeadline(t time.Time) error {
 	return err
 }
 
-// Close makes Wait return and frees a stuck Notify; the last user closes the
-// descriptors.
+// Close tells the peer, makes Wait return and frees a stuck Notify; the last
+// user closes the descriptors. A peer cannot hold it up.
 func (e *events) Close() error {
+	if !e.dead.Load() {
+		e.attempt(func() { _ = e.Notify() })
+	}
 	e.closed.Store(true)
 	e.rouse()
-	e.free()
+	e.free(1)
 	err := e.in.Close()
 	e.leave()
 	return err
-}
-
-// free lets go of threads that sit in a write to out or, on older kernels, in
-// a read of in: the descriptions are made non-blocking again, the one counter
-// is emptied, the other one filled.
-func (e *events) free() {
-	setNonblock(e.out)
-	var c counter
-	if nowait.Load() {
-		_ = c.read(uintptr(e.out))
-		return
-	}
-	_ = readPlain(e.out, c.buf[:])
-	_ = e.raw.Control(func(fd uintptr) {
-		setNonblock(int(fd))
-		_ = addOne(int(fd))
-	})
 }
 
 // hangUp is called by the watcher: the peer is dead.
 func (e *events) hangUp() {
 	e.dead.Store(true)
 	e.rouse()
-	e.free()
+	e.free(e.idle())
 }
 
 // stuckRounds is how many of the watcher's rounds a call may sleep through.
@@ -226,15 +239,11 @@ const stuckRounds = 2
 
 // round is called by the watcher once in a while and finds calls that are stuck.
 func (e *events) round() {
-	idle := int32(1)
-	if e.closed.Load() {
-		idle = 0
-	}
-	turns := e.turns.Load()
+	idle, turns := e.idle(), e.turns.Load()
 	if e.users.Load() > idle && turns == e.seen {
 		if e.stuck++; e.stuck >= stuckRounds {
 			e.foul.Store(true)
-			e.free()
+			e.free(idle)
 		}
 	} else {
 		e.stuck = 0

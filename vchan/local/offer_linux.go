@@ -71,7 +71,7 @@ func offerOver(ctx context.Context, uc *net.UnixConn, path string, opts OfferOpt
 		return nil, err
 	}
 	c, err := vchan.New(vchan.Config{
-		Role: ring.Server, Orders: opts.Orders, Grants: pageNumbers(opts.Orders), Memory: mem, Events: e,
+		Role: ring.Server, Orders: opts.Orders, Grants: pageNumbers(opts.Orders), Memory: mem, Events: e, Silent: true,
 		Local:  vchan.Addr{Net: "local", Name: fmt.Sprintf("%s guest %d", path, os.Getpid())},
 		Remote: vchan.Addr{Net: "local", Name: fmt.Sprintf("%s host %d", path, pid)},
 	})
