@@ -22,9 +22,6 @@ type requestError interface {
 	requestError(err error) (name string, ok bool)
 }
 
-// sizeLimit is implemented by transports that take less than MaxPayload in one message.
-type sizeLimit interface{ maxPayload() int }
-
 // call is one request. Its fields after done are written before done is closed.
 type call struct {
 	op      wire.Op
@@ -46,12 +43,14 @@ type call struct {
 // first error.
 type conn struct {
 	rwc     io.ReadWriteCloser
-	limit   int // bytes of payload
+	limit   int  // bytes of payload
+	single  bool // one request at a time: see Limited
 	onEvent func(path, token string)
 	onLost  func(*conn, error)
 
 	slots chan struct{}
 	wake  chan struct{} // something is in queue
+	turn  chan struct{} // a call was answered or given up
 	done  chan struct{} // closed by fail
 	wg    sync.WaitGroup
 
@@ -67,11 +66,12 @@ func newConn(rwc io.ReadWriteCloser, onEvent func(path, token string), onLost fu
 		rwc: rwc, limit: wire.MaxPayload, onEvent: onEvent, onLost: onLost,
 		slots:   make(chan struct{}, maxInFlight),
 		wake:    make(chan struct{}, 1),
+		turn:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		pending: make(map[uint32]*call),
 	}
-	if l, ok := rwc.(sizeLimit); ok {
-		c.limit = l.maxPayload()
+	if l, ok := rwc.(Limited); ok {
+		c.limit, c.single = min(l.MaxPayload(), wire.MaxPayload), l.OneAtATime()
 	}
 	return c
 }
@@ -188,6 +188,7 @@ func (c *conn) abandon(k *call) bool {
 		}
 	}
 	k.abandoned = true
+	c.moved()
 	return true
 }
 
@@ -207,6 +208,7 @@ func (c *conn) take(id uint32) (k *call, abandoned bool) {
 	}
 	delete(c.pending, id)
 	c.release(k)
+	c.moved()
 	return k, k.abandoned
 }
 
@@ -244,6 +246,9 @@ func (c *conn) writeLoop() {
 				c.fail(disconnected(fmt.Errorf("write: %w", err)))
 				return
 			}
+		}
+		if c.single && !c.answered(id) {
+			return
 		}
 	}
 }

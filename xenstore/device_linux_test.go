@@ -25,7 +25,8 @@ func TestDeviceErrors(t *testing.T) {
 		require.False(t, ok, err)
 	}
 	// struct xenbus_file_priv buffers XENSTORE_PAYLOAD_MAX bytes, header and all.
-	require.Equal(t, 4080, device{}.maxPayload())
+	require.Equal(t, 4080, device{}.MaxPayload())
+	require.True(t, device{}.OneAtATime())
 }
 
 // TestDialDevice opens any character device as one: this one answers nothing.

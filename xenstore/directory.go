@@ -32,7 +32,7 @@ func (o ops) Directory(ctx context.Context, path string) ([]string, error) {
 		list, again, perr := o.directoryParts(ctx, path)
 		switch {
 		case errors.Is(perr, ErrNotSupported):
-			return nil, fmt.Errorf("%w; and the daemon cannot list in parts: %w", err, perr)
+			return nil, fmt.Errorf("this xenstored cannot list so large a directory over the device, only over its socket in dom0: %w; %w", err, perr)
 		case perr != nil:
 			return nil, perr
 		case !again:

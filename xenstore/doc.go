@@ -16,8 +16,8 @@
 // the daemon's Unix socket or, inside a guest, over the kernel's /dev/xen/xenbus (Linux 4.16
 // or later: older kernels lose the caller's request ids).
 //
-// A Client serves any number of goroutines; requests are multiplexed by request id. Every
-// call ends when its context does. Errors that the daemon gave keep the daemon's name
+// A Client serves any number of goroutines; requests are multiplexed by request id, over the
+// device sent one after another. Every call ends when its context does. Errors that the daemon gave keep the daemon's name
 // (*Error) and answer to errors.Is with ErrNotFound, ErrAgain and so on. A peer that breaks
 // the protocol loses the connection, with a *ProtocolError that names the place.
 //

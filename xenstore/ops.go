@@ -25,8 +25,8 @@ type Store interface {
 	// Rm removes a node and all below it. To remove what is not there is no error if its parent is.
 	Rm(ctx context.Context, path string) error
 	// Directory lists the names of the nodes directly below one, in no particular order. A list that
-	// fits no single reply is fetched in parts; a daemon that neither sends it whole nor in parts gives
-	// ErrTooBig and ErrNotSupported in one error.
+	// fits no single reply (4096 bytes) is fetched in parts. A daemon that neither sends it whole nor in parts, as
+	// oxenstored 4.17 over the device, gives ErrTooBig and ErrNotSupported in one error.
 	Directory(ctx context.Context, path string) ([]string, error)
 	// GetPerms gives the permission list of a node, the owner first.
 	GetPerms(ctx context.Context, path string) ([]Perm, error)

@@ -229,7 +229,8 @@ func (d *errDevice) Write(b []byte) (int, error) {
 }
 
 func (d *errDevice) requestError(error) (string, bool) { return "ENOSPC", !d.fatal }
-func (d *errDevice) maxPayload() int                   { return 100 }
+func (d *errDevice) MaxPayload() int                   { return 100 }
+func (d *errDevice) OneAtATime() bool                  { return true }
 
 func TestDeviceRefusal(t *testing.T) {
 	for _, fatal := range []bool{false, true} {

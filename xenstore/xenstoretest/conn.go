@@ -18,6 +18,7 @@ type conn struct {
 	s     *Server
 	rwc   io.ReadWriteCloser
 	domid uint16
+	dev   *device // nil for a socket's connection
 	out   queue
 
 	watches []*watch
@@ -41,6 +42,14 @@ func (c *conn) send(msg []byte) {
 	if !c.out.put(msg) {
 		c.drop()
 	}
+}
+
+// answer sends a reply.
+func (c *conn) answer(msg []byte) {
+	if c.dev != nil {
+		c.dev.answered()
+	}
+	c.send(msg)
 }
 
 func (c *conn) readLoop() {
@@ -86,7 +95,7 @@ func (c *conn) handle(h wire.Header, payload []byte) bool {
 	if e == ok {
 		reply, e = c.do(h, payload)
 	}
-	if e == ok && len(reply) > wire.MaxPayload && !s.opt.noParts {
+	if e == ok && len(reply) > wire.MaxPayload && (!s.opt.noParts || c.dev != nil) {
 		e = e2BIG
 	}
 	if e != ok {
@@ -104,12 +113,12 @@ func (c *conn) handle(h wire.Header, payload []byte) bool {
 		s.wg.Go(func() {
 			select {
 			case <-f.Hold:
-				c.send(msg)
+				c.answer(msg)
 			case <-s.stop:
 			}
 		})
 	default:
-		c.send(msg)
+		c.answer(msg)
 	}
 	if h.Op == wire.Watch && e == ok {
 		w := c.watches[len(c.watches)-1]

@@ -7,6 +7,7 @@
 //
 // It speaks the real wire: permissions, quotas for unprivileged domains, watches,
 // transactions with conflicts, and lists in parts behave as those of the C xenstored 4.17. The
-// conformance package holds the tests that it and the real daemons pass alike. Faults can
+// conformance package holds the tests that it and the real daemons pass alike. Server.DeviceDialer
+// stands for the kernel's device. Faults can
 // be put in: see Server.SetFault, Server.DropAll and Server.Fire.
 package xenstoretest

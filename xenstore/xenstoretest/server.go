@@ -39,7 +39,7 @@ type options struct {
 func WithSpuriousEvents() Option { return func(o *options) { o.spurious = true } }
 
 // WithoutParts makes the server behave like oxenstored 4.17, which knows no DIRECTORY_PART and answers DIRECTORY in one
-// piece, even one that is over the protocol's limit.
+// piece, over a socket even one that is over the protocol's limit.
 func WithoutParts() Option { return func(o *options) { o.noParts = true } }
 
 // NewServer makes a server that holds what a dom0 has after boot: /tool/xenstored and /local/domain/0 with name
@@ -84,7 +84,7 @@ func (s *Server) Dialer(domid uint16) xenstore.DialFunc {
 			return nil, err
 		}
 		ours, theirs := net.Pipe()
-		if err := s.serve(ours, domid); err != nil {
+		if err := s.serve(ours, domid, nil); err != nil {
 			_ = theirs.Close()
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (s *Server) ListenUnix(path string, domid uint16) error {
 			if err != nil {
 				return
 			}
-			if s.serve(c, domid) != nil {
+			if s.serve(c, domid, nil) != nil {
 				return
 			}
 		}
@@ -119,8 +119,9 @@ func (s *Server) ListenUnix(path string, domid uint16) error {
 	return nil
 }
 
-func (s *Server) serve(rwc io.ReadWriteCloser, domid uint16) error {
+func (s *Server) serve(rwc io.ReadWriteCloser, domid uint16, dev *device) error {
 	c := newConn(s, rwc, domid)
+	c.dev = dev
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || !s.domains[domid] {

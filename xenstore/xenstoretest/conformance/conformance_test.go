@@ -38,6 +38,25 @@ func TestServerWithoutParts(t *testing.T) {
 	conformance.Run(t, conformance.Target{Dial: s.Dialer(0), Socket: true})
 }
 
+// TestServerDevice is all that over a connection like the kernel's device.
+func TestServerDevice(t *testing.T) {
+	s := xenstoretest.NewServer()
+	defer s.Close()
+	s.AddDomain(7, "guest")
+	s.AddDomain(8, "neighbour")
+	conformance.Run(t, conformance.Target{
+		Dial: s.DeviceDialer(0), Domain: s.DeviceDialer,
+		Introduce: s.IntroduceDomain, Release: s.ReleaseDomain,
+	})
+}
+
+// TestServerDeviceWithoutParts is oxenstored's device, which cannot give long lists at all.
+func TestServerDeviceWithoutParts(t *testing.T) {
+	s := xenstoretest.NewServer(xenstoretest.WithoutParts())
+	defer s.Close()
+	conformance.Run(t, conformance.Target{Dial: s.DeviceDialer(0)})
+}
+
 // TestReal runs it against the daemon that XENSTORE_CONFORMANCE names. Where something carries a socket to the
 // xenstore rings of domains 7 and 8, XENSTORE_CONFORMANCE_GUESTS is its path with %d for the domain.
 func TestReal(t *testing.T) {
