@@ -152,8 +152,13 @@ func (c *consoleCare) follow(ctx context.Context, front console.Front) error {
 		c.front = front
 		return nil
 	}
-	// New, or made anew by a driver that resumed.
-	c.drop()
+	// New, or made anew by a driver that was bound again.
+	if c.link != nil {
+		c.drop()
+		if err := c.dev.SetState(ctx, console.InitWait); err != nil {
+			return err
+		}
+	}
 	if err := c.pace.Wait(ctx); err != nil {
 		return nil
 	}

@@ -38,6 +38,7 @@ type Front struct {
 	until   time.Time
 	inCons  uint32
 	outProd uint32
+	old     func() error
 }
 
 // TakeUp waits for the console at path, makes a ring and says so: states 1 to 3. System is the guest's.
@@ -97,6 +98,35 @@ func (f *Front) Publish(ctx context.Context, state string) error {
 			tx.Write(ctx, f.path+"/port", strconv.Itoa(int(f.Port))),
 			tx.Write(ctx, f.path+"/state", state))
 	})
+}
+
+// Resume makes the ring anew, as hvc_xen does, and waits until the back end has taken it. The old one stays until Close.
+func (f *Front) Resume(ctx context.Context, sys xendev.System) error {
+	back, err := f.store.Read(ctx, f.path+"/backend")
+	if err != nil {
+		return err
+	}
+	w, err := f.store.Watch(ctx, back)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = w.Close() }()
+	if _, err := w.Wait(ctx); err != nil { // for being set
+		return err
+	}
+	page, ev := f.page, f.ev
+	f.old = func() error { return errors.Join(ev.Close(), page.Unmap()) }
+	if err := f.allocate(sys); err != nil {
+		return err
+	}
+	f.inCons, f.outProd = 0, 0
+	if err := f.Publish(ctx, "3"); err != nil {
+		return err
+	}
+	if _, err := w.Wait(ctx); err != nil { // InitWait, or what came after it
+		return err
+	}
+	return f.Await(ctx, "4")
 }
 
 // Await waits until the back end is in a state, and follows it to Connected as hvc_xen does.
@@ -189,4 +219,10 @@ func (f *Front) Write(p []byte) (int, error) {
 func Pause(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // Close gives page and port back.
-func (f *Front) Close() error { return errors.Join(f.ev.Close(), f.page.Unmap()) }
+func (f *Front) Close() error {
+	err := errors.Join(f.ev.Close(), f.page.Unmap())
+	if f.old != nil {
+		err = errors.Join(err, f.old())
+	}
+	return err
+}
