@@ -48,7 +48,10 @@ func (e *retryError) Unwrap() error { return e.err }
 
 // once dials and serves one session. The error is never nil.
 func (g *Guest) once(ctx context.Context) (welcomed bool, err error) {
-	dialling, cancel := context.WithTimeout(ctx, g.cfg.dialTime)
+	dialling, cancel := ctx, context.CancelFunc(func() {})
+	if g.cfg.dialTime > 0 {
+		dialling, cancel = context.WithTimeout(ctx, g.cfg.dialTime)
+	}
 	rw, err := g.dial(dialling)
 	cancel()
 	if err != nil {

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -39,7 +40,8 @@ func (f freshness) Renew(generation uint64) ([]byte, error) {
 	if err := gather.Kernel(fresh[:32]); err != nil { // the kernel may be a clone too: mixed in, not relied on
 		return nil, err
 	}
-	if f.g.instruction(fresh[32:]) {
+	fresh = binary.LittleEndian.AppendUint64(fresh, uint64(time.Now().UnixNano())) // differs between copies, if little else does
+	if f.g.instruction(fresh[32:64]) {
 		return fresh, nil
 	}
 	if f.g.dial == nil {
@@ -53,7 +55,7 @@ func (f freshness) Renew(generation uint64) ([]byte, error) {
 		arrived, freshFor := f.g.arrived, f.g.freshFor
 		f.g.mu.Unlock()
 		if freshFor == generation {
-			return fresh[:32], nil // the host's seed is in the generator already
+			return fresh, nil // the host's seed is in the generator already
 		}
 		select {
 		case <-arrived:

@@ -65,6 +65,10 @@ func WithBackoff(shortest, longest time.Duration) Option {
 	return func(c *config) { c.backoffMin, c.backoffMax = shortest, max(shortest, longest) }
 }
 
+// WithDialTimeout bounds one attempt to reach the host (10 s). Zero is for a carrier that waits for the host to come, such as an
+// offer on Xen: it then waits until Close.
+func WithDialTimeout(d time.Duration) Option { return func(c *config) { c.dialTime = d } }
+
 // WithKernel makes the guest feed its kernel's RNG at each seed too.
 func WithKernel(t Target) Option { return func(c *config) { c.kernel = t } }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -65,11 +64,7 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 	opened := make(chan opening, 1)
 	go func() {
-		dial := f.dial
-		if f.patient {
-			dial = func(context.Context) (io.ReadWriteCloser, error) { return f.dial(work) }
-		}
-		g, err := guest.Open(work, dial, f.options()...)
+		g, err := guest.Open(work, f.dial, f.options()...)
 		opened <- opening{g, err}
 	}()
 	var g *guest.Guest
@@ -143,7 +138,7 @@ func (f *follower) unseeded(err error) error {
 func (f *follower) options() []guest.Option {
 	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note), guest.WithGeneration(f.generation)}
 	if f.patient {
-		opts = append(opts, guest.WithBackoff(redial, redialMost))
+		opts = append(opts, guest.WithBackoff(redial, redialMost), guest.WithDialTimeout(0))
 	}
 	if f.protocol1 {
 		opts = append(opts, guest.WithProtocol1())
