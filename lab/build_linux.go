@@ -49,6 +49,11 @@ func build(ctx context.Context, cache *debian.Cache, machines []*xen.Machine) (m
 		if err != nil {
 			return nil, err
 		}
+		peer := filepath.Join(cache.Root, "bin", m.Arch, xen.CPeer)
+		if err := xen.CompileC(ctx, cache, m, "vchan/xen/testdata/cpeer/cpeer.c", peer, "libxenvchan.so."+xen.Version); err != nil {
+			return nil, err
+		}
+		programs[xen.CPeer] = peer
 		progress("making images for %s", m.Arch)
 		if images[m.Arch], err = xen.Build(ctx, cache, m, programs); err != nil {
 			return nil, err

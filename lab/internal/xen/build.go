@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/xentropyd/xentropyd/lab/internal/agent"
 	"github.com/xentropyd/xentropyd/lab/internal/debian"
@@ -30,7 +32,7 @@ var programs = []string{
 type Images struct{ Dir string }
 
 // Build makes a machine's images: Xen, the kernel and dom0's initramfs, which holds the guests' one. Machines of one architecture share them.
-// Programs are compiled Go programs for dom0 and guests, by the name that they get there.
+// Programs are compiled programs for dom0 and guests, by the name that they get there.
 func Build(ctx context.Context, cache *debian.Cache, m *Machine, programs map[string]string) (*Images, error) {
 	p, err := findPackages(cache, m)
 	if err != nil {
@@ -89,6 +91,10 @@ func (p *packages) common(m *Machine, programs map[string]string) (*parts, error
 	for _, f := range files {
 		in = append(in, "/lab/modules/"+filepath.Base(f))
 	}
+	libs, err := image.Libraries(p.dirs, nil, slices.Collect(maps.Values(programs))...)
+	if err != nil {
+		return nil, err
+	}
 	return &parts{modules: in, base: func() *image.Image {
 		im := image.New()
 		im.Dir("dev", "proc", "sys", "run", "tmp", "root", "var/log", "var/lib", "etc", "lib", "usr/lib")
@@ -104,6 +110,9 @@ func (p *packages) common(m *Machine, programs map[string]string) (*parts, error
 		}
 		for name, from := range programs {
 			im.File(filepath.Join(BinDir, name), from, 0o755)
+		}
+		for _, l := range libs {
+			im.File(l.Name, l.From, 0o755)
 		}
 		im.Link("init", BinDir+"/init")
 		return im

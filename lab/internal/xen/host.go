@@ -10,7 +10,7 @@ import (
 func CheckHost(machines []*Machine) error {
 	programs := map[string]string{"xz": "xz-utils"} // unpacks the kernel
 	for _, m := range machines {
-		programs[m.QEMU] = m.Package
+		programs[m.QEMU], programs[m.CC] = m.Package, m.CCPackage
 	}
 	return debian.Require(programs)
 }

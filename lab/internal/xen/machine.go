@@ -9,6 +9,8 @@ type Machine struct {
 	Xenstored string
 	// QEMU is the program, and Package the Debian package that has it.
 	QEMU, Package string
+	// CC compiles C programs for the machine: Debian's name of the compiler in CCPackage.
+	CC, CCPackage string
 	// Args are the program's arguments, with paths relative to the directory of the machine's images, for a dom0 whose kernel gets
 	// the words given.
 	Args func(dom0 string) []string
@@ -31,6 +33,8 @@ func amd64(name, xenstored string) *Machine {
 		Xenstored: xenstored,
 		QEMU:      "qemu-system-x86_64",
 		Package:   "qemu-system-x86",
+		CC:        "x86_64-linux-gnu-gcc",
+		CCPackage: "gcc libc6-dev",
 		Line:      "/dev/ttyS1",
 		Modules:   []string{"xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"},
 		// eager-fpu: without it processes crash now and then, with bytes of another domain's process on their stacks. Xen hands the vector
