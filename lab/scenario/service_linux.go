@@ -120,12 +120,14 @@ func seeds(t *report.T, d *xen.Dom0) {
 	}
 }
 
-// consoleScript is the whole guest: busybox and this.
+// consoleScript is the whole guest: busybox and this. The kernel forgets the raw mode with the last close, so it is set after opening.
 const consoleScript = `#!/bin/sh
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
-until stty -F /dev/hvc1 raw -echo 2>/dev/null; do sleep 1; done
+echo "script: begins"
+until (exec 3<>/dev/hvc1) 2>/dev/null; do sleep 1; done
 exec 3<>/dev/hvc1
+stty raw -echo <&3
 printf 'Hello, may I have some entropy?\r\n' >&3
 answer=$(dd bs=1 count=61 <&3 2>/dev/null)
 echo "script: answer: $answer"
@@ -146,6 +148,12 @@ find . | cpio -H newc -o > `+packed)
 	service(t, d, "")
 	const name = "script"
 	require.NoError(t, d.Create(t.Context(), xen.GuestConfig{Name: name, Type: xen.PV, Image: packed}))
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, err := d.Shell(context.WithoutCancel(t.Context()), "xenstore-ls -f | grep -e console -e entropy; xentropyd status --control "+serviceControl+"; xl list; xl dmesg | tail -n 20")
+			t.Logf("dom0 (%v):\n%s", err, out)
+		}
+	})
 	var log string
 	poll(t, "the script has its entropy", func() error {
 		var err error
