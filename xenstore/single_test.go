@@ -38,6 +38,7 @@ func TestOneAtATime(t *testing.T) {
 			n, err := p.conn.Read(make([]byte, 1))
 			if n != 0 || err == io.EOF {
 				t.Error("a request before the answer to the one before")
+				_ = p.conn.Close()
 				return
 			}
 			_ = p.conn.SetReadDeadline(time.Time{})
