@@ -67,7 +67,13 @@ func TestAbandonedHoldsUpTheNext(t *testing.T) {
 		const late = (overdueTicks - 1) * overdueTick
 		c := alone(t, func(p *peer) {
 			h, _, _ := p.next()
-			time.Sleep(late)
+			_ = p.conn.SetReadDeadline(begin.Add(late))
+			if n, _ := p.conn.Read(make([]byte, 1)); n > 0 {
+				t.Error("the next request before the answer")
+				_ = p.conn.Close()
+				return
+			}
+			_ = p.conn.SetReadDeadline(time.Time{})
 			p.reply(h, "late")
 			h, _, _ = p.next()
 			p.reply(h, "next")
