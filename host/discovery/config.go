@@ -42,12 +42,12 @@ const (
 	connectBurst = 16
 	maxBad       = 4 // offers in a row that fail; further ones are looked at after firstRetry to lastRetry
 
-	connectTime = 2 * time.Second // for one connection, which waits for xenstored and the kernel alone
-	goodbyeTime = 2 * time.Second // for the host to end its sessions when we close
-	drainTime   = time.Second     // for a guest to read what is left in its console
-	askTime     = time.Second     // for a guest's driver to agree to unplug
-	cleanTime   = 2 * time.Second // for taking nodes away
-	rescanTime  = time.Minute     // between two looks without a reason
+	connectTime = 2 * time.Second  // for one connection, which waits for xenstored and the kernel alone
+	goodbyeTime = 2 * time.Second  // for the host to end its sessions when we close
+	drainTime   = time.Second      // for a guest to read what is left in its console
+	askTime     = time.Second      // for a guest's driver to agree to unplug
+	cleanTime   = 10 * time.Second // for taking nodes away, with hundreds of guests at once
+	rescanTime  = time.Minute      // between two looks without a reason
 
 	firstRetry = time.Second
 	lastRetry  = time.Minute

@@ -281,6 +281,7 @@ func TestHostileGuests(t *testing.T) {
 			default:
 				_ = bad.store.Write(w.ctx, path+"/ring-ref", strconv.Itoa(i%5))
 				_ = bad.store.Write(w.ctx, "/local/domain/3"+frontPath+"/state", strconv.Itoa(i%12))
+				time.Sleep(200 * time.Microsecond) // the store in memory has one lock, which is not what is tested here
 			}
 		}
 	}()

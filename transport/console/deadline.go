@@ -7,7 +7,7 @@ import (
 )
 
 // removeTime bounds the removal of nodes when xenstored does not answer.
-const removeTime = 2 * time.Second
+const removeTime = 10 * time.Second
 
 // withTime is for what must still be done when ctx has ended.
 func withTime(ctx context.Context) (context.Context, context.CancelFunc) {
