@@ -6,7 +6,7 @@ FUZZTIME ?= 3s
 SOAK ?= 60s
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build install check fmt vet staticcheck vulncheck race cross wasip1 fuzz secret soak bench clean
+.PHONY: all build install check fmt vet staticcheck vulncheck race cross wasip1 fuzz secret soak clean
 
 all: build
 
@@ -67,6 +67,15 @@ soak:
 	@set -e; for s in $(SOAKS); do \
 		echo "soak $$s"; XENTROPYD_SOAK=$(SOAK) $(GO) test -count 1 -timeout 30m -v -run "$${s#*:}" "$${s%%:*}" | grep -vE '^=== '; \
 	done
+
+# Real Xen under QEMU: see lab/README.md for what the host must have. lab-xen is the short set.
+.PHONY: lab lab-xen lab-shell
+lab:
+	$(GO) run ./lab run
+lab-xen:
+	$(GO) run ./lab run --short
+lab-shell:
+	$(GO) run ./lab shell
 
 clean:
 	rm -rf bin dist
