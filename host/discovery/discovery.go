@@ -21,6 +21,7 @@ type Discovery struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	wg       sync.WaitGroup // all goroutines
+	last     sync.Once      // what Close does at the very end
 	arrivals chan arrival
 	connects chan struct{} // one place for each connection in the making
 	turn     chan struct{} // console.Config.Turn
@@ -102,7 +103,38 @@ func (d *Discovery) Accept() (host.Channel, host.Peer, error) {
 func (d *Discovery) Close() error {
 	d.cancel(net.ErrClosed)
 	d.wg.Wait()
+	d.last.Do(d.unplugLeftovers)
 	return nil
+}
+
+// unplugLeftovers takes out the consoles whose plugging was cut short by the end after it had reached the store.
+func (d *Discovery) unplugLeftovers() {
+	if d.cfg.NoConsole {
+		return
+	}
+	ctx, cancel := cleaning()
+	defer cancel()
+	names, err := d.cfg.Store.Directory(ctx, console.BackPath(d.own))
+	if err != nil {
+		return // none, or no xenstored any more
+	}
+	for _, name := range names {
+		id, ok := parseDomID(name)
+		if !ok {
+			continue
+		}
+		left, err := console.Leftovers(ctx, d.console(id))
+		if err != nil {
+			continue
+		}
+		for _, dev := range left {
+			ask, cancel := context.WithTimeout(ctx, askTime)
+			if err := dev.Unplug(ask); err != nil {
+				d.cfg.Log.Warn("console not taken out; the next start does it", "domain", id, "error", err)
+			}
+			cancel()
+		}
+	}
 }
 
 // run looks, compares and looks again. It owns the guests.
