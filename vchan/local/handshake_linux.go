@@ -68,9 +68,13 @@ func rights(oob []byte) (fds []int, err error) {
 	return fds, nil
 }
 
+// closeFD is a variable for tests only.
+var closeFD = unix.Close
+
+// closeAll may be held up by whoever made the descriptors: see held.
 func closeAll(fds []int) {
 	for _, fd := range fds {
-		_ = unix.Close(fd)
+		_ = closeFD(fd)
 	}
 }
 
@@ -83,7 +87,7 @@ func closeAll(fds []int) {
 func accept(fds []int, tether int, maxOrder uint16, local, remote net.Addr) (*link, error) {
 	memfd, toHost, toGuest := fds[0], fds[1], fds[2]
 	mem, orders, err := admitMemory(memfd, maxOrder)
-	_ = unix.Close(memfd)
+	closeAll(fds[:1])
 	if err == nil {
 		if err = admitEvents(toHost, toGuest); err != nil {
 			_ = mem.Close()

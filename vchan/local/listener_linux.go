@@ -13,7 +13,7 @@ import (
 	"github.com/xentropyd/xentropyd/vchan"
 )
 
-// Listener takes guests. It has one goroutine that accepts, one for each
+// Listener takes guests. It has one goroutine that accepts, two for each
 // handshake under way (bounded in number and time), and one that watches the
 // tethers of all its channels.
 type Listener struct {
@@ -29,6 +29,7 @@ type Listener struct {
 	wg      sync.WaitGroup
 
 	queue queue
+	held  held
 }
 
 type accepted struct {
@@ -72,7 +73,8 @@ func (l *Listener) Accept() (*vchan.Conn, Peer, error) {
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Close stops listening, removes the socket file if it is still ours, turns
-// away who waits, and returns when the goroutines have ended. Channels that
+// away who waits, and returns when the goroutines have ended, but for what a
+// guest holds up, which ends with the guest. Channels that
 // were accepted live on until they are closed, and with the first of them the
 // goroutine that watches them.
 func (l *Listener) Close() error {
@@ -129,18 +131,61 @@ func (l *Listener) serve() {
 	}
 }
 
-// handshake is one guest's way from connect to Accept.
+// outcome is what a handshake came to.
+type outcome struct {
+	link *link
+	err  error
+}
+
+// handshake is one guest's way from connect to Accept. The guest may hold up
+// the goroutine that bargains, but neither its place nor Close.
 func (l *Listener) handshake(p *pending) {
-	defer func() { _ = p.uc.Close() }() // the tether is a duplicate
-	link, err := l.bargain(p)
-	if err != nil {
+	done := make(chan outcome, 1)
+	go func() {
+		link, err := l.bargain(p)
+		_ = p.uc.Close() // the tether is a duplicate
+		done <- outcome{link, err}
+	}()
+	o, ok := l.await(done)
+	if !ok {
+		l.held.add(p.peer.UID, 1)
+		go func() { // ends when the guest lets go, at the latest with this process
+			if o := <-done; o.link != nil {
+				o.link.abandon()
+			}
+			l.held.add(p.peer.UID, -1)
+		}()
+		o.err = errHeldUp
+	}
+	if o.err != nil {
 		l.queue.leave(p)
 		if l.opts.Refused != nil {
-			l.opts.Refused(p.peer, err)
+			l.opts.Refused(p.peer, o.err)
 		}
 		return
 	}
-	l.ready <- accepted{link: link, peer: p.peer}
+	l.ready <- accepted{link: o.link, peer: p.peer}
+}
+
+// await gives up on a handshake that is over its own time limits. When the
+// listener closes, these are none: the queue wakes who waits for an offer.
+func (l *Listener) await(done <-chan outcome) (o outcome, ok bool) {
+	t := time.NewTimer(2*l.opts.HandshakeTimeout + heldSlack)
+	defer t.Stop()
+	select {
+	case o = <-done:
+		return o, true
+	case <-t.C:
+		return o, false
+	case <-l.closing:
+	}
+	t.Reset(heldSlack)
+	select {
+	case o = <-done:
+		return o, true
+	case <-t.C:
+		return o, false
+	}
 }
 
 var (
@@ -152,6 +197,10 @@ var (
 func (l *Listener) bargain(p *pending) (*link, error) {
 	// The queue may cut this short, so it is set under its lock.
 	l.queue.limit(p, time.Now().Add(l.opts.HandshakeTimeout))
+	if err := l.held.check(p.peer.UID); err != nil { // what it sends is not taken in
+		_, _ = p.uc.Write(encodeAnswer(statusBusy, err.Error()))
+		return nil, err
+	}
 	fds, err := receive(p.uc)
 	if errors.Is(err, errSilent) {
 		return nil, err

@@ -2,6 +2,7 @@ package local
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -72,6 +73,67 @@ func TestHandshakeIsNotHeldUp(t *testing.T) {
 		})
 		require.NoError(t, l.Close())
 	})
+}
+
+// A descriptor that cannot be closed (a FUSE file's server never answers) costs
+// a thread, but no place in the queue, and its user soon gets no further.
+func TestDescriptorThatHoldsUpClose(t *testing.T) {
+	leaveNothing(t)
+	release := make(chan bool)
+	closeFD = func(fd int) error {
+		if to, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); to == os.DevNull {
+			<-release
+		}
+		return unix.Close(fd)
+	}
+	t.Cleanup(func() { closeFD = unix.Close })
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer func() { _ = null.Close() }()
+	refused := make(chan error, heldUser+2)
+	l := listenAt(t, ListenOptions{
+		MaxPending: heldUser, HandshakeTimeout: time.Second / 2,
+		Refused: func(_ Peer, err error) { refused <- err },
+	})
+	r := newRogue(t, DefaultOrders)
+	fd := int(null.Fd())
+	dial := func() {
+		r.dial(t, l.path)
+		c := r.uc
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	for range heldUser {
+		dial()
+		_, _, err := r.uc.WriteMsgUnix(encodeOffer(), unix.UnixRights(fd), nil)
+		require.NoError(t, err)
+	}
+	for range heldUser {
+		within(t, "the handshake", func() { require.ErrorIs(t, <-refused, errHeldUp) })
+	}
+	dial()
+	require.ErrorIs(t, <-refused, errHolding)
+	l.held.mu.Lock()
+	require.Equal(t, heldUser, l.held.all)
+	l.held.mu.Unlock()
+	require.NoError(t, l.held.check(12345), "others come through")
+	within(t, "the listener's Close", func() { require.NoError(t, l.Close()) })
+	close(release)
+	for l.held.check(uint32(os.Getuid())) != nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestHeldByAll(t *testing.T) {
+	var h held
+	other := uint32(os.Geteuid()) + 1
+	h.add(other+1, heldAll-1)
+	require.NoError(t, h.check(other))
+	h.add(other+2, 1)
+	require.ErrorIs(t, h.check(other), errHolding)
+	require.NoError(t, h.check(uint32(os.Geteuid())))
+	require.NoError(t, h.check(0))
+	h.add(other+2, -1)
+	require.NoError(t, h.check(other))
 }
 
 // Close waits neither for the peer nor for the watcher to find it out.
