@@ -3,8 +3,8 @@ package discovery
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 	"time"
