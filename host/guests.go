@@ -45,6 +45,8 @@ type record struct {
 	ackedGen   uint64 // the newest generation that it acknowledged
 	seededGen  uint64 // the newest generation of which its own generator has a seed
 	kernelBits uint64 // bits that the guest says its kernel was credited
+	kernelGen  uint64 // the newest generation of which its kernel has a seed
+	kernelAck  time.Time
 	gone       time.Time
 	lastError  string
 }

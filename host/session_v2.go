@@ -238,6 +238,8 @@ func (s *session) acknowledge(m protocol.Ack) {
 			case o.Target == protocol.TargetKernel:
 				r.kernelOK++
 				r.kernelBits += uint64(o.Credit)
+				r.kernelGen = max(r.kernelGen, m.Generation)
+				r.kernelAck = now
 			}
 		}
 		if library {

@@ -22,6 +22,7 @@ type GuestStatus struct {
 	Acknowledged       uint64    `json:"acknowledged"`         // seeds that reached the guest's own generator
 	KernelAcknowledged uint64    `json:"kernel_acknowledged"`  // seeds that reached the guest's kernel
 	KernelCreditedBits uint64    `json:"kernel_credited_bits"` // as the guest reports
+	KernelGeneration   uint64    `json:"kernel_generation"`    // newest of which the guest's kernel has a seed
 	Generation         uint64    `json:"generation"`           // newest that it acknowledged in full
 	CurrentGeneration  uint64    `json:"current_generation"`   // the one that it should be in
 	Failures           uint64    `json:"failures"`             // outcomes that the guest reported as failed
@@ -36,6 +37,7 @@ type GuestStatus struct {
 	BudgetLeft         int       `json:"budget_left"`
 	LastSeed           time.Time `json:"last_seed,omitzero"`
 	LastAck            time.Time `json:"last_ack,omitzero"`
+	LastKernelAck      time.Time `json:"last_kernel_ack,omitzero"`
 	LastError          string    `json:"last_error,omitempty"`
 }
 
@@ -80,11 +82,11 @@ func (g *guests) status(now time.Time) []GuestStatus {
 			ID: r.peer.ID, Name: r.peer.Name, Label: r.label, Carrier: r.peer.Carrier, Protocol: r.protocol,
 			Connected: r.sessions > 0, Seeded: r.seededGen > 0 && r.seededGen == r.generation.Load() || r.protocol == 1 && r.bytes > 0,
 			Seeds: r.seeds, Bytes: r.bytes, CreditedBits: r.credited,
-			Acknowledged: r.acked, KernelAcknowledged: r.kernelOK, KernelCreditedBits: r.kernelBits,
+			Acknowledged: r.acked, KernelAcknowledged: r.kernelOK, KernelCreditedBits: r.kernelBits, KernelGeneration: r.kernelGen,
 			Generation: r.ackedGen, CurrentGeneration: r.generation.Load(), Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,
 			Reconnects: r.connects - 1, Frames: r.frames, Slowed: r.slowed, Violations: r.broken,
 			BudgetBytes: r.budget.Bytes, BudgetPeriod: r.budget.Period.Seconds(), BudgetLeft: r.bucket.left(now),
-			LastSeed: r.lastSeed, LastAck: r.lastAck, LastError: r.lastError,
+			LastSeed: r.lastSeed, LastAck: r.lastAck, LastKernelAck: r.kernelAck, LastError: r.lastError,
 		})
 	}
 	slices.SortFunc(all, func(a, b GuestStatus) int { return cmp.Compare(a.ID, b.ID) })

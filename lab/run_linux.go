@@ -23,6 +23,8 @@ type runOptions struct {
 	verbose bool
 	logs    string
 	limit   time.Duration
+	// patience lengthens the times that scenarios assert.
+	patience float64
 }
 
 func runCommand() *cobra.Command {
@@ -36,7 +38,8 @@ func runCommand() *cobra.Command {
 	c.Flags().BoolVar(&o.short, "short", false, "run the short ones alone")
 	c.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "print what passing scenarios logged, too")
 	c.Flags().StringVar(&o.logs, "logs", "", "keep logs in this `DIRECTORY` (default: a new one in the cache)")
-	c.Flags().DurationVar(&o.limit, "timeout", 60*time.Minute, "give up after this time")
+	c.Flags().DurationVar(&o.limit, "timeout", 120*time.Minute, "give up after this time")
+	c.Flags().Float64Var(&o.patience, "patience", 1, "lengthen the times that scenarios assert by this `FACTOR`, on a machine with other work")
 	return c
 }
 
@@ -70,7 +73,7 @@ func run(cmd *cobra.Command, o runOptions) error {
 	runner := &report.Runner{Out: cmd.OutOrStdout(), Verbose: o.verbose}
 	begin := time.Now()
 	for _, m := range machines {
-		s := session{machine: m, images: images[m.Arch], logs: filepath.Join(o.logs, m.Name), runner: runner}
+		s := session{machine: m, images: images[m.Arch], logs: filepath.Join(o.logs, m.Name), runner: runner, patience: o.patience}
 		s.run(ctx, o)
 	}
 	return summary(cmd, runner, o, time.Since(begin), ctx.Err())

@@ -21,6 +21,8 @@ type session struct {
 	logs    string
 	runner  *report.Runner
 
+	patience float64
+
 	dom0  *xen.Dom0
 	boots int
 }
@@ -55,6 +57,7 @@ func (s *session) boot(ctx context.Context) error {
 		begin := time.Now()
 		dir := filepath.Join(s.logs, fmt.Sprintf("boot%d", s.boots))
 		if s.dom0, err = xen.Boot(ctx, s.machine, s.images, dir); err == nil {
+			s.dom0.Patience = s.patience
 			progress("%s is up after %.1fs", s.machine.Name, time.Since(begin).Seconds())
 			return nil
 		}

@@ -29,6 +29,11 @@ func work(config agent.Config, words map[string]string) error {
 			return err
 		}
 	}
+	if _, ok := words["follow"]; ok {
+		if err := follow(); err != nil {
+			return err
+		}
+	}
 	failed := make(chan error, 2)
 	if device := words["line"]; device != "" {
 		go func() { failed <- serve(device, config.Role == agent.RoleDom0) }()
@@ -37,6 +42,22 @@ func work(config agent.Config, words map[string]string) error {
 		go func() { failed <- shell("/dev/hvc0") }()
 	}
 	return <-failed
+}
+
+// follow starts entropy-guest as a guest's service would be; its end is nobody's business here.
+func follow() error {
+	log, err := os.Create("/run/entropy-guest.log")
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command("entropy-guest", "run")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start entropy-guest: %w", err)
+	}
+	go func() { _ = cmd.Wait() }() // the machine's end is its end
+	return nil
 }
 
 // serve answers the lab until the line ends, which it does with the machine.

@@ -11,14 +11,14 @@ import (
 
 // pv takes a name that every part of the way must bear.
 func pv(t *report.T, d *xen.Dom0) {
-	guest(t, d, xen.GuestConfig{Name: "lab gäst", Type: xen.PV}, "pv")
+	bootGuest(t, d, xen.GuestConfig{Name: "lab gäst", Type: xen.PV}, "pv")
 }
 
 func pvh(t *report.T, d *xen.Dom0) {
-	guest(t, d, xen.GuestConfig{Name: "lab-pvh", Type: xen.PVH}, "pvh")
+	bootGuest(t, d, xen.GuestConfig{Name: "lab-pvh", Type: xen.PVH}, "pvh")
 }
 
-func guest(t *report.T, d *xen.Dom0, c xen.GuestConfig, kind string) {
+func bootGuest(t *report.T, d *xen.Dom0, c xen.GuestConfig, kind string) {
 	g, err := d.Start(t.Context(), c)
 	require.NoError(t, err)
 	list, err := d.Run(t.Context(), "xl", "list")

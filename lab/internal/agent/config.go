@@ -10,7 +10,7 @@ const (
 )
 
 // Config is what an image tells its init. What differs from boot to boot is on the kernel's command line: lab.line=DEVICE (the agent's line),
-// lab.xenstored=PROGRAM and lab.shell (a person sits at the console).
+// lab.xenstored=PROGRAM, lab.shell (a person sits at the console) and lab.follow (entropy-guest run is started).
 type Config struct {
 	Role    string
 	Path    string   // the environment variable PATH

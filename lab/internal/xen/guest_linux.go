@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kinds of guests.
@@ -20,6 +21,7 @@ type GuestConfig struct {
 	Memory int      // MiB, 0 for the usual
 	Image  string   // initramfs in dom0, "" for GuestImage, whose init is the lab's
 	Words  string   // more words for the kernel's command line
+	Follow bool     // entropy-guest runs from the start
 	Lines  []string // more lines for xl's configuration
 }
 
@@ -35,6 +37,9 @@ func (g GuestConfig) text() string {
 	if g.Image == "" {
 		g.Image = GuestImage
 		words += " lab.line=/dev/hvc0"
+		if g.Follow {
+			words += " lab.follow"
+		}
 	}
 	lines := append([]string{
 		fmt.Sprintf("name = %q", rawString(g.Name)),
@@ -112,4 +117,37 @@ func (d *Dom0) Destroy(ctx context.Context, name string) error {
 func (d *Dom0) Clear(ctx context.Context) error {
 	_, err := d.Shell(ctx, "for i in $(xenstore-list /local/domain); do [ $i = 0 ] || xl destroy $i || exit; done")
 	return err
+}
+
+// Save saves a guest into a file in dom0 and ends it.
+func (d *Dom0) Save(ctx context.Context, name, file string) error {
+	_, err := d.Run(ctx, "xl", "save", name, file)
+	return err
+}
+
+// Restore makes a guest of a saved one, under the name and with the lines of g, which must be the saved one's otherwise. It stays paused.
+func (d *Dom0) Restore(ctx context.Context, g GuestConfig, file string) error {
+	config := "/etc/xen/" + strings.ReplaceAll(g.Name, "/", "-") + ".cfg"
+	if err := d.Put(ctx, config, g.text()); err != nil {
+		return err
+	}
+	_, err := d.Run(ctx, "xl", "restore", "-p", config, file)
+	return err
+}
+
+// Unpause lets a guest run and gives the time at which it began to, by dom0's clock.
+func (d *Dom0) Unpause(ctx context.Context, name string) (time.Time, error) {
+	id, err := d.Domid(ctx, name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	out, err := d.Run(ctx, "probe", "unpause", fmt.Sprint(id))
+	if err != nil {
+		return time.Time{}, err
+	}
+	ns, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("unpause %s: %w", name, err)
+	}
+	return time.Unix(0, ns), nil
 }

@@ -1,0 +1,184 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/lab/internal/record"
+	"github.com/xentropyd/xentropyd/lab/internal/report"
+	"github.com/xentropyd/xentropyd/lab/internal/xen"
+)
+
+// Our choices.
+const (
+	clonePairs   = 5                      // restored from one file, for the median
+	cloneWithin  = 250 * time.Millisecond // the median's limit, from a clone's first run to its kernel reseeded
+	cloneRecords = 500                    // values compared in two clones, after the restore
+	recordedFor  = 15 * time.Second       // that clones run on with their recorders
+)
+
+// Where the recorders in a guest write.
+const (
+	readersFile = "/run/readers"
+	uuidsFile   = "/run/uuids"
+)
+
+// noInstruction hides the CPU's generator from a guest, so that the host alone can tell clones apart.
+const noInstruction = `cpuid = "host,rdrand=0,rdseed=0"`
+
+// cloned is a saved guest.
+type cloned struct {
+	d      *xen.Dom0
+	config xen.GuestConfig
+	file   string
+	made   int
+}
+
+// saveForCloning starts a guest with recorders in it, and saves it.
+func saveForCloning(t *report.T, d *xen.Dom0, c xen.GuestConfig, readers string) *cloned {
+	c.Type = xen.PV
+	p, err := d.Start(t.Context(), c)
+	require.NoError(t, err)
+	if c.Follow {
+		follower{p, d, c}.seededFromStart(t)
+	}
+	_, err = p.Shell(t.Context(), fmt.Sprintf("probe readers --out %s %s >/run/readers.log 2>&1 </dev/null & probe uuids --out %s </dev/null >/run/uuids.log 2>&1 &", readersFile, readers, uuidsFile))
+	require.NoError(t, err)
+	poll(t, "the recorders record", func() error {
+		_, err := p.Shell(t.Context(), fmt.Sprintf("[ $(wc -l < %s) -gt 200 ] && [ $(wc -l < %s) -gt 20 ] || { cat /run/readers.log; exit 1; }", readersFile, uuidsFile))
+		return err
+	})
+	s := &cloned{d: d, config: c, file: "/tmp/" + c.Name + ".save"}
+	require.NoError(t, d.Save(t.Context(), c.Name, s.file))
+	t.Cleanup(func() { _, _ = d.Run(t.Context(), "rm", "-f", s.file) })
+	return s
+}
+
+// clone restores it under a new name and lets it run; began is dom0's time of that.
+func (s *cloned) clone(t *report.T) (f follower, began time.Time) {
+	s.made++
+	c := s.config
+	c.Name = fmt.Sprintf("%s-%d", c.Name, s.made)
+	c.Lines = append(slices.Clone(c.Lines), fmt.Sprintf("uuid = \"00000000-0000-4000-8000-%012d\"", 1000+s.made))
+	require.NoError(t, s.d.Restore(t.Context(), c, s.file))
+	began, err := s.d.Unpause(t.Context(), c.Name)
+	require.NoError(t, err)
+	require.NoError(t, s.d.Ready(t.Context(), c.Name))
+	return follower{s.d.Guest(c.Name), s.d, c}, began
+}
+
+// recorded is what a clone recorded before and after it was restored.
+func recorded(t *report.T, f follower, file string) (before, after []record.Record) {
+	out, err := f.Run(t.Context(), "probe", "records", file, "--most", fmt.Sprint(cloneRecords))
+	require.NoError(t, err)
+	list, err := record.Read(strings.NewReader(out))
+	require.NoError(t, err)
+	before, across, after := record.Split(list)
+	t.Logf("%s: %s: %d values before, %d across, %d after the restore", f, file, len(before), len(across), len(after))
+	return before, after
+}
+
+// values are those of records that have one.
+func values(list []record.Record) (all []string) {
+	for _, r := range list {
+		if !strings.HasPrefix(r.Value, record.Note) {
+			all = append(all, r.Value)
+		}
+	}
+	return all
+}
+
+// common counts the values that two clones have both.
+func common(a, b []string) (n int) {
+	there := make(map[string]bool)
+	for _, v := range a {
+		there[v] = true
+	}
+	for _, v := range b {
+		if there[v] {
+			n++
+		}
+	}
+	return n
+}
+
+// compare says how many values of a recorder two clones have in common after the restore. What they recorded before it is the same, or they are none.
+func compare(t *report.T, a, b follower, file string) (n, of int) {
+	beforeA, afterA := recorded(t, a, file)
+	beforeB, afterB := recorded(t, b, file)
+	old := values(beforeA)
+	require.NotEmpty(t, old)
+	require.Equal(t, old, values(beforeB), "copies of one guest")
+	va, vb := values(afterA), values(afterB)
+	require.NotEmpty(t, va)
+	require.NotEmpty(t, vb)
+	for _, v := range [][]string{va, vb} {
+		require.Zero(t, common(old, v), "nothing comes twice in one clone")
+	}
+	return common(va, vb), min(len(va), len(vb))
+}
+
+// clones: the kernel's reseeding is timed over several pairs; the recorders of the first one are compared.
+func clones(t *report.T, d *xen.Dom0) {
+	s := service(t, d, "")
+	for _, kind := range []struct {
+		name  string
+		lines []string
+	}{{"clone", nil}, {"clone-norand", []string{noInstruction}}} {
+		t.Run(kind.name, func(t *report.T) {
+			c := saveForCloning(t, d, xen.GuestConfig{Name: kind.name, Lines: kind.lines, Follow: true}, "")
+			var times []time.Duration
+			generations := make(map[uint64]bool)
+			for pair := range clonePairs {
+				a, beganA := c.clone(t)
+				b, beganB := c.clone(t)
+				for _, v := range []struct {
+					follower
+					began time.Time
+				}{{a, beganA}, {b, beganB}} {
+					g := s.seededSince(t, v.follower, v.began, "after its first run")
+					times = append(times, g.LastKernelAck.Sub(v.began))
+					require.False(t, generations[g.KernelGeneration], "a generation of its own")
+					generations[g.KernelGeneration] = true
+					said, err := v.says(t)
+					require.NoError(t, err)
+					require.Equal(t, g.KernelGeneration, said.Guest.Generation, "the acknowledgement is true")
+					require.Zero(t, said.Guest.KernelFailures)
+				}
+				if pair == 0 {
+					time.Sleep(recordedFor)
+					n, of := compare(t, a, b, readersFile)
+					require.Zero(t, n, "of %d values of the guest library", of)
+					n, of = compare(t, a, b, uuidsFile)
+					t.Logf("the kernels gave %d equal UUIDs of %d, before they were reseeded", n, of)
+					require.Less(t, n, of/2)
+				}
+				for _, f := range []follower{a, b} {
+					require.NoError(t, d.Destroy(t.Context(), f.config.Name))
+				}
+			}
+			slices.Sort(times)
+			median := (times[len(times)/2] + times[(len(times)-1)/2]) / 2
+			t.Logf("from a clone's first run to its kernel reseeded and acknowledged: median %v, from %v to %v, of %d clones",
+				median.Round(time.Millisecond), times[0].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), len(times))
+			require.Less(t, median, time.Duration(d.Patience*float64(cloneWithin)))
+		})
+	}
+}
+
+// clonesAlone is what happens without xentropyd: the kernels go on with the same random numbers. The guest library does not.
+func clonesAlone(t *report.T, d *xen.Dom0) {
+	c := saveForCloning(t, d, xen.GuestConfig{Name: "alone"}, "--alone")
+	a, _ := c.clone(t)
+	b, _ := c.clone(t)
+	time.Sleep(recordedFor)
+	n, of := compare(t, a, b, uuidsFile)
+	t.Logf("the kernels gave %d equal UUIDs of %d", n, of)
+	require.NotZero(t, n)
+	n, of = compare(t, a, b, readersFile)
+	require.Zero(t, n, "of %d values of the guest library", of)
+}
