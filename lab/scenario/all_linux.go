@@ -29,6 +29,7 @@ var All = []Scenario{
 	{Name: "ClonesAlone", Doc: "the same without xentropyd: equal UUIDs", Run: clonesAlone},
 	{Name: "Secrets", Doc: "nothing that was sent to a guest is ever seen in xenstore", Run: secrets},
 	{Name: "VchanC", Doc: "vchan against Debian's libxenvchan inside dom0: both roles, all orders, either closes", Short: true, Run: vchanC},
+	{Name: "VchanProxy", Doc: "vchan with Xen's vchan-socket-proxy at the other end, in both roles", Run: vchanProxy},
 	{Name: "VchanGuestC", Doc: "the same between dom0 and a PV guest, libxenvchan on either side", Run: vchanGuestC},
 	{Name: "VchanGuest", Doc: "vchan between dom0 and a PV guest: exchange, many connects, either end killed, both roles", Run: vchanGuest},
 	{Name: "XenstoreSocket", Doc: "the xenstore conformance tests in dom0, over the daemon's socket", Run: xenstoreSocket},

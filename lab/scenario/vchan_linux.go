@@ -17,11 +17,19 @@ import (
 // Our choices: how much each exchange moves, in bytes, and how often a channel is connected.
 const (
 	vchanBytes    = 100_000
-	vchanConnects = 200
+	vchanConnects = 1000
 )
 
 func vchanC(t *report.T, d *xen.Dom0) {
 	GoTest(t, d.Place, Test{Package: vchanPackage, Run: "^TestRealCPeer$", Env: []string{"XENTROPYD_VCHAN_CPEER=" + xen.BinDir + "/" + xen.CPeer}})
+}
+
+// vchanProxy: Xen's own program between a Unix socket and our vchan.
+func vchanProxy(t *report.T, d *xen.Dom0) {
+	GoTest(t, d.Place, Test{
+		Package: vchanPackage, Run: "^TestRealProxy$",
+		Env: []string{"XENTROPYD_VCHAN_PROXY=" + xen.UtilsDir + "/vchan-socket-proxy", fmt.Sprintf("XENTROPYD_VCHAN_BYTES=%d", vchanBytes)},
+	})
 }
 
 // ends are two domains and their numbers.
@@ -75,7 +83,9 @@ func vchanGuest(t *report.T, d *xen.Dom0) {
 			}
 		}
 		t.Run(e.String(), func(t *report.T) {
+			before := countXen(t, d, e.serverID, e.clientID)
 			both(t, map[string]func(*report.T){"server": test(e.server, "server"), "client": test(e.client, "client")})
+			sameCounts(t, d, before, e.serverID, e.clientID)
 		})
 	}
 }

@@ -19,6 +19,7 @@ const (
 	BinDir      = "/lab/bin"       // compiled Go programs
 	GuestKernel = "/lab/vmlinux"   // dom0 alone
 	GuestImage  = "/lab/guest.img" // dom0 alone: the initramfs of the usual guest, not compressed: xl and the guest need not unpack it
+	UtilsDir    = "/" + utils      // dom0 alone: Xen's own programs
 	utils       = "usr/lib/xen-" + Version + "/bin"
 	searchPath  = BinDir + ":/" + utils + ":/usr/sbin:/usr/bin:/sbin:/bin"
 )
