@@ -101,6 +101,14 @@ func (w *domainWatch) reason() error {
 	return w.why
 }
 
+// hostChanged says whether the host's daemon is another one than that which took the channel, or cannot be asked for.
+func (w *domainWatch) hostChanged(ctx context.Context, store *xenstore.Client) bool {
+	instance, err := announced(ctx, store)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return err != nil || errors.Is(w.why, ErrHostChanged) || w.taken && instance != w.instance
+}
+
 func (w *domainWatch) run(ctx context.Context) {
 	pause := w.d.pace.again
 	for ctx.Err() == nil {

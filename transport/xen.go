@@ -174,14 +174,16 @@ func (c *xenConn) Close() error {
 	return nil
 }
 
-// survive looks whether this close is one after a restore that the watch has not seen yet.
+// survive looks whether this close is one after a restore that the watch has not seen yet, or took for a new start of the host's daemon: on another
+// machine the domain can get the number that it had.
 func (c *xenConn) survive() {
 	if c.survivor.restored.Load() || c.restores() == c.before {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.pace.answer)
 	defer cancel()
-	if own, err := c.store.OwnDomID(ctx); err != nil || own != c.own {
+	own, err := c.store.OwnDomID(ctx)
+	if err != nil || own != c.own || c.watch.hostChanged(ctx, c.store) {
 		c.survivor.restored.Store(true) // in doubt too
 	}
 }

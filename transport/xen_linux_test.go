@@ -229,10 +229,13 @@ func TestXenClosedBeforeTheWatchSees(t *testing.T) {
 	}{
 		"restored":              {func(w *xenWorld) { w.restores.Add(1); w.renumber("9") }, true},
 		"the clock was set":     {func(w *xenWorld) { w.restores.Add(1) }, false},
+		"another host":          {func(w *xenWorld) { w.restores.Add(1); w.announce("b") }, true},
+		"daemon started anew":   {func(w *xenWorld) { w.announce("b") }, false},
 		"no word from xenstore": {func(w *xenWorld) { w.restores.Add(1); w.store.Remove("/local/domain/7/domid") }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newXenWorld(t)
+			w.announce("a")
 			guest, host := w.pair()
 			guest.(*xenConn).watch.stop()
 			c.happens(w)
