@@ -3,7 +3,6 @@ package scenario
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -11,30 +10,48 @@ import (
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
 )
 
-// seeds: the last one is the first that has come again, under another domain number.
+// seeds: guests come one after another, and the first one comes again.
 func seeds(t *report.T, d *xen.Dom0) {
-	service(t, d, "console = false\n")
-	times := make(map[string]uint64)
-	for i, name := range []string{"first", "lab gäst", "third", "first"} {
-		if times[name]++; times[name] > 1 {
-			require.NoError(t, d.Destroy(t.Context(), name))
+	s := service(t, d, "console = false\n")
+	var first follower
+	for i, c := range []xen.GuestConfig{{Name: "first"}, {Name: "lab gäst"}, {Name: "third", Type: xen.PVH}} {
+		c.Lines = []string{fmt.Sprintf("uuid = \"00000000-0000-4000-8000-%012d\"", i), `on_reboot = "restart"`}
+		f := follow(t, d, c)
+		s.agrees(t, f, 1)
+		if i == 0 {
+			first = f
 		}
-		uuid := fmt.Sprintf("uuid = \"00000000-0000-4000-8000-%012d\"", i%3)
-		g, err := d.Start(t.Context(), xen.GuestConfig{Name: name, Type: xen.PV, Lines: []string{uuid}})
-		require.NoError(t, err)
-		begin := time.Now()
-		out, err := g.Run(t.Context(), "entropy-guest", "run", "--once", "--wait", servicePatient.String())
-		require.NoError(t, err)
-		t.Logf("%s: seeded in %v with the lab's own way there and back\n%s", name, time.Since(begin).Round(10*time.Millisecond), out)
-		avail, err := g.Run(t.Context(), "cat", "/proc/sys/kernel/random/entropy_avail")
-		require.NoError(t, err)
-		require.Equal(t, "256", strings.TrimSpace(avail))
-		poll(t, "the daemon knows of it", func() error {
-			s, err := served(t, d, name, "vchan")
-			if err == nil && (s.Protocol != 2 || !s.Seeded || s.KernelAcknowledged < times[name] || s.KernelCreditedBits < 256*times[name] || s.Violations > 0) {
-				err = fmt.Errorf("%+v", s)
-			}
-			return err
-		})
 	}
+	comeAgain(t, d, first, func() {
+		_, err := d.Run(t.Context(), "xl", "reboot", "-F", "first")
+		require.NoError(t, err)
+	})
+	s.agrees(t, first, 2)
+	status, err := s.status(t)
+	require.NoError(t, err)
+	require.Equal(t, 3, status.Server.Sessions)
+}
+
+// agrees compares what a guest's kernel and entropy-guest say with what the daemon says.
+func (s *daemon) agrees(t *report.T, f follower, least uint64) {
+	avail, err := f.Run(t.Context(), "cat", "/proc/sys/kernel/random/entropy_avail")
+	require.NoError(t, err)
+	require.Equal(t, "256", strings.TrimSpace(avail))
+	poll(t, "the daemon knows of it", func() error {
+		status, err := s.status(t)
+		if err != nil {
+			return err
+		}
+		g, err := guestNamed(status, f.config.Name)
+		if err == nil && (g.Carrier != "vchan" || g.Protocol != 2 || !g.Seeded || g.KernelAcknowledged < least || g.KernelCreditedBits < 256*least ||
+			g.KernelGeneration != g.CurrentGeneration || g.Violations > 0 || g.Failures > 0) {
+			err = fmt.Errorf("%+v", g)
+		}
+		return err
+	})
+	said, err := f.says(t)
+	require.NoError(t, err)
+	require.True(t, said.Guest.Connected)
+	require.GreaterOrEqual(t, said.Guest.KernelCreditedBits, uint64(256))
+	require.Zero(t, said.Guest.KernelFailures)
 }
