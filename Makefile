@@ -73,7 +73,7 @@ soak:
 lab:
 	$(GO) run ./lab run
 lab-xen:
-	$(GO) run ./lab run --short
+	$(GO) run ./lab run --short --patience 10
 lab-shell:
 	$(GO) run ./lab shell
 
