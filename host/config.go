@@ -20,7 +20,7 @@ type Config struct {
 	SeedBytes     int           // bytes of each pushed seed; 64
 	SeedInterval  time.Duration // between pushed seeds; a minute
 	SeedJitter    float64       // each interval is drawn from 1-SeedJitter to 1+SeedJitter times SeedInterval; 0.25
-	KeepAlive     time.Duration // a silent guest is asked this often whether it is there, and given up after three; a minute
+	KeepAlive     time.Duration // a silent guest is asked this often whether it is there, and given up after three; 25 s
 	HandshakeTime time.Duration // a guest must have said hello by then; 5 s
 	WriteTime     time.Duration // a guest must take a frame within; 5 s
 
@@ -50,7 +50,7 @@ func (c Config) complete() (Config, error) {
 	orDefault(&c.SeedBytes, 64)
 	orDefault(&c.SeedInterval, time.Minute)
 	orDefault(&c.SeedJitter, 0.25)
-	orDefault(&c.KeepAlive, time.Minute)
+	orDefault(&c.KeepAlive, 25*time.Second)
 	orDefault(&c.HandshakeTime, 5*time.Second)
 	orDefault(&c.WriteTime, 5*time.Second)
 	orDefault(&c.MaxSessions, 4096)

@@ -42,6 +42,7 @@ type session struct {
 	waiting    bool // the last push found the host not seeded or stopped
 	heard      time.Time
 	pinged     time.Time
+	unanswered time.Time // the first ping since the guest was last heard; zero for none
 }
 
 // errStopping ends a session because the server goes down.

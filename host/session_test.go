@@ -48,7 +48,36 @@ func TestSeedNotAcknowledgedIsNotCalledSeeded(t *testing.T) {
 		require.False(t, g.Seeded)
 		require.EqualValues(t, 2, g.Failures)
 		require.Equal(t, "kernel: not permitted", g.LastFailure)
+		require.Zero(t, g.KernelGeneration)
+		require.Zero(t, g.LastKernelAck)
 		require.Zero(t, g.Generation, "the generation was not acknowledged in full")
+	})
+}
+
+// The library of a guest may be of the new generation before its kernel is: each is said for itself.
+func TestKernelIsSaidForItself(t *testing.T) {
+	serve(t, Config{SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+		c := b.join("a")
+		s := c.next().(protocol.Seed)
+		ack := func(kernel bool) {
+			c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{
+				{Target: protocol.TargetLibrary, OK: true, Credit: 256}, {Target: protocol.TargetKernel, OK: kernel, Credit: 256},
+			}})
+		}
+		ack(true)
+		g := b.guest("a")
+		require.Equal(t, s.Generation, g.KernelGeneration)
+		first := g.LastKernelAck
+		require.Equal(t, time.Now(), first)
+		time.Sleep(time.Second)
+		b.server.NewGeneration()
+		s = c.next().(protocol.Seed)
+		ack(false)
+		g = b.guest("a")
+		require.True(t, g.Seeded)
+		require.Equal(t, s.Generation, g.CurrentGeneration)
+		require.Less(t, g.KernelGeneration, s.Generation)
+		require.Equal(t, first, g.LastKernelAck)
 	})
 }
 
@@ -253,6 +282,26 @@ func TestSilentGuestIsPingedThenGivenUp(t *testing.T) {
 		c.next() // ping
 		c.ended(protocol.CloseTimeout)
 		require.Equal(t, time.Minute, time.Since(before))
+	})
+}
+
+// A guest that was paused answers when it runs on.
+func TestGuestThatStoodStillIsSeeded(t *testing.T) {
+	serve(t, Config{SeedInterval: time.Hour, KeepAlive: 20 * time.Second}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		ping := c.next().(protocol.Ping)
+		time.Sleep(standstill - time.Millisecond)
+		c.send(protocol.Pong(ping))
+		ping = c.next().(protocol.Ping) // in time: nothing else comes
+		again := c.next().(protocol.Ping)
+		time.Sleep(standstill)
+		before := time.Now()
+		c.send(protocol.Pong(ping))
+		require.Equal(t, protocol.ReasonPeriodic, c.seed().Reason)
+		require.Zero(t, time.Since(before))
+		c.send(protocol.Pong(again))
+		c.send(protocol.Pong(c.next().(protocol.Ping)))
 	})
 }
 

@@ -11,6 +11,10 @@ import (
 // unseededRetry is how long to wait for a seeded or healthy host before looking again; readiness itself is signalled.
 const unseededRetry = time.Second
 
+// standstill is how late a ping's answer says that the guest stood still, paused or starved, and did not just think. It gets a seed then, on
+// its budget, since nobody knows what else was done to it meanwhile.
+const standstill = 5 * time.Second
+
 // serveV2 speaks protocol 2. first is what was already read of the hello.
 func (s *session) serveV2(first []byte, deadline time.Time, limit time.Duration) error {
 	cfg := &s.server.cfg
@@ -87,6 +91,10 @@ func (s *session) loopV2() error {
 		}
 		s.heard = s.server.cfg.Now()
 		s.pinged = s.heard
+		if !s.unanswered.IsZero() && s.heard.Sub(s.unanswered) >= standstill {
+			s.pushAt = s.heard
+		}
+		s.unanswered = time.Time{}
 		if err := s.throttle(); err != nil {
 			return err
 		}
@@ -117,6 +125,9 @@ func (s *session) duties(now time.Time) error {
 			return &closing{protocol.CloseTimeout, errors.New("guest answers no ping")}
 		}
 		s.pinged = now
+		if s.unanswered.IsZero() {
+			s.unanswered = now
+		}
 		return s.send(protocol.Ping{Token: uint64(now.UnixNano())})
 	}
 	return nil

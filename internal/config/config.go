@@ -113,7 +113,7 @@ func Default() Config {
 		LogLevel:   "info",
 		Budget:     Budget{Bytes: 1024, Period: minute},
 		Seed:       Seed{Bytes: 64, Interval: minute, Jitter: 0.25},
-		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: minute},
+		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: Duration{Duration: 25 * time.Second}},
 		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, SessionsPerGuest: 16, NewSessionsPerSecond: 100, FramesPerSecond: 50},
 		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
 		Xen:        Xen{Allow: []string{}, Deny: []string{}, VChan: true, Console: true},
