@@ -52,7 +52,7 @@ func readersCommand() *cobra.Command {
 			})
 		},
 	}
-	r.flags(cmd, 2*time.Millisecond)
+	r.flags(cmd, 5*time.Millisecond)
 	cmd.Flags().StringVar(&host, "host", "console:", "`ADDRESS` of the host")
 	cmd.Flags().BoolVar(&alone, "alone", false, "ask no host")
 	return cmd

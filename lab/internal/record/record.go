@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -50,8 +51,8 @@ func Read(in io.Reader) (list []Record, err error) {
 			return list, fmt.Errorf("line %d of the records has %d fields: %q", len(list)+1, len(f), line)
 		}
 		for i, to := range []*int64{&r.Before, &r.After, &r.Wall} {
-			if _, err := fmt.Sscan(f[i], to); err != nil {
-				return list, fmt.Errorf("line %d of the records: %q: %w", len(list)+1, f[i], err)
+			if *to, err = strconv.ParseInt(f[i], 10, 64); err != nil {
+				return list, fmt.Errorf("line %d of the records: %w", len(list)+1, err)
 			}
 		}
 		r.Value = f[3]

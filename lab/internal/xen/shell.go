@@ -1,6 +1,6 @@
 package xen
 
-// shellScript greets a person at dom0's console and starts a guest.
+// shellScript greets a person at dom0's console and starts xentropyd and a guest that follows it.
 const shellScript = `#!/bin/sh
 mkdir -p /etc/xen
 cat > /etc/xen/guest.cfg <<END
@@ -10,13 +10,18 @@ kernel = "` + GuestKernel + `"
 ramdisk = "` + GuestImage + `"
 memory = 256
 vcpus = 1
-extra = "console=hvc0 quiet panic=1 lab.shell"
+extra = "console=hvc0 quiet panic=1 lab.shell lab.follow"
 END
+echo "Starting xentropyd …"
+mkdir -p /run/xentropyd /var/lib/xentropyd
+xentropyd run >/var/log/xentropyd.log 2>&1 &
+for i in 1 2 3 4 5 6 7 8 9 10; do xentropyd status >/dev/null 2>&1 && break; sleep 1; done
 echo "Starting a guest …"
 xl create -q /etc/xen/guest.cfg
 xl list
 cat <<END
-This is dom0 of a Xen in QEMU. xl, xenstore-ls, xentropyd and entropy-guest are here.
+This is dom0 of a Xen in QEMU. xl, xenstore-ls, xentropyd and entropy-guest are here; xentropyd runs, and entropy-guest in the guest.
+  xentropyd status    who is served (the guest needs some seconds to boot); the log is /var/log/xentropyd.log
   xl console guest    the guest's own shell (^] leaves it)
   /etc/xen/guest.cfg  how it is started: copy it for more
 exit, or Ctrl-A x, ends the machine.
