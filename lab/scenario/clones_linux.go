@@ -150,6 +150,9 @@ func clones(t *report.T, d *xen.Dom0) {
 					require.Zero(t, said.Guest.KernelFailures)
 				}
 				if pair == 0 {
+					log, err := a.Run(t.Context(), "tail", "-n", "20", "/run/entropy-guest.log")
+					require.NoError(t, err)
+					t.Logf("began to run at %v; what entropy-guest said:\n%s", beganA.UTC().Format(time.StampMilli), log)
 					time.Sleep(recordedFor)
 					n, of := compare(t, a, b, readersFile)
 					require.Zero(t, n, "of %d values of the guest library", of)

@@ -61,8 +61,8 @@ func Read(in io.Reader) (list []Record, err error) {
 }
 
 // jump is the least change of the clocks' distance that is a restore, in nanoseconds: over the error of reading two clocks one after
-// the other on a busy machine, under the time that a save and restore take.
-const jump = 500e6
+// the other, under the time that a save and restore take.
+const jump = 100e6
 
 // Split divides records at the last restore: before it, across it (begun before and ended after, one at most), and after it. Without a restore
 // all is before.
