@@ -4,15 +4,18 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/xentropyd/xentropyd/internal/cputime"
 )
 
-// group is what the sessions of one peer group share, such as all processes of a user. Guarded by Server.mu, but for bucket and
-// logs, which guard themselves.
+// group is what the sessions of one peer group share, such as all processes of a user. Guarded by Server.mu, but for bucket, cpu
+// and logs, which guard themselves.
 type group struct {
 	sessions int
 	arrivals *rate.Limiter
 	seen     time.Time
 	bucket   bucket // of all its guests together
+	cpu      *cputime.Share
 	logs     logLimit
 }
 
@@ -27,6 +30,7 @@ func newGroup(cfg *Config) *group {
 	return &group{
 		arrivals: rate.NewLimiter(rate.Limit(cfg.SessionRate), cfg.MaxPerGroup),
 		bucket:   newBucket(Budget{Bytes: cfg.MaxPerGroup * cfg.Budget.Bytes, Period: cfg.Budget.Period}),
+		cpu:      cputime.NewShare(groupShares*cfg.CPUShare, groupShares*cpuBurst),
 		logs:     logLimit{limiter: rate.NewLimiter(rate.Every(logEvery), logLines)},
 	}
 }

@@ -50,9 +50,27 @@ const floodLimit = 1024
 // armedPast marks a deadline that was set to the past in order to wake the leader.
 const armedPast = -1 << 63
 
+// onSleep is what OnSleep was given.
+type onSleep struct {
+	sleep func(ended <-chan struct{})
+	wake  func()
+}
+
+// OnSleep has each Read and Write call sleep before it waits for the peer, and wake after that: both in its own goroutine,
+// with no lock of the Conn's held. Such a pair may come without a wait in between. sleep may take its time, for instance to
+// hold up a peer that causes too much work, but should return when the channel is closed that it is given: the Conn is
+// then closed, too. Nothing that the peer does ends it. Wait calls neither.
+func (c *Conn) OnSleep(sleep func(ended <-chan struct{}), wake func()) {
+	c.onSleep.Store(&onSleep{sleep, wake})
+}
+
 // block sleeps until something may have changed since seq was taken. The
 // caller is a user of the memory and has asked the peer to tell.
 func (c *Conn) block(seq uint32, d direction) {
+	if h := c.onSleep.Load(); h != nil && d != waiting {
+		h.sleep(c.ended)
+		defer h.wake()
+	}
 	w := &c.wait
 	w.mu.Lock()
 	defer w.mu.Unlock()
