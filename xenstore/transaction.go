@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -49,7 +50,8 @@ func (c *Client) Transaction(ctx context.Context, fn func(tx *Tx) error) error {
 		if n == attempts {
 			return fmt.Errorf("transaction gave up after %d attempts: %w", n, err)
 		}
-		if !sleep(ctx, jitter(delay)) {
+		cputime.Wait(ctx, func() { sleep(ctx, jitter(delay)) })
+		if ctx.Err() != nil {
 			return fmt.Errorf("transaction met %d conflicts: %w", n, ctx.Err())
 		}
 		delay = min(2*delay, txMaxDelay)

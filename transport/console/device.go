@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
@@ -39,12 +40,18 @@ type Config struct {
 // change is a transaction in turn.
 func (c Config) change(ctx context.Context, f func(*xenstore.Tx) error) error {
 	if c.Turn != nil {
-		select {
-		case c.Turn <- struct{}{}:
-			defer func() { <-c.Turn }()
-		case <-ctx.Done():
+		mine := false
+		cputime.Wait(ctx, func() {
+			select {
+			case c.Turn <- struct{}{}:
+				mine = true
+			case <-ctx.Done():
+			}
+		})
+		if !mine {
 			return ctx.Err()
 		}
+		defer func() { <-c.Turn }()
 	}
 	return c.Store.Transaction(ctx, f)
 }

@@ -197,11 +197,15 @@ func (l *Link) until(ctx context.Context, done func() (bool, error)) error {
 		if ok {
 			return nil
 		}
-		select {
-		case <-changed:
-		case <-l.dead:
-		case <-ctx.Done():
-			return ctx.Err()
+		cputime.Wait(ctx, func() {
+			select {
+			case <-changed:
+			case <-l.dead:
+			case <-ctx.Done():
+			}
+		})
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 }
