@@ -37,7 +37,8 @@ type Config struct {
 	Now     func() time.Time // time.Now
 	Log     *slog.Logger     // slog.Default()
 
-	threadTime func() time.Duration // for tests; cputime.Thread
+	threadTime func() time.Duration // these two are for tests; cputime.Thread
+	cpuBurst   time.Duration        // half a second
 }
 
 func orDefault[T comparable](v *T, d T) {
@@ -62,6 +63,7 @@ func (c Config) complete() (Config, error) {
 	orDefault(&c.SessionRate, 100)
 	orDefault(&c.FrameRate, 50)
 	orDefault(&c.CPUShare, 0.05)
+	orDefault(&c.cpuBurst, 500*time.Millisecond)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -18,8 +18,6 @@ type Sleeper interface {
 
 // Bounds on the CPU time of guests; the share itself is configured.
 const (
-	cpuBurst = 500 * time.Millisecond // that a guest may use at once
-
 	// groupShares is how many guests' shares a group has, so that nobody gets more by coming under ever new names.
 	groupShares = 4
 

@@ -30,7 +30,7 @@ func newGroup(cfg *Config) *group {
 	return &group{
 		arrivals: rate.NewLimiter(rate.Limit(cfg.SessionRate), cfg.MaxPerGroup),
 		bucket:   newBucket(Budget{Bytes: cfg.MaxPerGroup * cfg.Budget.Bytes, Period: cfg.Budget.Period}),
-		cpu:      cputime.NewShare(groupShares*cfg.CPUShare, groupShares*cpuBurst),
+		cpu:      cputime.NewShare(groupShares*cfg.CPUShare, groupShares*cfg.cpuBurst),
 		logs:     logLimit{limiter: rate.NewLimiter(rate.Every(logEvery), logLines)},
 	}
 }

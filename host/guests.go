@@ -85,7 +85,7 @@ func (g *guests) renew(id string, all bool) (generation uint64, n int) {
 }
 
 // connect returns the peer's record with one session more.
-func (g *guests) connect(p Peer, b Budget, share float64, now time.Time) *record {
+func (g *guests) connect(p Peer, cfg *Config, b Budget, now time.Time) *record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.records[p.ID]
@@ -93,7 +93,7 @@ func (g *guests) connect(p Peer, b Budget, share float64, now time.Time) *record
 		if len(g.records) >= maxRecords {
 			g.evictOldest()
 		}
-		r = &record{peer: p, budget: b, bucket: newBucket(b), share: cputime.NewShare(share, cpuBurst)}
+		r = &record{peer: p, budget: b, bucket: newBucket(b), share: cputime.NewShare(cfg.CPUShare, cfg.cpuBurst)}
 		r.generation.Store(g.next())
 		g.records[p.ID] = r
 	} else if r.peer.Incarnation != p.Incarnation {

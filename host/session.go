@@ -69,7 +69,7 @@ func (s *session) run() {
 			budget, own = cfg.Budget, false
 		}
 		s.ownBudget = own
-		s.record = s.server.guests.connect(s.peer, budget, cfg.CPUShare, cfg.Now())
+		s.record = s.server.guests.connect(s.peer, cfg, budget, cfg.Now())
 	}
 	s.beginCount()
 	defer s.ch.end()
