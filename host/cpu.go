@@ -8,8 +8,8 @@ import (
 
 // Sleeper is what a Channel implements that says when its Read and Write sleep, so that the CPU time in between can be counted. OnSleep
 // is called once, before the first Read and Write. From then on a Read or Write calls sleep before it waits for the other end, and
-// wake after that, both in its own goroutine and with no lock held. sleep may take its time (a second at most), for which it is given a
-// channel that is closed when the Channel is.
+// wake when it goes on, both in its own goroutine; more often does no harm. sleep may take its time (a second at most), unless the
+// channel that it is given is closed: it is when the Channel is, and where there is no time to be taken.
 //
 // Of a Channel that is no Sleeper, what happens inside Read and Write is not counted.
 type Sleeper interface {
@@ -74,6 +74,11 @@ func (m *metered) spend(d time.Duration) {
 func (m *metered) pause(ended <-chan struct{}) {
 	if m.owed < shortPause {
 		return
+	}
+	select {
+	case <-ended:
+		return
+	default:
 	}
 	m.slowed()
 	wait := time.NewTimer(min(m.owed, m.longest))

@@ -96,13 +96,17 @@ func (d *Device) connect(f Front) (*Link, error) {
 // listen takes events until the port is closed. Who waits unmasks, so what a guest sends while nobody waits costs nothing.
 func (l *Link) listen() {
 	idle, progress := 0, uint64(0)
-	meter, share := cputime.NewMeter(&l.cpu, nil), cputime.NewShare(listenShare, listenBurst)
+	share, counted := cputime.NewShare(listenShare, listenBurst), time.Duration(0)
+	meter := cputime.NewMeter(&l.cpu, nil)
+	park, unpark := func() { meter.End() }, meter.Begin
 	defer meter.End()
 	for {
-		l.deaf(share.Use(time.Now(), meter.End()))
-		_, err := l.dev.Pending()
+		meter.End()
+		used := l.cpu.Total()
+		l.deaf(share.Use(time.Now(), used-counted))
+		counted = used
 		meter.Begin()
-		if err != nil {
+		if _, err := l.dev.PendingParking(park, unpark); err != nil {
 			l.fail(err)
 			return
 		}
