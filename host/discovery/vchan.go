@@ -64,10 +64,14 @@ func (g *guest) serveVChan(ctx context.Context) {
 	}
 }
 
-// offered says whether there is anything to connect to, so that a guest without an offer holds up nobody.
+// offered says whether there is anything to connect to, so that a guest without an offer, or with half of one, holds up nobody.
 func (g *guest) offered(ctx context.Context, path string) bool {
-	_, err := g.d.cfg.Store.Read(ctx, xenstore.Join(path, "ring-ref"))
-	return err == nil
+	for _, name := range []string{"ring-ref", "event-channel"} {
+		if _, err := g.d.cfg.Store.Read(ctx, xenstore.Join(path, name)); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (g *guest) connect(ctx context.Context, path string) (*vchan.Conn, error) {
