@@ -29,7 +29,7 @@ type Config struct {
 	MaxPerGuest int     // per peer; 16
 	SessionRate float64 // new sessions per second and peer group, with a burst of MaxPerGroup; 100
 	FrameRate   float64 // frames per second that a guest may send before it is slowed down; 50
-	CPUShare    float64 // of one core that a guest's sessions may use before they are slowed down, with a burst of half a second; 0.05. A group has four times as much
+	CPUShare    float64 // of one core that a guest's sessions may use before they are slowed down, with a burst of half a second; 0.05. A group has a share for each 16 sessions of MaxPerGroup
 
 	NoVersion1 bool // refuse protocol 1
 

@@ -25,12 +25,13 @@ const (
 	logEvery = 10 * time.Second
 )
 
-// newGroup returns a group that may have as much as its sessions could have one by one.
+// newGroup returns a group that may be given as much as its sessions could be one by one, and cost less than they could.
 func newGroup(cfg *Config) *group {
+	shares := max(1, cfg.MaxPerGroup/sessionsPerShare)
 	return &group{
 		arrivals: rate.NewLimiter(rate.Limit(cfg.SessionRate), cfg.MaxPerGroup),
 		bucket:   newBucket(Budget{Bytes: cfg.MaxPerGroup * cfg.Budget.Bytes, Period: cfg.Budget.Period}),
-		cpu:      cputime.NewShare(groupShares*cfg.CPUShare, groupShares*cfg.cpuBurst),
+		cpu:      cputime.NewShare(float64(shares)*cfg.CPUShare, time.Duration(shares)*cfg.cpuBurst),
 		logs:     logLimit{limiter: rate.NewLimiter(rate.Every(logEvery), logLines)},
 	}
 }
