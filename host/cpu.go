@@ -19,7 +19,7 @@ type Sleeper interface {
 // Bounds on the CPU time of guests; the share itself is configured.
 const (
 	// sessionsPerShare says how many guests' shares a group has, so that nobody gets more by coming under ever new names: one for so
-	// many of the sessions that it may have. Guests that behave use a thousandth of their share.
+	// many of the sessions that it may have.
 	sessionsPerShare = 16
 
 	// A guest over its share sleeps longPause at a time at most, so that it hears of a new generation, and owes at least

@@ -17,6 +17,16 @@ type sleeps struct {
 	at           chan struct{} // gets one at each sleep
 }
 
+// await waits for the next sleep.
+func (s *sleeps) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.at:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody says that he sleeps")
+	}
+}
+
 func watchSleeps(c *Conn) *sleeps {
 	s := &sleeps{at: make(chan struct{}, 1000)}
 	c.OnSleep(func(<-chan struct{}) { s.begun.Add(1); s.at <- struct{}{} }, func() { s.ended.Add(1) })
@@ -33,7 +43,7 @@ func TestOnSleep(t *testing.T) {
 			_, err := server.Read(make([]byte, 8))
 			got <- err
 		}()
-		<-s.at
+		s.await(t)
 		return got
 	}
 	got := read() // an event of the client's coming may wake it once, for nothing
@@ -64,7 +74,7 @@ func TestOnSleep(t *testing.T) {
 		_, err := server.Write(make([]byte, 3000))
 		got <- err
 	}()
-	<-s.at
+	s.await(t)
 	_, err = receive(client, 3000, 512, 1)
 	require.NoError(t, err)
 	require.NoError(t, <-got)
@@ -82,14 +92,14 @@ func TestOnSleep(t *testing.T) {
 // Who takes his time in sleep is waited for by his own call alone, and is told of a Close.
 func TestSleepEndsWithClose(t *testing.T) {
 	server, client := pipe(t, small)
-	in := make(chan struct{})
-	server.OnSleep(func(ended <-chan struct{}) { close(in); <-ended }, func() {})
+	s := &sleeps{at: make(chan struct{}, 1)}
+	server.OnSleep(func(ended <-chan struct{}) { s.at <- struct{}{}; <-ended }, func() {})
 	got := make(chan error, 1)
 	go func() {
 		_, err := server.Read(make([]byte, 8))
 		got <- err
 	}()
-	<-in
+	s.await(t)
 	_, err := client.Write([]byte("x"))
 	require.NoError(t, err)
 	require.Equal(t, 1, server.Buffered())

@@ -16,10 +16,13 @@ import (
 // Our own bounds on a guest's events: what taking them may cost of one core, with a burst, and how long at a time a guest that
 // costs more is not listened to. Honest guests come nowhere near it.
 const (
-	listenShare  = 0.02
-	listenBurst  = 200 * time.Millisecond
 	longestDeaf  = time.Second
 	shortestDeaf = 10 * time.Millisecond
+)
+
+var ( // less in tests
+	listenShare = 0.02
+	listenBurst = 200 * time.Millisecond
 )
 
 // floodLimit is how many events in a row may change nothing. Linux sends one for each time that it has read or written.
