@@ -29,12 +29,16 @@ type Config struct {
 	MaxPerGuest int     // per peer; 16
 	SessionRate float64 // new sessions per second and peer group, with a burst of MaxPerGroup; 100
 	FrameRate   float64 // frames per second that a guest may send before it is slowed down; 50
+	CPUShare    float64 // of one core that a guest's sessions may use before they are slowed down, with a burst of half a second; 0.05. A group has a share for each 16 sessions of MaxPerGroup
 
 	NoVersion1 bool // refuse protocol 1
 
 	OnFrame func()           // called for each frame that arrives, to time it; may be nil
 	Now     func() time.Time // time.Now
 	Log     *slog.Logger     // slog.Default()
+
+	threadTime func() time.Duration // these two are for tests; cputime.Thread
+	cpuBurst   time.Duration        // half a second
 }
 
 func orDefault[T comparable](v *T, d T) {
@@ -58,6 +62,8 @@ func (c Config) complete() (Config, error) {
 	orDefault(&c.MaxPerGuest, 16)
 	orDefault(&c.SessionRate, 100)
 	orDefault(&c.FrameRate, 50)
+	orDefault(&c.CPUShare, 0.05)
+	orDefault(&c.cpuBurst, 500*time.Millisecond)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -77,7 +83,7 @@ func (c Config) complete() (Config, error) {
 	if c.SeedJitter < 0 || c.SeedJitter >= 1 {
 		errs = append(errs, fmt.Errorf("seed jitter of %v: 0 up to, not including, 1 is possible", c.SeedJitter))
 	}
-	if c.SeedInterval < 0 || c.KeepAlive < 0 || c.HandshakeTime < 0 || c.WriteTime < 0 || c.MaxSessions < 0 || c.MaxPerGroup < 0 || c.MaxPerGuest < 0 || c.SessionRate < 0 || c.FrameRate < 0 {
+	if c.SeedInterval < 0 || c.KeepAlive < 0 || c.HandshakeTime < 0 || c.WriteTime < 0 || c.MaxSessions < 0 || c.MaxPerGroup < 0 || c.MaxPerGuest < 0 || c.SessionRate < 0 || c.FrameRate < 0 || c.CPUShare < 0 {
 		errs = append(errs, errors.New("times, limits and rates must not be negative"))
 	}
 	return c, errors.Join(errs...)

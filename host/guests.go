@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/cputime"
 )
 
 // forgetAfter is how long a guest that is gone stays in the table, if it owes nothing to its budget.
@@ -27,6 +29,9 @@ type record struct {
 	// takes for a new guest hears another number than the one in its memory.
 	generation atomic.Uint64
 
+	cpu   cputime.Sum    // of all its sessions
+	share *cputime.Share // of a core, for all of them
+
 	sessions   int // connected now
 	connects   uint64
 	seeds      uint64
@@ -34,7 +39,7 @@ type record struct {
 	credited   uint64 // bits
 	refused    uint64
 	frames     uint64 // received
-	slowed     uint64 // times that it was made to wait for sending too fast
+	slowed     uint64 // times that it was made to wait, for sending too fast or for its CPU time
 	broken     uint64 // sessions ended for breaking the protocol or the ring
 	acked      uint64 // seeds whose library target was acknowledged
 	kernelOK   uint64 // seeds whose kernel target was acknowledged
@@ -82,7 +87,7 @@ func (g *guests) renew(id string, all bool) (generation uint64, n int) {
 }
 
 // connect returns the peer's record with one session more.
-func (g *guests) connect(p Peer, b Budget, now time.Time) *record {
+func (g *guests) connect(p Peer, cfg *Config, b Budget, now time.Time) *record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.records[p.ID]
@@ -90,7 +95,7 @@ func (g *guests) connect(p Peer, b Budget, now time.Time) *record {
 		if len(g.records) >= maxRecords {
 			g.evictOldest()
 		}
-		r = &record{peer: p, budget: b, bucket: newBucket(b)}
+		r = &record{peer: p, budget: b, bucket: newBucket(b), share: cputime.NewShare(cfg.CPUShare, cfg.cpuBurst)}
 		r.generation.Store(g.next())
 		g.records[p.ID] = r
 	} else if r.peer.Incarnation != p.Incarnation {
@@ -129,6 +134,13 @@ func (g *guests) forget(now time.Time) {
 			delete(g.records, id)
 		}
 	}
+}
+
+// find returns the record of the guest with this ID, nil if there is none.
+func (g *guests) find(id string) *record {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.records[id]
 }
 
 // sessions is how many sessions a guest has now.

@@ -128,7 +128,7 @@ func (s *Server) start(ch Channel, peer Peer) {
 		ch.Close()
 		return
 	}
-	ses := &session{server: s, ch: ch, peer: peer, group: g, over: over}
+	ses := &session{server: s, ch: &metered{Channel: ch}, peer: peer, group: g, over: over}
 	if over != "" {
 		s.refusing++
 	} else {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -23,7 +24,7 @@ import (
 //	                    └ read a frame: request, ack, ping, pong ┘
 type session struct {
 	server *Server
-	ch     Channel
+	ch     *metered
 	peer   Peer
 	group  *group
 	over   string // not empty: the session is over a limit, and this says which; record is nil then
@@ -69,8 +70,10 @@ func (s *session) run() {
 			budget, own = cfg.Budget, false
 		}
 		s.ownBudget = own
-		s.record = s.server.guests.connect(s.peer, budget, cfg.Now())
+		s.record = s.server.guests.connect(s.peer, cfg, budget, cfg.Now())
 	}
+	s.beginCount()
+	defer s.ch.end()
 	s.pace = *rate.NewLimiter(rate.Limit(cfg.FrameRate), max(1, int(2*cfg.FrameRate)))
 	err := s.serve()
 	s.sayGoodbye(err)
@@ -82,6 +85,21 @@ func (s *session) run() {
 	if s.record != nil {
 		s.server.guests.disconnect(s.record, cfg.Now(), err)
 	}
+}
+
+// beginCount starts the count of CPU time. That of a session over a limit is its guest's too, if there is such a guest.
+func (s *session) beginCount() {
+	guests := s.server.guests
+	r := s.record
+	if r == nil {
+		r = guests.find(s.peer.ID)
+	}
+	if r == nil {
+		s.ch.begin(s.server, new(cputime.Sum), func() {}, s.group.cpu)
+		return
+	}
+	slowed := func() { guests.update(r, func(r *record) { r.slowed++ }) }
+	s.ch.begin(s.server, &r.cpu, slowed, r.share, s.group.cpu)
 }
 
 // take takes n bytes from the guest's budget and, unless that is its own by configuration, from what its group may have in all, so
@@ -238,8 +256,8 @@ func (s *session) stop() {
 	s.ch.SetReadDeadline(past)
 }
 
-// throttle counts a frame that arrived and makes a guest wait that sends too many. The wait is what bounds the CPU
-// that a flooding guest gets: meanwhile its ring is full and it is the one that waits.
+// throttle counts a frame that arrived and makes a guest wait that sends too many: meanwhile its ring is full and it is the
+// one that waits. What bounds the CPU time of a guest that sends anything but frames is in cpu.go.
 func (s *session) throttle() error {
 	cfg := &s.server.cfg
 	if cfg.OnFrame != nil {
@@ -255,6 +273,8 @@ func (s *session) throttle() error {
 	if slow <= 0 {
 		return nil
 	}
+	s.ch.end()
+	defer s.ch.wake()
 	wait := time.NewTimer(slow)
 	defer wait.Stop()
 	select {

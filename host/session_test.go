@@ -458,9 +458,9 @@ func TestGuestThatGoesIsForgottenInTime(t *testing.T) {
 func TestTableOfGuestsIsBounded(t *testing.T) {
 	g := newGuests()
 	now := time.Now()
-	keep := g.connect(Peer{ID: "connected"}, DefaultBudget, now)
+	keep := g.connect(Peer{ID: "connected"}, &Config{}, DefaultBudget, now)
 	for i := range maxRecords + 100 {
-		r := g.connect(Peer{ID: fmt.Sprint(i)}, DefaultBudget, now)
+		r := g.connect(Peer{ID: fmt.Sprint(i)}, &Config{}, DefaultBudget, now)
 		g.disconnect(r, now.Add(time.Duration(i)), nil)
 	}
 	require.LessOrEqual(t, len(g.records), maxRecords)

@@ -29,9 +29,10 @@ type GuestStatus struct {
 	LastFailure        string    `json:"last_failure,omitempty"`
 	Refused            uint64    `json:"refused"`
 	Reconnects         uint64    `json:"reconnects"`
-	Frames             uint64    `json:"frames"`     // received
-	Slowed             uint64    `json:"slowed"`     // times it was made to wait for sending too fast
-	Violations         uint64    `json:"violations"` // sessions ended for breaking the rules
+	Frames             uint64    `json:"frames"`      // received
+	Slowed             uint64    `json:"slowed"`      // times it was made to wait, for sending too fast or for its CPU time
+	Violations         uint64    `json:"violations"`  // sessions ended for breaking the rules
+	CPU                float64   `json:"cpu_seconds"` // that its sessions have used
 	BudgetBytes        int       `json:"budget_bytes"`
 	BudgetPeriod       float64   `json:"budget_period_seconds"`
 	BudgetLeft         int       `json:"budget_left"`
@@ -84,7 +85,7 @@ func (g *guests) status(now time.Time) []GuestStatus {
 			Seeds: r.seeds, Bytes: r.bytes, CreditedBits: r.credited,
 			Acknowledged: r.acked, KernelAcknowledged: r.kernelOK, KernelCreditedBits: r.kernelBits, KernelGeneration: r.kernelGen,
 			Generation: r.ackedGen, CurrentGeneration: r.generation.Load(), Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,
-			Reconnects: r.connects - 1, Frames: r.frames, Slowed: r.slowed, Violations: r.broken,
+			Reconnects: r.connects - 1, Frames: r.frames, Slowed: r.slowed, Violations: r.broken, CPU: r.cpu.Total().Seconds(),
 			BudgetBytes: r.budget.Bytes, BudgetPeriod: r.budget.Period.Seconds(), BudgetLeft: r.bucket.left(now),
 			LastSeed: r.lastSeed, LastAck: r.lastAck, LastKernelAck: r.kernelAck, LastError: r.lastError,
 		})

@@ -28,12 +28,14 @@ type Conn struct {
 
 	state atomic.Uint32 // users of the memory, and stateClosed
 	gone  atomic.Bool   // the peer was once seen to be gone
+	ended chan struct{} // closed with the Conn
 
 	rmu, wmu             sync.Mutex   // one reader, one writer
 	rspin, wspin         spinner      // under rmu, wmu
 	rdeadline, wdeadline atomic.Int64 // ns after base, 0 is none
 
-	wait waitState
+	wait    waitState
+	onSleep atomic.Pointer[onSleep]
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -68,7 +70,7 @@ func newConn(cfg Config) (*Conn, error) {
 	}
 	c := &Conn{
 		ring: r, memory: cfg.Memory, events: cfg.Events, silent: cfg.Silent,
-		local: cfg.Local, remote: cfg.Remote, base: time.Now(),
+		local: cfg.Local, remote: cfg.Remote, base: time.Now(), ended: make(chan struct{}),
 	}
 	c.wait.cond.L = &c.wait.mu
 	c.rspin.off = !canSpin()
@@ -235,6 +237,7 @@ func (c *Conn) shutdown(reason error) bool {
 	c.state.Or(stateClosed)
 	c.wait.mu.Unlock()
 
+	close(c.ended)
 	c.ring.Leave()
 	if !c.silent {
 		_ = c.events.Notify() // it may be the peer's tampering that brought us here

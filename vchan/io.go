@@ -1,6 +1,7 @@
 package vchan
 
 import (
+	"fmt"
 	"io"
 )
 
@@ -8,10 +9,14 @@ import (
 // peer works on one chunk while we work on the next.
 const chunk = 16 << 10
 
+// errTakenBack is a peer that moved its index back after we had seen it: it could have us spin for ever.
+var errTakenBack = fmt.Errorf("%w: it took back what it had given", ErrViolation)
+
 func (c *Conn) read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	seen := false // that there is something to be taken, which nobody but us does
 	for {
 		seq := c.wait.seq.Load()
 		if err := c.ready(&c.rdeadline); err != nil {
@@ -26,12 +31,17 @@ func (c *Conn) read(p []byte) (int, error) {
 		if gone {
 			return 0, io.EOF
 		}
-		if c.rspin.spin(c.ring.Readable) {
+		if seen {
+			return 0, c.failed(errTakenBack)
+		}
+		if seen = c.rspin.spin(c.ring.Readable); seen {
 			continue
 		}
-		if n, err := c.ring.AskData(); err != nil {
+		n, err := c.ring.AskData()
+		if err != nil {
 			return 0, c.failed(err)
-		} else if n > 0 {
+		}
+		if seen = n > 0; seen {
 			continue
 		}
 		c.block(seq, reading)
@@ -60,6 +70,7 @@ func (c *Conn) take(p []byte) (total int, err error) {
 }
 
 func (c *Conn) write(p []byte) (total int, err error) {
+	seen := false // that there is room, which nobody but us takes
 	for total < len(p) {
 		seq := c.wait.seq.Load()
 		if err := c.ready(&c.wdeadline); err != nil {
@@ -78,12 +89,21 @@ func (c *Conn) write(p []byte) (total int, err error) {
 				return total, err
 			}
 		}
-		if n > 0 || c.wspin.spin(c.ring.Writable) {
+		if n > 0 {
+			seen = false
 			continue
 		}
-		if n, err := c.ring.AskSpace(); err != nil {
+		if seen {
+			return total, c.failed(errTakenBack)
+		}
+		if seen = c.wspin.spin(c.ring.Writable); seen {
+			continue
+		}
+		n, err = c.ring.AskSpace()
+		if err != nil {
 			return total, c.failed(err)
-		} else if n > 0 {
+		}
+		if seen = n > 0; seen {
 			continue
 		}
 		c.block(seq, writing)

@@ -50,9 +50,50 @@ const floodLimit = 1024
 // armedPast marks a deadline that was set to the past in order to wake the leader.
 const armedPast = -1 << 63
 
+// onSleep is what OnSleep was given.
+type onSleep struct {
+	sleep func(ended <-chan struct{})
+	park  func() // is sleep, atOnce: a call that ends the wait may have to wait for it
+	wake  func()
+}
+
+// atOnce is for a sleep that may take no time.
+var atOnce = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// lead waits on the events. What a back end does before it gives up its thread is no sleep.
+func (c *Conn) lead(h *onSleep) error {
+	if h != nil {
+		if p, ok := c.events.(ParkingEvents); ok {
+			h.wake()
+			return p.WaitParking(h.park, h.wake)
+		}
+	}
+	return c.events.Wait()
+}
+
+// OnSleep has each Read and Write call sleep before it waits for the peer, and
+// wake when it goes on: both in its own goroutine, with no lock of the Conn's
+// held. A pair may come without a wait, and several for one; sleep is for
+// giving up what should not be held through a wait. sleep may take its time,
+// for instance to hold up a peer that causes too much work, but must return
+// when the channel is closed that it is given: the Conn is then closed, or
+// this is not the time. Nothing that the peer does closes it. Wait calls
+// neither function.
+func (c *Conn) OnSleep(sleep func(ended <-chan struct{}), wake func()) {
+	c.onSleep.Store(&onSleep{sleep, func() { sleep(atOnce) }, wake})
+}
+
 // block sleeps until something may have changed since seq was taken. The
 // caller is a user of the memory and has asked the peer to tell.
 func (c *Conn) block(seq uint32, d direction) {
+	h := c.onSleep.Load()
+	if d == waiting {
+		h = nil
+	}
+	if h != nil {
+		h.sleep(c.ended)
+		defer h.wake()
+	}
 	w := &c.wait
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,7 +118,7 @@ func (c *Conn) block(seq uint32, d direction) {
 	}
 	w.leading = true
 	w.mu.Unlock()
-	err := c.events.Wait()
+	err := c.lead(h)
 	w.mu.Lock()
 	w.leading = false
 	w.seq.Add(1)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -36,24 +37,51 @@ type Tx struct {
 // When the connection is lost, or ctx ends during the commit, whether it was done is not known. Unprivileged
 // domains may have 10 transactions at once by default, then the error is ErrQuota.
 func (c *Client) Transaction(ctx context.Context, fn func(tx *Tx) error) error {
+	return c.TransactionInTurn(ctx, nil, fn)
+}
+
+// TransactionInTurn is Transaction for those who would be in each other's way, because they change the same directory: turn is a channel
+// that they share, of capacity 1, which is full during each attempt. It is empty while an attempt that met a conflict waits
+// for the next, so that one who meets conflicts for ever, a guest's doing perhaps, does not hold up the others.
+func (c *Client) TransactionInTurn(ctx context.Context, turn chan struct{}, fn func(tx *Tx) error) error {
 	attempts := c.opt.attempts
 	if attempts == 0 {
 		attempts = txAttempts
 	}
 	delay := txDelay
 	for n := 1; ; n++ {
-		err := c.attempt(ctx, fn)
+		err := c.attemptInTurn(ctx, turn, fn)
 		if !errors.Is(err, ErrAgain) {
 			return err
 		}
 		if n == attempts {
 			return fmt.Errorf("transaction gave up after %d attempts: %w", n, err)
 		}
-		if !sleep(ctx, jitter(delay)) {
+		cputime.Wait(ctx, func() { sleep(ctx, jitter(delay)) })
+		if ctx.Err() != nil {
 			return fmt.Errorf("transaction met %d conflicts: %w", n, ctx.Err())
 		}
 		delay = min(2*delay, txMaxDelay)
 	}
+}
+
+func (c *Client) attemptInTurn(ctx context.Context, turn chan struct{}, fn func(tx *Tx) error) error {
+	if turn == nil {
+		return c.attempt(ctx, fn)
+	}
+	mine := false
+	cputime.Wait(ctx, func() {
+		select {
+		case turn <- struct{}{}:
+			mine = true
+		case <-ctx.Done():
+		}
+	})
+	if !mine {
+		return ctx.Err()
+	}
+	defer func() { <-turn }()
+	return c.attempt(ctx, fn)
 }
 
 func (c *Client) attempt(ctx context.Context, fn func(tx *Tx) error) error {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -153,16 +154,22 @@ func (w *Watch) Take() []string {
 // ended: with ErrClosed after Close, else with what Err says.
 func (w *Watch) Wait(ctx context.Context) ([]string, error) {
 	for {
-		select {
-		case _, ok := <-w.signal:
-			if !ok {
-				return nil, fmt.Errorf("watch %s: %w", w.path, w.Err())
+		ok, late := false, false
+		cputime.Wait(ctx, func() {
+			select {
+			case _, ok = <-w.signal:
+			case <-ctx.Done():
+				late = true
 			}
-			if p := w.Take(); len(p) > 0 {
-				return p, nil
-			}
-		case <-ctx.Done():
+		})
+		switch {
+		case late:
 			return nil, fmt.Errorf("watch %s: %w", w.path, ctx.Err())
+		case !ok:
+			return nil, fmt.Errorf("watch %s: %w", w.path, w.Err())
+		}
+		if p := w.Take(); len(p) > 0 {
+			return p, nil
 		}
 	}
 }

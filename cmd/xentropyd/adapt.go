@@ -43,6 +43,7 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 		MaxPerGuest:   c.Limits.SessionsPerGuest,
 		SessionRate:   c.Limits.NewSessionsPerSecond,
 		FrameRate:     c.Limits.FramesPerSecond,
+		CPUShare:      c.Limits.CPUShare,
 		NoVersion1:    !c.Protocol1,
 		OnFrame:       d.sources.arrival,
 		Log:           d.log,

@@ -144,7 +144,7 @@ func (d *daemon) run(ctx context.Context) error {
 		watch(wg, func() error {
 			return control.Serve(ctx, d.control, control.Config{
 				Version: cli.Version(), PID: os.Getpid(), Started: d.started, Listen: c.Listen,
-				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Log: d.log,
+				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Domains: d.xen.domains(), Log: d.log,
 			})
 		})
 	})

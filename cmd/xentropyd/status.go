@@ -51,10 +51,6 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	}
 	fmt.Fprintf(w, "sources: %s\n", strings.Join(names, ", "))
 	fmt.Fprintf(w, "guests at %s: %d connected, generation %d\n", strings.Join(s.Listen, ", "), s.Server.Sessions, s.Server.Generation)
-	if len(s.Server.Guests) == 0 {
-		return nil
-	}
-	fmt.Fprintln(w)
 	var rows [][]string
 	var notes [][2]string
 	for _, g := range s.Server.Guests {
@@ -63,8 +59,24 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 			notes = append(notes, [2]string{shortID(g.ID), n})
 		}
 	}
-	if err := cli.Table(w, []string{"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "LAST SEED", "BUDGET LEFT"}, rows); err != nil {
-		return err
+	if len(rows) > 0 {
+		fmt.Fprintln(w)
+		if err := cli.Table(w, []string{"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "LAST SEED", "BUDGET LEFT", "CPU"}, rows); err != nil {
+			return err
+		}
+	}
+	var unserved [][2]string
+	for _, d := range s.Domains {
+		if why := notServed(d); why != "" {
+			unserved = append(unserved, [2]string{domainName(d), why})
+		}
+		if n := carrierNotes(d, now); n != "" {
+			notes = append(notes, [2]string{domainName(d), n})
+		}
+	}
+	if len(unserved) > 0 {
+		fmt.Fprintln(w, "\nnot served:")
+		cli.List(w, unserved)
 	}
 	if len(notes) > 0 {
 		fmt.Fprintln(w, "\nnotes:")
@@ -103,7 +115,7 @@ func guestRow(g host.GuestStatus, now time.Time) []string {
 	}
 	return []string{
 		shortID(g.ID), cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), cli.Ago(now, g.LastSeed),
-		fmt.Sprintf("%d of %d B", g.BudgetLeft, g.BudgetBytes),
+		fmt.Sprintf("%d of %d B", g.BudgetLeft, g.BudgetBytes), cpu(g.CPU),
 	}
 }
 
@@ -125,7 +137,7 @@ func guestNotes(g host.GuestStatus) string {
 	}
 	add(g.Violations, "broke the rules %d times")
 	add(g.Refused, "refused %d times")
-	add(g.Slowed, "slowed down %d times")
+	add(g.Slowed, "slowed down %d times, for its frames or its CPU time")
 	add(g.Failures, "reported %d failures")
 	if g.LastFailure != "" {
 		notes = append(notes, "last failure: "+g.LastFailure)
@@ -133,5 +145,5 @@ func guestNotes(g host.GuestStatus) string {
 	if g.LastError != "" {
 		notes = append(notes, "last session ended: "+g.LastError)
 	}
-	return strings.Join(notes, "; ")
+	return cli.Printable(strings.Join(notes, "; "))
 }

@@ -45,6 +45,14 @@ func openXen(c config.Xen, instance string, log *slog.Logger) (*xenGuests, error
 	return &xenGuests{store, found}, nil
 }
 
+// domains is the function that says who is there, nil on nil.
+func (x *xenGuests) domains() func() []discovery.Domain {
+	if x == nil {
+		return nil
+	}
+	return x.found.Domains
+}
+
 // close waits until all that is ours is out of the guests. It may be called twice, and on nil.
 func (x *xenGuests) close() {
 	if x == nil {

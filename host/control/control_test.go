@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -63,7 +65,7 @@ func serve(t *testing.T) (*Client, *fakeServer, string) {
 	require.NoError(t, err)
 	server := &fakeServer{}
 	server.generation.Store(1)
-	server.guests.Store(&[]host.GuestStatus{{ID: "local:0/17", Name: "guest", Seeds: 3, Bytes: 192, Seeded: true, Connected: true}})
+	server.guests.Store(&[]host.GuestStatus{{ID: "local:0/17", Name: "guest", Seeds: 3, Bytes: 192, CPU: 0.25, Seeded: true, Connected: true}})
 	cfg := Config{
 		Version: "v0", PID: os.Getpid(), Started: time.Unix(1e9, 0), Listen: []string{"local:/a"}, Entropy: fakeEntropy{}, Server: server,
 		Absent: []source.Status{{Name: "tpm", State: source.StateAbsent, LastError: "there is none"}},
@@ -102,6 +104,23 @@ func TestStatusSourcesGuests(t *testing.T) {
 	assert.Equal(t, server.Status().Guests, guests)
 }
 
+// TestStatusOfDomains: a Xen host's domains are in the status, and without Xen there is no such field.
+func TestStatusOfDomains(t *testing.T) {
+	ask := func(cfg Config) string {
+		cfg.Entropy, cfg.Server = fakeEntropy{}, &fakeServer{}
+		w := httptest.NewRecorder()
+		Handler(cfg).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/status", nil))
+		require.Equal(t, http.StatusOK, w.Code)
+		return w.Body.String()
+	}
+	assert.NotContains(t, ask(Config{}), "domains")
+	assert.Contains(t, ask(Config{Domains: func() []discovery.Domain { return []discovery.Domain{} }}), `"domains":[]`)
+	denied := discovery.Domain{DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", ID: "domain 7", Name: "db", State: discovery.StateDenied}
+	var s Status
+	require.NoError(t, json.Unmarshal([]byte(ask(Config{Domains: func() []discovery.Domain { return []discovery.Domain{denied} }})), &s))
+	assert.Equal(t, []discovery.Domain{denied}, s.Domains)
+}
+
 func TestNewGeneration(t *testing.T) {
 	c, server, _ := serve(t)
 	g, err := c.NewGeneration(t.Context(), "")
@@ -137,6 +156,7 @@ func TestMetrics(t *testing.T) {
 		`xentropyd_source_failures_total{source="jitter",test="repetition count"} 2`,
 		`xentropyd_guest_seeds_total{guest="local:0/17"} 3`,
 		`xentropyd_guest_seed_bytes_total{guest="local:0/17"} 192`,
+		`xentropyd_guest_cpu_seconds_total{guest="local:0/17"} 0.25`,
 	} {
 		assert.Contains(t, text, line+"\n")
 	}

@@ -2,7 +2,7 @@
 //
 // A daemon calls [Listen], a tool calls [Dial]. The paths:
 //
-//	GET  /v1/status      Status: the daemon, its entropy, its guests
+//	GET  /v1/status      Status: the daemon, its entropy, its guests, the domains of a Xen host
 //	GET  /v1/sources     Sources: every noise source, those that are not here included
 //	GET  /v1/guests      []host.GuestStatus
 //	POST /v1/generation  Generation: begins a new one, as after a clone or a restore; ?guest=ID for one guest alone

@@ -42,6 +42,7 @@ var (
 	descGuestBytes      = describe("guest_seed_bytes_total", "Bytes of seeds sent.", "guest")
 	descGuestRefusals   = describe("guest_refusals_total", "Requests and pushes refused.", "guest")
 	descGuestViolations = describe("guest_violations_total", "Sessions ended because the guest broke the rules.", "guest")
+	descGuestCPU        = describe("guest_cpu_seconds_total", "CPU time that the guest's sessions have used.", "guest")
 	descGuestFailures   = describe("guest_failures_total", "Failures that the guest reported of using a seed.", "guest")
 )
 
@@ -88,6 +89,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(descGuestRefusals, float64(n.refusals), guest)
 		count(descGuestViolations, float64(n.violations), guest)
 		count(descGuestFailures, float64(n.failures), guest)
+		count(descGuestCPU, n.cpu, guest)
 	}
 }
 
@@ -99,20 +101,23 @@ func truth(b bool) float64 {
 }
 
 // counts of one guest.
-type counts struct{ seeds, bytes, refusals, violations, failures uint64 }
+type counts struct {
+	seeds, bytes, refusals, violations, failures uint64
+	cpu                                          float64 // seconds
+}
 
 func countsOf(g host.GuestStatus) counts {
-	return counts{g.Seeds, g.Bytes, g.Refused, g.Violations, g.Failures}
+	return counts{g.Seeds, g.Bytes, g.Refused, g.Violations, g.Failures, g.CPU}
 }
 
 func (c counts) plus(d counts) counts {
-	return counts{c.seeds + d.seeds, c.bytes + d.bytes, c.refusals + d.refusals, c.violations + d.violations, c.failures + d.failures}
+	return counts{c.seeds + d.seeds, c.bytes + d.bytes, c.refusals + d.refusals, c.violations + d.violations, c.failures + d.failures, c.cpu + d.cpu}
 }
 
 // since is what was added after an earlier look. A guest that was forgotten and came again counts from zero.
 func (c counts) since(d counts) counts {
-	if c.seeds < d.seeds || c.bytes < d.bytes || c.refusals < d.refusals || c.violations < d.violations || c.failures < d.failures {
+	if c.seeds < d.seeds || c.bytes < d.bytes || c.refusals < d.refusals || c.violations < d.violations || c.failures < d.failures || c.cpu < d.cpu {
 		return c
 	}
-	return counts{c.seeds - d.seeds, c.bytes - d.bytes, c.refusals - d.refusals, c.violations - d.violations, c.failures - d.failures}
+	return counts{c.seeds - d.seeds, c.bytes - d.bytes, c.refusals - d.refusals, c.violations - d.violations, c.failures - d.failures, c.cpu - d.cpu}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -45,7 +46,15 @@ type Config struct {
 	Absent  []source.Status
 	Entropy Entropy
 	Server  Server
-	Log     *slog.Logger // slog.Default()
+	Domains func() []discovery.Domain // who is on this Xen host; nil without Xen
+	Log     *slog.Logger              // slog.Default()
+}
+
+func (c Config) domains() []discovery.Domain {
+	if c.Domains == nil {
+		return nil
+	}
+	return c.Domains()
 }
 
 // Serve answers requests on l until ctx ends, and closes l. A request under way has two seconds to end.
@@ -86,7 +95,7 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, Status{
 			Version: cfg.Version, PID: cfg.PID, Started: cfg.Started, Listen: cfg.Listen,
-			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(),
+			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(), Domains: cfg.domains(),
 		})
 	})
 	mux.HandleFunc("GET /v1/sources", func(w http.ResponseWriter, _ *http.Request) {

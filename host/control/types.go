@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -15,6 +16,9 @@ type Status struct {
 	Listen  []string           `json:"listen"` // channel addresses
 	Entropy host.EntropyStatus `json:"entropy"`
 	Server  host.Status        `json:"server"`
+
+	// Domains are all of this Xen host but our own, also those that are not served; nil without Xen.
+	Domains []discovery.Domain `json:"domains,omitzero"`
 }
 
 // Sources is the answer to GET /v1/sources.

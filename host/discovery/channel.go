@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/vchan"
 )
 
@@ -15,31 +16,45 @@ import (
 const (
 	vchanCarrier   = "vchan"
 	consoleCarrier = "console"
+
+	announcement = "announcement" // no carrier, but may fail like one
 )
+
+// carrierChannel is what the host's sessions need of a carrier: see [host.Sleeper].
+type carrierChannel interface {
+	host.Channel
+	host.Sleeper
+}
 
 // channel knows when the host has done with it.
 type channel struct {
-	host.Channel
+	carrierChannel
 	once sync.Once
 	done chan struct{}
 	err  error
 }
 
-func newChannel(c host.Channel) *channel { return &channel{Channel: c, done: make(chan struct{})} }
+func newChannel(c carrierChannel) *channel {
+	return &channel{carrierChannel: c, done: make(chan struct{})}
+}
 
 // Close ends the channel; more than once is no error.
 func (c *channel) Close() error {
 	c.once.Do(func() {
-		c.err = c.Channel.Close()
+		c.err = c.carrierChannel.Close()
 		close(c.done)
 	})
 	return c.err
 }
 
 // give hands a channel to the host and returns when it is closed, by the host or because ctx has ended.
-func (d *Discovery) give(ctx context.Context, ch host.Channel, peer host.Peer) {
+func (d *Discovery) give(ctx context.Context, ch carrierChannel, peer host.Peer) {
 	c := newChannel(ch)
 	defer func() { _ = c.Close() }()
+	cputime.Wait(ctx, func() { d.hand(ctx, c, peer) })
+}
+
+func (d *Discovery) hand(ctx context.Context, c *channel, peer host.Peer) {
 	select {
 	case d.arrivals <- arrival{c, peer}:
 	case <-ctx.Done():

@@ -9,15 +9,20 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/transport/console"
 )
 
 // serveConsole keeps a console plugged into the guest.
 func (g *guest) serveConsole(ctx context.Context) {
+	meter := g.meter(consoleCarrier)
+	meter.Begin()
+	defer meter.End()
+	ctx = cputime.With(ctx, meter)
 	cfg := g.d.console(g.id.domid)
 	g.clearConsoles(ctx, cfg)
 	c := &consoleCare{
-		g: g, pace: rate.NewLimiter(connectRate, connectBurst),
+		g: g, meter: meter, pace: rate.NewLimiter(connectRate, connectBurst),
 		replug: backoff{first: firstReplug, last: lastReplug},
 	}
 	retry := backoff{first: firstRetry, last: lastRetry}
@@ -66,7 +71,9 @@ func (g *guest) unplug(ctx context.Context, dev *console.Device) {
 	if errors.Is(context.Cause(ctx), errGone) {
 		clean, cancel := cleaning()
 		defer cancel()
-		if err := console.Forget(clean, g.d.console(g.id.domid)); err != nil {
+		var err error
+		cputime.Wait(ctx, func() { err = console.Forget(clean, g.d.console(g.id.domid)) })
+		if err != nil {
 			g.trouble(consoleCarrier, err)
 		}
 		return
@@ -92,6 +99,7 @@ var (
 // consoleCare looks after a console that is plugged.
 type consoleCare struct {
 	g      *guest
+	meter  *cputime.Meter
 	pace   *rate.Limiter // of links and sessions
 	replug backoff       // of a console that nobody takes up
 
@@ -113,18 +121,27 @@ func (c *consoleCare) care(ctx context.Context, dev *console.Device) error {
 	defer idle.Stop()
 	state := console.Initialising
 	for {
-		select {
-		case <-changes.C:
-		case err := <-c.over:
-			return err
-		case <-idle.C:
-			// Taken up and closed again is the guest's wish; untouched is perhaps a guest that must see it go and come.
-			if state == console.Initialising {
-				return errNotTaken
+		var over error
+		late := false
+		cputime.Wait(ctx, func() {
+			select {
+			case <-changes.C:
+			case over = <-c.over:
+			case <-idle.C:
+				late = true
+			case <-ctx.Done():
 			}
-			continue
-		case <-ctx.Done():
+		})
+		switch {
+		case over != nil:
+			return over
+		case ctx.Err() != nil:
 			return nil
+		case late && state == console.Initialising:
+			// Taken up and closed again is the guest's wish; untouched is perhaps a guest that must see it go and come.
+			return errNotTaken
+		case late:
+			continue
 		}
 		front, err := dev.Look(ctx)
 		if err != nil {
@@ -159,7 +176,7 @@ func (c *consoleCare) follow(ctx context.Context, front console.Front) error {
 			return err
 		}
 	}
-	if err := c.pace.Wait(ctx); err != nil {
+	if err := wait(ctx, c.pace); err != nil {
 		return nil
 	}
 	free, err := c.g.d.slot(ctx)
@@ -176,6 +193,7 @@ func (c *consoleCare) follow(ctx context.Context, front console.Front) error {
 		return err
 	}
 	c.link, c.front = link, front
+	c.g.note(func() { c.g.link = link })
 	ctx, c.end = context.WithCancel(ctx)
 	c.wg.Go(func() {
 		err := c.sessions(ctx, link)
@@ -199,8 +217,14 @@ func (c *consoleCare) drop() {
 		return
 	}
 	c.end()
+	c.meter.End()
 	c.wg.Wait()
+	c.meter.Begin()
 	_ = c.link.Close()
+	c.g.note(func() {
+		c.g.link = nil
+		c.g.cpu[consoleCarrier].Add(c.link.CPU())
+	})
 	c.link = nil
 	select { // what it said at the last moment
 	case <-c.over:
@@ -210,11 +234,15 @@ func (c *consoleCare) drop() {
 
 // sessions gives the host a channel each time that the guest begins to write.
 func (c *consoleCare) sessions(ctx context.Context, link *console.Link) error {
+	meter := c.g.meter(consoleCarrier)
+	meter.Begin()
+	defer meter.End()
+	ctx = cputime.With(ctx, meter)
 	for {
 		if err := link.Wait(ctx); err != nil {
 			return err
 		}
-		if err := c.pace.Wait(ctx); err != nil {
+		if err := wait(ctx, c.pace); err != nil {
 			return err
 		}
 		c.g.connected(consoleCarrier, true)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/transport/console"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
@@ -277,10 +278,13 @@ func (d *Discovery) console(id uint16) console.Config {
 
 // slot takes a place among those who connect; the caller gives it back.
 func (d *Discovery) slot(ctx context.Context) (free func(), err error) {
-	select {
-	case d.connects <- struct{}{}:
-		return func() { <-d.connects }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	cputime.Wait(ctx, func() {
+		select {
+		case d.connects <- struct{}{}:
+			free = func() { <-d.connects }
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	})
+	return free, err
 }

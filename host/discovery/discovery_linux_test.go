@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -42,7 +41,10 @@ func TestVChan(t *testing.T) {
 	all := w.d.Domains()
 	require.Len(t, all, 1)
 	require.Equal(t, StateServed, all[0].State)
-	require.Equal(t, CarrierStatus{Carrier: "vchan", Connected: true, Connects: 1}, all[0].Carriers[0])
+	got := all[0].Carriers[0]
+	require.NotZero(t, got.CPU)
+	got.CPU = 0
+	require.Equal(t, CarrierStatus{Carrier: "vchan", Connected: true, Connects: 1}, got)
 
 	// The host ends the session, the guest offers anew.
 	require.NoError(t, a.ch.Close())
@@ -263,9 +265,6 @@ func TestOwnDomainAndJunk(t *testing.T) {
 
 // Junk in the nodes costs its guest its connection, one line in the log, and the others nothing.
 func TestHostileGuests(t *testing.T) {
-	if os.Getenv("XENTROPYD_SOAK") == "" {
-		t.Skip("beside other packages' tests its 30 s do not always suffice, and why is not known yet: run it alone, with XENTROPYD_SOAK=60s")
-	}
 	w := newWorld(t)
 	w.listen(Config{})
 	bad, good := w.add(3, "bad", uuid(1)), w.add(4, "good", uuid(2))
@@ -275,6 +274,12 @@ func TestHostileGuests(t *testing.T) {
 	for i := range 300 { // a directory full of things
 		require.NoError(t, bad.store.Write(w.ctx, path+"/n"+strconv.Itoa(i), "x"))
 	}
+	// Before it is plugged the guest could take the console's place, which would then be the second, third and so on.
+	state := "/local/domain/3" + frontPath + "/state"
+	w.eventually(func() bool { return w.has(state) }, "plugged")
+	require.NoError(t, bad.store.Write(w.ctx, state, "junk"))
+	w.eventually(func() bool { return w.log.count("carrier=vchan") > 0 && w.log.count("carrier=console") > 0 }, "said")
+
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -284,16 +289,21 @@ func TestHostileGuests(t *testing.T) {
 				return
 			default:
 				_ = bad.store.Write(w.ctx, path+"/ring-ref", strconv.Itoa(i%5))
-				_ = bad.store.Write(w.ctx, "/local/domain/3"+frontPath+"/state", strconv.Itoa(i%12))
+				_ = bad.store.Write(w.ctx, state, strconv.Itoa(i%12))
 				time.Sleep(200 * time.Microsecond) // the store in memory has one lock, which is not what is tested here
 			}
 		}
 	}()
-	w.eventually(func() bool { return w.log.count("carrier=vchan") > 0 && w.log.count("carrier=console") > 0 }, "said")
 	conn := good.offer()
 	a := w.next()
 	require.Equal(t, "good", a.peer.Name)
 	echo(t, a.ch, conn, "fine")
+	late := w.add(5, "late", uuid(3))
+	conn = late.offer()
+	a = w.next()
+	require.Equal(t, "late", a.peer.Name)
+	echo(t, a.ch, conn, "fine, too")
+	w.eventually(func() bool { return w.has("/local/domain/5" + frontPath + "/state") }, "a console for a guest that came meanwhile")
 	close(stop)
 	<-stopped
 	require.Equal(t, 1, w.log.count("carrier=vchan"))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/internal/cputime"
+	"github.com/xentropyd/xentropyd/transport/console"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
@@ -29,6 +31,9 @@ type guest struct {
 	id    identity
 	state DomainState
 	tally map[string]*CarrierStatus
+
+	cpu  map[string]*cputime.Sum // of each carrier
+	link *console.Link           // or nil; what it has used is not in cpu yet
 }
 
 func newGuest(d *Discovery, domid uint16, vm string, number uint64, before *guest) *guest {
@@ -38,6 +43,7 @@ func newGuest(d *Discovery, domid uint16, vm string, number uint64, before *gues
 		done:  make(chan struct{}),
 		tally: make(map[string]*CarrierStatus),
 		state: StateNew,
+		cpu:   map[string]*cputime.Sum{vchanCarrier: {}, consoleCarrier: {}, announcement: {}},
 	}
 	g.ctx, g.cancel = context.WithCancelCause(d.ctx)
 	return g
@@ -99,6 +105,9 @@ func (g *guest) run() {
 	}
 }
 
+// meter counts what the calling goroutine does for a carrier.
+func (g *guest) meter(carrier string) *cputime.Meter { return cputime.NewMeter(g.cpu[carrier], nil) }
+
 func (g *guest) note(f func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -149,7 +158,7 @@ func (g *guest) announceUntilDone(ctx context.Context) bool {
 		case errors.Is(err, errGone), ctx.Err() != nil:
 			return false
 		}
-		g.trouble("announcement", err)
+		g.trouble(announcement, err)
 		if !sleep(ctx, retry.next()) {
 			return false
 		}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
@@ -19,7 +20,7 @@ type lookout struct {
 }
 
 func newLookout(ctx context.Context, store *xenstore.Client, path string) *lookout {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(cputime.Without(ctx))
 	c := make(chan struct{}, 1)
 	l := &lookout{C: c, cancel: cancel}
 	l.wg.Go(func() {
@@ -77,13 +78,21 @@ func (b *backoff) next() time.Duration {
 func (b *backoff) reset() { b.now = 0 }
 
 // sleep returns early, with false, when ctx ends.
-func sleep(ctx context.Context, d time.Duration) bool {
+func sleep(ctx context.Context, d time.Duration) (slept bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	cputime.Wait(ctx, func() {
+		select {
+		case <-t.C:
+			slept = true
+		case <-ctx.Done():
+		}
+	})
+	return slept
+}
+
+// wait is pace's Wait.
+func wait(ctx context.Context, pace *rate.Limiter) (err error) {
+	cputime.Wait(ctx, func() { err = pace.Wait(ctx) })
+	return err
 }

@@ -93,6 +93,17 @@ func TestServerOverBothCarriers(t *testing.T) {
 	_, err = io.ReadFull(r, got)
 	require.NoError(t, err)
 
+	// What the guests cost is counted, on each carrier.
+	for _, g := range server.Status().Guests {
+		require.NotZero(t, g.CPU, g.Name)
+		require.Zero(t, g.Slowed, g.Name)
+	}
+	for _, dom := range d.Domains() {
+		for _, c := range dom.Carriers {
+			require.NotZero(t, c.CPU, "%s of %s", c.Carrier, dom.Name)
+		}
+	}
+
 	for path, value := range w.store.Dump() {
 		for _, secret := range [][]byte{seedA.Payload, seedB.Payload, got} {
 			require.NotContains(t, value, string(secret[:8]), path)

@@ -24,6 +24,7 @@ type CarrierStatus struct {
 	Failures    uint64    `json:"failures"` // offers and consoles that could not be connected
 	LastError   string    `json:"last_error,omitempty"`
 	LastFailure time.Time `json:"last_failure,omitzero"`
+	CPU         float64   `json:"cpu_seconds"` // of looking, connecting and taking events; what a session uses is host.GuestStatus's
 }
 
 // Domain is one domain that is alive.
@@ -52,8 +53,14 @@ func (g *guest) status() Domain {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := Domain{DomID: g.id.domid, UUID: g.id.uuid, ID: g.id.id(), Name: g.id.name, State: g.state, Carriers: []CarrierStatus{}}
-	for _, t := range g.tally {
-		s.Carriers = append(s.Carriers, *t)
+	for name, t := range g.tally {
+		c := *t
+		used := g.cpu[name].Total()
+		if name == consoleCarrier && g.link != nil {
+			used += g.link.CPU()
+		}
+		c.CPU = used.Seconds()
+		s.Carriers = append(s.Carriers, c)
 	}
 	slices.SortFunc(s.Carriers, func(a, b CarrierStatus) int { return cmp.Compare(a.Carrier, b.Carrier) })
 	return s

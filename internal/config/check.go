@@ -25,6 +25,8 @@ const (
 	minAlpha     = 1.0 / (1 << 60)
 	maxAlpha     = 1.0 / (1 << 10)
 	maxPerSecond = 1e6
+	minShare     = 0.001
+	maxShare     = 1024.0 // more than a session can use, so no bound
 )
 
 // Problem is a value that cannot be.
@@ -96,6 +98,7 @@ func (c *Config) Check() []Problem {
 	between(&k, "limits.sessions_per_guest", c.Limits.SessionsPerGuest, 1, maxSessions)
 	between(&k, "limits.new_sessions_per_second", c.Limits.NewSessionsPerSecond, 0.01, maxPerSecond)
 	between(&k, "limits.frames_per_second", c.Limits.FramesPerSecond, 0.1, maxPerSecond)
+	between(&k, "limits.cpu_share", c.Limits.CPUShare, minShare, maxShare)
 	k.sources("sources.enable", c.Sources.Enable)
 	k.sources("sources.disable", c.Sources.Disable)
 	if !(c.Sources.Alpha >= minAlpha && c.Sources.Alpha <= maxAlpha) {

@@ -59,6 +59,7 @@ type Limits struct {
 	SessionsPerGuest     int     `toml:"sessions_per_guest"`
 	NewSessionsPerSecond float64 `toml:"new_sessions_per_second"`
 	FramesPerSecond      float64 `toml:"frames_per_second"`
+	CPUShare             float64 `toml:"cpu_share"` // of one core
 }
 
 // Sources says which noise sources are used and how they are tested.
@@ -114,7 +115,7 @@ func Default() Config {
 		Budget:     Budget{Bytes: 1024, Period: minute},
 		Seed:       Seed{Bytes: 64, Interval: minute, Jitter: 0.25},
 		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: Duration{Duration: 25 * time.Second}},
-		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, SessionsPerGuest: 16, NewSessionsPerSecond: 100, FramesPerSecond: 50},
+		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, SessionsPerGuest: 16, NewSessionsPerSecond: 100, FramesPerSecond: 50, CPUShare: 0.05},
 		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
 		Xen:        Xen{Allow: []string{}, Deny: []string{}, VChan: true, Console: true},
 	}

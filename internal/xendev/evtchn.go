@@ -23,8 +23,9 @@ type Evtchn struct {
 	done  atomic.Bool
 
 	look    func(fd uintptr) bool // e.lookOnce, made once
-	in      [4]byte               // these two are Pending's
+	in      [4]byte               // these three are Pending's
 	lookErr error
+	parking [2]func()
 }
 
 // OpenEvtchn opens the device.
@@ -112,7 +113,18 @@ func (e *Evtchn) Unbind(port uint32) error {
 // Pending waits for an event and gives its port, which is then masked: until Unmask its
 // further events are kept as one. It is for one goroutine at a time. At the deadline the
 // error is os.ErrDeadlineExceeded, after Close ErrClosed.
-func (e *Evtchn) Pending() (port uint32, err error) {
+func (e *Evtchn) Pending() (port uint32, err error) { return e.PendingParking(nil, nil) }
+
+// PendingParking is Pending that calls park before it leaves its thread to the poller, and unpark when it has one again. Both
+// may be nil. It may call unpark alone.
+func (e *Evtchn) PendingParking(park, unpark func()) (port uint32, err error) {
+	if park != nil {
+		e.parking = [2]func(){park, unpark}
+		defer func() {
+			e.parking = [2]func(){}
+			unpark()
+		}()
+	}
 	err = e.raw.Read(e.look)
 	if err == nil {
 		err = e.lookErr
@@ -128,8 +140,15 @@ func (e *Evtchn) Pending() (port uint32, err error) {
 
 // lookOnce is called by the poller: false is for wait and call again.
 func (e *Evtchn) lookOnce(fd uintptr) bool {
+	if e.parking[1] != nil {
+		e.parking[1]()
+	}
 	e.lookErr = e.read(int(fd))
-	return e.lookErr != syscall.EAGAIN
+	there := e.lookErr != syscall.EAGAIN
+	if !there && e.parking[0] != nil {
+		e.parking[0]()
+	}
+	return there
 }
 
 func (e *Evtchn) read(fd int) error {

@@ -16,12 +16,24 @@ type Conn struct {
 	read, write *deadline
 	once        sync.Once
 	closed      chan struct{}
+
+	// As OnSleep was given them; they do nothing before that.
+	sleep func(ended <-chan struct{})
+	wake  func()
 }
 
 // Open begins a connection. What the guest has written is there to be read. There should be one at a time.
 func (l *Link) Open() *Conn {
-	return &Conn{link: l, read: newDeadline(), write: newDeadline(), closed: make(chan struct{})}
+	return &Conn{
+		link: l, read: newDeadline(), write: newDeadline(), closed: make(chan struct{}),
+		sleep: func(<-chan struct{}) {}, wake: func() {},
+	}
 }
+
+// OnSleep has each Read and Write call sleep before it waits for the guest, and wake after that, both in its own goroutine. sleep
+// may take its time, but should return when the channel is closed that it is given: the connection is then closed, too.
+// OnSleep must be called before the first Read and Write.
+func (c *Conn) OnSleep(sleep func(ended <-chan struct{}), wake func()) { c.sleep, c.wake = sleep, wake }
 
 // Read gives what is there, up to len(p) bytes, and waits only if there is nothing.
 func (c *Conn) Read(p []byte) (n int, err error) {
@@ -77,12 +89,14 @@ func (c *Conn) do(op string, d *deadline, move func(*ring.Ring) (bool, error)) e
 		if moved {
 			return nil
 		}
+		c.sleep(c.closed)
 		select {
 		case <-changed:
 		case <-late:
 		case <-c.closed:
 		case <-c.link.dead:
 		}
+		c.wake()
 	}
 }
 

@@ -28,7 +28,7 @@ type Config struct {
 	Own   uint16           // the back end's domain, our own
 	Guest uint16
 
-	// Turn, if not nil, is a channel of capacity 1 that is full during each transaction that makes or removes nodes. Those
+	// Turn, if not nil, is a channel of capacity 1 that is full during each try of a transaction that makes or removes nodes. Those
 	// who plug many consoles at once share one: to xenstored all that change the same directory are in conflict.
 	Turn chan struct{}
 
@@ -38,15 +38,7 @@ type Config struct {
 
 // change is a transaction in turn.
 func (c Config) change(ctx context.Context, f func(*xenstore.Tx) error) error {
-	if c.Turn != nil {
-		select {
-		case c.Turn <- struct{}{}:
-			defer func() { <-c.Turn }()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return c.Store.Transaction(ctx, f)
+	return c.Store.TransactionInTurn(ctx, c.Turn, f)
 }
 
 func (c Config) domain() string { return xenstore.DomainPath(c.Guest) }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -198,4 +199,32 @@ func TestConnectLeavesNothingWhenItFails(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.NoError(t, f.Close())
 	w.empty()
+}
+
+// A transaction that meets conflicts for ever, as a guest can have it, leaves its turn to others in between.
+func TestConflictsLeaveTheTurnToOthers(t *testing.T) {
+	w := newWorld(t)
+	own := xenstore.DomainPath(guestID) + "/data/mine"
+	require.NoError(t, w.guestStore.Write(w.ctx, own, "0"))
+	begun, conflicted := make(chan struct{}), make(chan error, 1)
+	ctx, cancel := context.WithCancel(w.ctx)
+	tries := 0
+	go func() {
+		conflicted <- w.cfg.change(ctx, func(tx *xenstore.Tx) error {
+			if _, err := tx.Read(ctx, own); err != nil {
+				return err
+			}
+			if tries++; tries == 8 { // from here on the pauses are the most of it
+				close(begun)
+			}
+			return w.guestStore.Write(ctx, own, strconv.Itoa(tries)) // the guest is faster each time
+		})
+	}()
+	<-begun
+	d, err := Plug(w.ctx, w.cfg)
+	require.NoError(t, err)
+	require.Empty(t, conflicted, "the other one has given up, and only then was there a turn")
+	cancel()
+	require.Error(t, <-conflicted)
+	require.NoError(t, d.Unplug(w.ctx))
 }

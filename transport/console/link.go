@@ -6,9 +6,23 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/transport/console/ring"
+)
+
+// Our own bounds on a guest's events: what taking them may cost of one core, with a burst, and how long at a time a guest that
+// costs more is not listened to. Honest guests come nowhere near it.
+const (
+	longestDeaf  = time.Second
+	shortestDeaf = 10 * time.Millisecond
+)
+
+var ( // less in tests
+	listenShare = 0.02
+	listenBurst = 200 * time.Millisecond
 )
 
 // floodLimit is how many events in a row may change nothing. Linux sends one for each time that it has read or written.
@@ -24,6 +38,8 @@ type Link struct {
 	dev  *xendev.Evtchn
 	port uint32
 	name string
+
+	cpu cputime.Sum // of the listening goroutine
 
 	use  sync.RWMutex // held for reading by who is in the page
 	pump sync.WaitGroup
@@ -83,8 +99,17 @@ func (d *Device) connect(f Front) (*Link, error) {
 // listen takes events until the port is closed. Who waits unmasks, so what a guest sends while nobody waits costs nothing.
 func (l *Link) listen() {
 	idle, progress := 0, uint64(0)
+	share, counted := cputime.NewShare(listenShare, listenBurst), time.Duration(0)
+	meter := cputime.NewMeter(&l.cpu, nil)
+	park, unpark := func() { meter.End() }, meter.Begin
+	defer meter.End()
 	for {
-		if _, err := l.dev.Pending(); err != nil {
+		meter.End()
+		used := l.cpu.Total()
+		l.deaf(share.Use(time.Now(), used-counted))
+		counted = used
+		meter.Begin()
+		if _, err := l.dev.PendingParking(park, unpark); err != nil {
 			l.fail(err)
 			return
 		}
@@ -104,6 +129,22 @@ func (l *Link) listen() {
 		l.mu.Unlock()
 	}
 }
+
+// deaf waits for as long as a guest of many events owes, before the next is taken. The port is masked meanwhile, or will be at the next.
+func (l *Link) deaf(d time.Duration) {
+	if d < shortestDeaf {
+		return
+	}
+	t := time.NewTimer(min(d, longestDeaf))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.dead:
+	}
+}
+
+// CPU is the time that taking the guest's events has cost. What reading and writing cost is not in it: see [Conn.OnSleep].
+func (l *Link) CPU() time.Duration { return l.cpu.Total() }
 
 // arm says where the next event shows. The caller looks at the ring afterwards, then waits.
 func (l *Link) arm() (<-chan struct{}, error) {
@@ -163,11 +204,15 @@ func (l *Link) until(ctx context.Context, done func() (bool, error)) error {
 		if ok {
 			return nil
 		}
-		select {
-		case <-changed:
-		case <-l.dead:
-		case <-ctx.Done():
-			return ctx.Err()
+		cputime.Wait(ctx, func() {
+			select {
+			case <-changed:
+			case <-l.dead:
+			case <-ctx.Done():
+			}
+		})
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 }

@@ -29,6 +29,7 @@ type events struct {
 	link *link
 
 	look    func(fd uintptr) bool // e.lookOnce, made once
+	parking [2]func()             // this Wait's park and unpark, or nil
 	fresh   bool                  // this Wait has not slept yet
 	lookErr error
 	counter counter
@@ -145,7 +146,17 @@ func (e *events) Notify() error {
 }
 
 // Wait empties our counter, once there is something in it.
-func (e *events) Wait() error {
+func (e *events) Wait() error { return e.WaitParking(nil, nil) }
+
+// WaitParking is Wait that tells when it leaves its thread to the poller. A doze keeps it.
+func (e *events) WaitParking(park, unpark func()) error {
+	if park != nil {
+		e.parking = [2]func(){park, unpark}
+		defer func() {
+			e.parking = [2]func(){}
+			unpark()
+		}()
+	}
 	if err := e.broken(); err != nil {
 		return err
 	}
@@ -164,6 +175,17 @@ func (e *events) Wait() error {
 
 // lookOnce is called by the poller: false is for wait and call again.
 func (e *events) lookOnce(fd uintptr) bool {
+	if e.parking[1] != nil {
+		e.parking[1]()
+	}
+	there := e.lookNow(fd)
+	if !there && e.parking[0] != nil {
+		e.parking[0]()
+	}
+	return there
+}
+
+func (e *events) lookNow(fd uintptr) bool {
 	if e.fresh {
 		e.fresh = false
 		e.doze(int(fd))

@@ -1,0 +1,115 @@
+package host
+
+import (
+	"time"
+
+	"github.com/xentropyd/xentropyd/internal/cputime"
+)
+
+// Sleeper is what a Channel implements that says when its Read and Write sleep, so that the CPU time in between can be counted. OnSleep
+// is called once, before the first Read and Write. From then on a Read or Write calls sleep before it waits for the other end, and
+// wake when it goes on, both in its own goroutine; more often does no harm. sleep may take its time (a second at most), unless the
+// channel that it is given is closed: it is when the Channel is, and where there is no time to be taken.
+//
+// Of a Channel that is no Sleeper, what happens inside Read and Write is not counted.
+type Sleeper interface {
+	OnSleep(sleep func(ended <-chan struct{}), wake func())
+}
+
+// Bounds on the CPU time of guests; the share itself is configured.
+const (
+	// sessionsPerShare says how many guests' shares a group has, so that nobody gets more by coming under ever new names: one for so
+	// many of the sessions that it may have.
+	sessionsPerShare = 16
+
+	// A guest over its share sleeps longPause at a time at most, so that it hears of a new generation, and owes at least
+	// shortPause before it sleeps at all: a timer costs something too.
+	longPause  = time.Second
+	shortPause = 10 * time.Millisecond
+)
+
+// metered is a session's Channel, with the CPU time of the session's goroutine. Except for the deadlines and Close, its methods are for
+// that goroutine alone.
+type metered struct {
+	Channel
+	meter   *cputime.Meter
+	shares  []*cputime.Share
+	owed    time.Duration // until then it should sleep, as of the last count
+	slowed  func()
+	stopped <-chan struct{} // ends a pause
+	longest time.Duration   // of one pause
+	tells   bool            // Channel is a Sleeper
+}
+
+// begin starts the count. It goes to sum, and against all of the shares; slowed is called when that makes the guest wait.
+func (m *metered) begin(s *Server, sum *cputime.Sum, slowed func(), shares ...*cputime.Share) {
+	m.meter = cputime.NewMeter(sum, s.cfg.threadTime)
+	m.shares, m.slowed, m.stopped = shares, slowed, s.stopped
+	m.longest = min(longPause, s.cfg.WriteTime/2) // a pause must not use up the time that the guest has
+	var c Sleeper
+	if c, m.tells = m.Channel.(Sleeper); m.tells {
+		c.OnSleep(m.sleep, m.wake)
+	}
+	m.wake()
+}
+
+func (m *metered) end() { m.spend(m.meter.End()) }
+
+func (m *metered) wake() { m.meter.Begin() }
+
+// sleep stops the count, and holds up a guest that is over its share.
+func (m *metered) sleep(ended <-chan struct{}) {
+	m.end()
+	m.pause(ended)
+}
+
+func (m *metered) spend(d time.Duration) {
+	now := time.Now()
+	m.owed = 0
+	for _, s := range m.shares {
+		m.owed = max(m.owed, s.Use(now, d))
+	}
+}
+
+// pause must not be called while the meter counts.
+func (m *metered) pause(ended <-chan struct{}) {
+	if m.owed < shortPause {
+		return
+	}
+	select {
+	case <-ended:
+		return
+	default:
+	}
+	m.slowed()
+	wait := time.NewTimer(min(m.owed, m.longest))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ended:
+	case <-m.stopped:
+	}
+}
+
+// Read holds up a guest that never lets it sleep, too.
+func (m *metered) Read(p []byte) (int, error) {
+	switch {
+	case !m.tells:
+		m.sleep(nil)
+		defer m.wake()
+	default:
+		if m.spend(m.meter.Lap()); m.owed >= shortPause {
+			m.sleep(nil)
+			m.wake()
+		}
+	}
+	return m.Channel.Read(p)
+}
+
+func (m *metered) Write(p []byte) (int, error) {
+	if !m.tells {
+		m.end()
+		defer m.wake()
+	}
+	return m.Channel.Write(p)
+}

@@ -1,0 +1,127 @@
+package host
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/protocol"
+)
+
+// costly is a thread's clock on which each stretch of work takes a millisecond.
+func costly() func() time.Duration {
+	var looks atomic.Int64
+	return func() time.Duration { return time.Duration(looks.Add(1)) * time.Millisecond }
+}
+
+// quiet is a configuration in which the host does nothing by itself, and frames are free.
+func quiet() Config {
+	return Config{FrameRate: 1e6, SeedInterval: time.Hour, KeepAlive: time.Hour, threadTime: costly()}
+}
+
+// dribble sends n bytes of frames one by one.
+func (c *client) dribble(n int) {
+	c.Helper()
+	var stream []byte
+	for len(stream) < n {
+		stream = c.proto.Append(stream, protocol.Pong{})
+	}
+	for i := range stream {
+		_, err := c.conn.Write(stream[i : i+1])
+		require.NoError(c, err)
+	}
+}
+
+// What a guest sends byte by byte costs work for each of them, and is held to the guest's share, whatever session it comes in.
+func TestCPUTimeIsBounded(t *testing.T) {
+	serve(t, quiet(), func(b *bench) {
+		begin := time.Now()
+		c := b.join("a")
+		c.seed()
+		c.dribble(3000)
+		g := b.guest("a")
+		require.Greater(t, g.CPU, 2.5)
+		bound := func() float64 { return 0.5 + 0.05*time.Since(begin).Seconds() + 0.05 }
+		require.Less(t, g.CPU, bound())
+		require.NotZero(t, g.Slowed)
+		require.True(t, g.Connected, "it breaks no rule")
+
+		c.conn.Close()
+		synctest.Wait()
+		c = b.join("a")
+		c.seed()
+		c.dribble(300)
+		again := b.guest("a")
+		require.Greater(t, again.CPU, g.CPU+0.25, "the counter goes on")
+		require.Less(t, again.CPU, bound(), "and there is no new burst")
+	})
+}
+
+// Those who come under ever new names use up what their group has.
+func TestCPUTimeOfAGroupIsBounded(t *testing.T) {
+	cfg := quiet()
+	cfg.SessionRate = 1e6
+	serve(t, cfg, func(b *bench) {
+		begin, used := time.Now(), 0.0
+		for i := range 20 {
+			id := fmt.Sprint("guest ", i)
+			c := b.join(id)
+			c.seed()
+			c.dribble(300)
+			used += b.guest(id).CPU
+			c.conn.Close()
+		}
+		require.Greater(t, used, 6.0)
+		require.Less(t, used, 2+0.2*time.Since(begin).Seconds()+0.2)
+	})
+}
+
+func TestGuestThatBehavesIsNotSlowedDown(t *testing.T) {
+	serve(t, Config{SeedInterval: time.Minute, threadTime: costly()}, func(b *bench) {
+		c := b.join("a")
+		for seeds := 0; seeds < 100; {
+			switch m := c.next().(type) {
+			case protocol.Seed:
+				seeds++
+				c.send(protocol.Ack{Sequence: m.Sequence, Generation: m.Generation, Outcomes: []protocol.Outcome{{Target: protocol.TargetLibrary, OK: true}}})
+			case protocol.Ping:
+				c.send(protocol.Pong(m))
+			}
+		}
+		g := b.guest("a")
+		require.Zero(t, g.Slowed)
+		require.Greater(t, g.CPU, 0.2)
+	})
+}
+
+// A guest that is being held up does not hold up the end.
+func TestEndInterruptsAPause(t *testing.T) {
+	serve(t, quiet(), func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		go func() { // until the end
+			for frame := c.proto.Append(nil, protocol.Pong{}); ; {
+				if _, err := c.conn.Write(frame[:1]); err != nil {
+					return
+				}
+				frame = append(frame[1:], frame[0])
+			}
+		}()
+		go func() {
+			for {
+				if _, err := c.decoder.Next(); err != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait() // nobody can go on but by time: it is in a pause
+		require.NotZero(t, b.guest("a").Slowed)
+		before := time.Now()
+		b.stop()
+		require.Less(t, time.Since(before), shortPause)
+	})
+}

@@ -1,0 +1,91 @@
+package cputime
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fakeClock goes on by itself: a step at each look.
+func fakeClock(step time.Duration) func() time.Duration {
+	var now time.Duration
+	return func() time.Duration { now += step; return now }
+}
+
+func TestMeterCountsBetweenBeginAndEnd(t *testing.T) {
+	var sum Sum
+	m := NewMeter(&sum, fakeClock(time.Millisecond))
+	require.Zero(t, m.End(), "it stands still")
+	require.Zero(t, m.Lap())
+	m.Begin()
+	m.Begin() // counts already
+	require.Equal(t, time.Millisecond, m.Lap())
+	require.Equal(t, time.Millisecond, sum.Total())
+	require.Equal(t, time.Millisecond, m.End())
+	require.Zero(t, m.End())
+	m.Begin()
+	m.End()
+	require.Equal(t, 3*time.Millisecond, sum.Total())
+	m = nil
+	m.Begin()
+	require.Zero(t, m.Lap())
+	require.Zero(t, m.End())
+}
+
+func TestWaitStopsTheMeterOfItsContext(t *testing.T) {
+	var sum Sum
+	m := NewMeter(&sum, fakeClock(time.Millisecond))
+	ctx := With(t.Context(), m)
+	ran := 0
+	Wait(ctx, func() { ran++; require.False(t, m.on) })
+	require.False(t, m.on, "it stood still and goes on doing so")
+	m.Begin()
+	Wait(ctx, func() { ran++; require.False(t, m.on) })
+	require.True(t, m.on)
+	Wait(Without(ctx), func() { ran++; require.True(t, m.on) })
+	Wait(context.Background(), func() { ran++ })
+	m.End()
+	require.Equal(t, 4, ran)
+	require.Equal(t, 2*time.Millisecond, sum.Total())
+}
+
+func TestShare(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	s := NewShare(0.05, 500*time.Millisecond)
+	require.Zero(t, s.Use(now, 500*time.Millisecond), "the burst")
+	require.Equal(t, 200*time.Millisecond, s.Use(now, 10*time.Millisecond))
+	now = now.Add(200 * time.Millisecond)
+	require.Zero(t, s.Use(now, 0), "waited for")
+	require.InDelta(t, 20*time.Millisecond, s.Use(now, time.Millisecond), 10)
+	require.InDelta(t, 20*time.Millisecond, s.Use(now.Add(-time.Hour), 0), 10, "a clock that is set back gives nothing")
+	now = now.Add(365 * 24 * time.Hour)
+	require.Zero(t, s.Use(now, 0))
+	require.Equal(t, 2*time.Second, s.Use(now, 600*time.Millisecond), "and idleness no more than the burst")
+	require.Equal(t, 2*time.Second, s.Use(now, -time.Second))
+}
+
+// The real clock is the thread's: it goes on with work and not with sleep.
+func TestThread(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no clock of threads here")
+	}
+	var sum Sum
+	m := NewMeter(&sum, nil)
+	m.Begin()
+	for start, x := Thread(), 0; Thread()-start < 20*time.Millisecond; x++ {
+	}
+	require.GreaterOrEqual(t, m.Lap(), 20*time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
+	require.Less(t, m.End(), 100*time.Millisecond)
+}
+
+func BenchmarkSpan(b *testing.B) {
+	m := NewMeter(new(Sum), nil)
+	for b.Loop() {
+		m.Begin()
+		m.End()
+	}
+}

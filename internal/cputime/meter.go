@@ -1,0 +1,64 @@
+package cputime
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// Sum is CPU time that meters have counted. The zero Sum is empty; its methods are safe for concurrent use.
+type Sum struct{ ns atomic.Int64 }
+
+// Add adds d.
+func (s *Sum) Add(d time.Duration) { s.ns.Add(int64(d)) }
+
+// Total is what was counted so far. A span under way is in it up to its last Lap.
+func (s *Sum) Total() time.Duration { return time.Duration(s.ns.Load()) }
+
+// Meter counts the CPU time of one goroutine into a Sum. All of its methods are for that goroutine alone; those of a nil Meter do nothing.
+type Meter struct {
+	sum   *Sum
+	clock func() time.Duration
+	on    bool
+	since time.Duration
+}
+
+// NewMeter returns a meter that stands still. clock is for tests, nil for [Thread].
+func NewMeter(sum *Sum, clock func() time.Duration) *Meter {
+	if clock == nil {
+		clock = Thread
+	}
+	return &Meter{sum: sum, clock: clock}
+}
+
+// Begin starts the count and ties the goroutine to its thread, until End. On a meter that counts already it does nothing.
+func (m *Meter) Begin() {
+	if m == nil || m.on {
+		return
+	}
+	runtime.LockOSThread()
+	m.on, m.since = true, m.clock()
+}
+
+// Lap adds what was used since Begin or the last Lap, and returns it.
+func (m *Meter) Lap() time.Duration {
+	if m == nil || !m.on {
+		return 0
+	}
+	now := m.clock()
+	used := now - m.since
+	m.since = now
+	m.sum.Add(used)
+	return used
+}
+
+// End is Lap, and then stops the count. On a meter that stands still it does nothing.
+func (m *Meter) End() time.Duration {
+	if m == nil || !m.on {
+		return 0
+	}
+	used := m.Lap()
+	m.on = false
+	runtime.UnlockOSThread()
+	return used
+}

@@ -1,0 +1,66 @@
+package console
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A Read that waits says so, takes as long as it is made to, and is told of a Close.
+func TestOnSleep(t *testing.T) {
+	w := newWorld(t)
+	_, l, f := w.link()
+	defer func() { require.NoError(t, l.Close()); require.NoError(t, f.Close()); w.empty() }()
+	c := l.Open()
+	asleep, awake := make(chan struct{}, 100), 0
+	c.OnSleep(func(ended <-chan struct{}) { asleep <- struct{}{}; <-ended }, func() { awake++ })
+	read := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 8))
+		read <- err
+	}()
+	select {
+	case <-asleep:
+	case <-w.ctx.Done():
+		t.Fatal("it does not say that it sleeps")
+	}
+	require.NoError(t, c.SetReadDeadline(past))
+	require.Empty(t, read, "it is held up")
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, <-read, net.ErrClosed)
+	require.Equal(t, 1, awake)
+}
+
+// A guest that sends its bytes one by one, with an event each, is listened to for no more than its share of a core.
+func TestListeningIsBounded(t *testing.T) {
+	defer func(share float64, burst time.Duration) { listenShare, listenBurst = share, burst }(listenShare, listenBurst)
+	listenShare, listenBurst = 0.001, time.Millisecond
+	w := newWorld(t)
+	_, l, f := w.link()
+	c := l.Open()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for p := make([]byte, 1); ; {
+			if _, err := c.Read(p); err != nil {
+				return
+			}
+		}
+	}()
+	begin := time.Now()
+	for time.Since(begin) < time.Second {
+		_, err := f.Write([]byte{'x'})
+		require.NoError(t, err)
+		f.Notify()
+	}
+	used, elapsed := l.CPU(), time.Since(begin)
+	t.Logf("%v in %v", used, elapsed)
+	require.NotZero(t, used)
+	require.Less(t, used.Seconds(), 0.001+listenShare*elapsed.Seconds()+0.004)
+	require.NoError(t, l.Close()) // which a pause does not hold up
+	<-read
+	require.NoError(t, f.Close())
+	w.empty()
+}
