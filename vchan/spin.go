@@ -22,6 +22,7 @@ func canSpin() bool { return runtime.NumCPU() > 1 && runtime.GOMAXPROCS(0) > 1 }
 // spin in vain twice as many sleeps go by without one.
 type spinner struct {
 	off     bool
+	looks   int   // Config.Spin
 	long    bool  // the last success took more than half of a short spin
 	skip    uint8 // sleeps until the next spin
 	penalty uint8
@@ -35,6 +36,9 @@ func (s *spinner) spin(ready func() bool) bool {
 	if s.skip > 0 {
 		s.skip--
 		return false
+	}
+	if s.looks > 0 {
+		return s.count(ready)
 	}
 	budget := spinShort
 	if s.long {
@@ -51,9 +55,25 @@ func (s *spinner) spin(ready func() bool) bool {
 		}
 		if time.Since(begin) >= budget || batch >= spinMost {
 			s.long = false
-			s.penalty = uint8(min(2*int(s.penalty)+1, skipMost))
-			s.skip = s.penalty
+			s.vain()
 			return false
 		}
 	}
+}
+
+// count is spin without a clock.
+func (s *spinner) count(ready func() bool) bool {
+	for range s.looks {
+		if ready() {
+			s.penalty = 0
+			return true
+		}
+	}
+	s.vain()
+	return false
+}
+
+func (s *spinner) vain() {
+	s.penalty = uint8(min(2*int(s.penalty)+1, skipMost))
+	s.skip = s.penalty
 }

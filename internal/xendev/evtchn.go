@@ -23,8 +23,10 @@ type Evtchn struct {
 	done  atomic.Bool
 
 	look    func(fd uintptr) bool // e.lookOnce, made once
-	in      [4]byte               // these two are Pending's
+	in      [4]byte               // these four are Pending's
 	lookErr error
+	fresh   bool // this Pending has not slept yet
+	dozer   dozer
 }
 
 // OpenEvtchn opens the device.
@@ -111,8 +113,9 @@ func (e *Evtchn) Unbind(port uint32) error {
 
 // Pending waits for an event and gives its port, which is then masked: until Unmask its
 // further events are kept as one. It is for one goroutine at a time. At the deadline the
-// error is os.ErrDeadlineExceeded, after Close ErrClosed.
+// error is os.ErrDeadlineExceeded, after Close ErrClosed; one that dozes (see dozer) hears of both a little later.
 func (e *Evtchn) Pending() (port uint32, err error) {
+	e.fresh = true
 	err = e.raw.Read(e.look)
 	if err == nil {
 		err = e.lookErr
@@ -128,6 +131,10 @@ func (e *Evtchn) Pending() (port uint32, err error) {
 
 // lookOnce is called by the poller: false is for wait and call again.
 func (e *Evtchn) lookOnce(fd uintptr) bool {
+	if e.fresh {
+		e.fresh = false
+		e.dozer.doze(int(fd))
+	}
 	e.lookErr = e.read(int(fd))
 	return e.lookErr != syscall.EAGAIN
 }
