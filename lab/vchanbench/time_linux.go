@@ -37,6 +37,7 @@ func clock(argv []string) error {
 		text, _ := os.ReadFile(out.Name())
 		return fmt.Errorf("%s: status %#x: %w: %s", path, int(status), err, text)
 	}
-	fmt.Printf("took %.6f s, CPU %.3f s\n", took.Seconds(), (time.Duration(usage.Utime.Nano()) + time.Duration(usage.Stime.Nano())).Seconds())
+	fmt.Printf("took %.6f s, CPU %.3f s, %d page faults, %d times asleep, %d times put aside\n", took.Seconds(),
+		(time.Duration(usage.Utime.Nano()) + time.Duration(usage.Stime.Nano())).Seconds(), usage.Minflt+usage.Majflt, usage.Nvcsw, usage.Nivcsw)
 	return nil
 }
