@@ -71,8 +71,8 @@ func newConn(cfg Config) (*Conn, error) {
 		local: cfg.Local, remote: cfg.Remote, base: time.Now(),
 	}
 	c.wait.cond.L = &c.wait.mu
-	c.rspin = spinner{off: cfg.Spin < 0 || cfg.Spin == 0 && !canSpin(), looks: cfg.Spin}
-	c.wspin = c.rspin
+	c.rspin = newSpinner(cfg.Spin)
+	c.wspin = newSpinner(cfg.Spin)
 	if err := cfg.Events.SetWaitDeadline(time.Time{}); err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // notify is IOCTL_EVTCHN_NOTIFY (xen/evtchn.h).
 const notify = 0x44504

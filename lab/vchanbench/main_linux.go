@@ -8,13 +8,10 @@ import (
 
 func main() {
 	err := errors.New("see the package's comment for how to use it")
-	if len(os.Args) == 2 && os.Args[1] == "cost" { cost(); return }
-	if len(os.Args) > 1 {
+	if len(os.Args) > 2 {
 		switch os.Args[1] {
 		case "send", "recv":
 			err = bulk(os.Args[1:])
-		case "hello":
-			return
 		case "time":
 			err = clock(os.Args[2:])
 		}
