@@ -16,7 +16,12 @@ const targetSeed = 32
 func (g *Guest) apply(seed []byte, credit int, external uint64) []protocol.Outcome {
 	outcomes := make([]protocol.Outcome, 0, protocol.MaxTargets)
 	library := protocol.Outcome{Target: protocol.TargetLibrary, OK: true, Credit: uint16(credit)}
-	if err := g.pool.Seed(seed); err != nil {
+	var cpu [targetSeed]byte
+	defer clear(cpu[:])
+	if g.harvester.Load() == nil {
+		g.untested(cpu[:])
+	}
+	if err := g.pool.Seed(seed, cpu[:]); err != nil {
 		library = protocol.Outcome{Target: protocol.TargetLibrary, Detail: err.Error()}
 		g.cfg.log.Error("seed not taken in", "error", err)
 	}

@@ -1,14 +1,12 @@
 package guest
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/xentropyd/xentropyd/internal/gather"
-	"github.com/xentropyd/xentropyd/source"
 )
 
 // renewWait is how long a read waits for the host's seed when the generation changed and the guest has no fast noise source.
@@ -74,23 +72,4 @@ func (g *Guest) redial() {
 	if s != nil && s.external != g.external() {
 		s.rw.Close()
 	}
-}
-
-// instruction fills b, a multiple of 8 bytes, from a CPU instruction whose health tests pass, and says whether there is one.
-func (g *Guest) instruction(b []byte) bool {
-	for _, s := range g.harvester.Status() {
-		if !s.Healthy || s.ID != source.IDRDRAND && s.ID != source.IDRDSEED && s.ID != source.IDRNDR {
-			continue
-		}
-		found, err := source.Find(s.Name)
-		if err != nil {
-			continue
-		}
-		defer found[0].Close()
-		n, err := found[0].Sample(context.Background(), b)
-		if err == nil && n == len(b) {
-			return true
-		}
-	}
-	return false
 }

@@ -26,9 +26,12 @@ type Guest struct {
 	dial      Dialer
 	fortuna   *fortuna.Fortuna
 	pool      *gather.Pool
-	harvester *source.Harvester
+	harvester atomic.Pointer[source.Harvester] // nil until the own sources were started
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
+
+	acknowledged chan struct{} // closed when the host's first seed was
+	firstSeed    sync.Once     // closes it
 
 	generation atomic.Uint64 // changes when a generation ended whose successor's seed is not here yet
 	bytes      atomic.Uint64 // read
@@ -45,32 +48,18 @@ type Guest struct {
 // than WithHostWait, by the guest's own sources when they suffice. With a nil dial the own sources serve alone. The context
 // bounds Open only; Close ends the rest.
 func Open(ctx context.Context, dial Dialer, opts ...Option) (*Guest, error) {
-	g := &Guest{cfg: defaults(), dial: dial, arrived: make(chan struct{})}
+	g := &Guest{cfg: defaults(), dial: dial, arrived: make(chan struct{}), acknowledged: make(chan struct{})}
 	for _, o := range opts {
 		o(&g.cfg)
 	}
 	if len(g.cfg.targets) > 2 {
 		return nil, fmt.Errorf("open guest: %d targets given, at most 2 besides the kernel", len(g.cfg.targets))
 	}
-	if !g.cfg.ownSources {
-		for _, f := range source.Probe() {
-			if f.Source != nil && f.Info.ID != source.IDArrivals {
-				g.cfg.sources = append(g.cfg.sources, f.Source)
-			}
-		}
-	}
 	g.fortuna = fortuna.New(fortuna.WithExplicitSeed(), fortuna.WithFreshness(freshness{g}))
 	g.pool = gather.New(g.fortuna)
-	g.harvester = source.NewHarvester(g.cfg.sources, g.pool.Absorb, source.WithLogger(g.cfg.log))
-
 	run, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
-	g.wg.Go(func() {
-		if err := g.harvester.Run(run); err != nil {
-			g.cfg.log.Warn("own noise sources", "error", err)
-		}
-	})
-	g.harvester.Demand(gather.Need)
+	g.startOwn(run)
 	if dial != nil {
 		g.wg.Go(func() { g.follow(run) })
 	}

@@ -48,7 +48,9 @@ func (g *Guest) nonce() (n [protocol.NonceSize]byte, err error) {
 		return n, err
 	}
 	var own [protocol.NonceSize]byte
-	g.instruction(own[:])
+	if !g.instruction(own[:]) {
+		g.untested(own[:])
+	}
 	for i := range n {
 		n[i] ^= own[i]
 	}
@@ -191,6 +193,7 @@ func (s *session) seed(m protocol.Seed) error {
 		return err
 	}
 	g.update(func(st *Status) { st.Acknowledged++ })
+	g.firstSeed.Do(func() { close(g.acknowledged) })
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (g *Guest) Status() Status {
 	s.Kernel = g.cfg.kernel != nil
 	s.BytesRead = g.bytes.Load()
 	s.OwnBits = g.pool.Bits()
-	s.OwnSources = g.harvester.Status()
+	s.OwnSources = g.own()
 	return s
 }
 

@@ -23,9 +23,10 @@ type pace struct {
 	poll   time.Duration // between two looks without an event
 	answer time.Duration // for xenstore; after that its connection is taken for dead
 	again  time.Duration // first pause before connecting anew, doubled up to poll
+	start  time.Duration // before the first look: an exchange that is over by then needs no watch, which takes longer to set than a seed to come
 }
 
-var usualPace = pace{poll: 15 * time.Second, answer: 5 * time.Second, again: 100 * time.Millisecond}
+var usualPace = pace{poll: 15 * time.Second, answer: 5 * time.Second, again: 100 * time.Millisecond, start: 500 * time.Millisecond}
 
 // domainWatch ends a channel that nobody else would end:
 //
@@ -110,6 +111,12 @@ func (w *domainWatch) hostChanged(ctx context.Context, store *xenstore.Client) b
 }
 
 func (w *domainWatch) run(ctx context.Context) {
+	if w.d.pace.start > 0 {
+		select {
+		case <-time.After(w.d.pace.start):
+		case <-ctx.Done():
+		}
+	}
 	pause := w.d.pace.again
 	for ctx.Err() == nil {
 		began := time.Now()

@@ -62,6 +62,11 @@ type Config struct {
 	// come, and in Events.Close that it goes: New and Close send no event.
 	Silent bool
 
+	// Spin is how often a Read or Write that has to wait looks at the ring before it sleeps, for a back end whose peer has CPUs of its own
+	// and whose events are dear. 0 is for a peer on this machine: a time then counts, not looks, and on one CPU nobody
+	// spins. Where looking is in vain it becomes rare.
+	Spin int
+
 	Local, Remote net.Addr // for errors and LocalAddr, RemoteAddr
 }
 

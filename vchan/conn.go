@@ -73,8 +73,8 @@ func newConn(cfg Config) (*Conn, error) {
 		local: cfg.Local, remote: cfg.Remote, base: time.Now(), ended: make(chan struct{}),
 	}
 	c.wait.cond.L = &c.wait.mu
-	c.rspin.off = !canSpin()
-	c.wspin.off = c.rspin.off
+	c.rspin = newSpinner(cfg.Spin)
+	c.wspin = newSpinner(cfg.Spin)
 	if err := cfg.Events.SetWaitDeadline(time.Time{}); err != nil {
 		return nil, err
 	}

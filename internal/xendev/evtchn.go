@@ -23,8 +23,10 @@ type Evtchn struct {
 	done  atomic.Bool
 
 	look    func(fd uintptr) bool // e.lookOnce, made once
-	in      [4]byte               // these three are Pending's
+	in      [4]byte               // these are Pending's
 	lookErr error
+	fresh   bool // this Pending has not slept yet
+	dozer   dozer
 	parking [2]func()
 }
 
@@ -112,10 +114,10 @@ func (e *Evtchn) Unbind(port uint32) error {
 
 // Pending waits for an event and gives its port, which is then masked: until Unmask its
 // further events are kept as one. It is for one goroutine at a time. At the deadline the
-// error is os.ErrDeadlineExceeded, after Close ErrClosed.
+// error is os.ErrDeadlineExceeded, after Close ErrClosed; one that dozes (see dozer) hears of both a little later.
 func (e *Evtchn) Pending() (port uint32, err error) { return e.PendingParking(nil, nil) }
 
-// PendingParking is Pending that calls park before it leaves its thread to the poller, and unpark when it has one again. Both
+// PendingParking is Pending that calls park before it leaves its thread to the poller, and unpark when it has one again; a doze keeps it. Both
 // may be nil. It may call unpark alone.
 func (e *Evtchn) PendingParking(park, unpark func()) (port uint32, err error) {
 	if park != nil {
@@ -125,6 +127,7 @@ func (e *Evtchn) PendingParking(park, unpark func()) (port uint32, err error) {
 			unpark()
 		}()
 	}
+	e.fresh = true
 	err = e.raw.Read(e.look)
 	if err == nil {
 		err = e.lookErr
@@ -142,6 +145,10 @@ func (e *Evtchn) PendingParking(park, unpark func()) (port uint32, err error) {
 func (e *Evtchn) lookOnce(fd uintptr) bool {
 	if e.parking[1] != nil {
 		e.parking[1]()
+	}
+	if e.fresh {
+		e.fresh = false
+		e.dozer.doze(int(fd))
 	}
 	e.lookErr = e.read(int(fd))
 	there := e.lookErr != syscall.EAGAIN

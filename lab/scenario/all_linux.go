@@ -33,6 +33,7 @@ var All = []Scenario{
 	{Name: "VchanProxy", Doc: "vchan with Xen's vchan-socket-proxy at the other end, in both roles", Run: vchanProxy},
 	{Name: "VchanGuestC", Doc: "the same between dom0 and a PV guest, libxenvchan on either side", Run: vchanGuestC},
 	{Name: "VchanGuest", Doc: "vchan between dom0 and a PV guest: exchange, many connects, either end killed, both roles", Run: vchanGuest},
+	{Name: "Bench", Doc: "vchan's throughput and events beside libxenvchan's, entropy-guest's start beside a C program's, xentropyd at rest", Once: true, Run: bench},
 	{Name: "XenstoreSocket", Doc: "the xenstore conformance tests in dom0, over the daemon's socket", Run: xenstoreSocket},
 	{Name: "XenstoreDom0Device", Doc: "the same in dom0, over the kernel's device", Run: xenstoreDom0Device},
 	{Name: "XenstoreGuestDevice", Doc: "the same in a guest, over the kernel's device", Run: xenstoreGuestDevice},

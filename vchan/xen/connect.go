@@ -61,7 +61,7 @@ func connect(ctx context.Context, store *xenstore.Client, server uint16, path st
 		return nil, err
 	}
 	return vchan.New(vchan.Config{
-		Role: ring.Client, Orders: orders, Memory: mem, Events: ev,
+		Role: ring.Client, Orders: orders, Memory: mem, Events: ev, Spin: spin,
 		Local:  vchan.Addr{Net: "xen", Name: path + " client"},
 		Remote: vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s server (domain %d)", path, server)},
 	})

@@ -54,7 +54,7 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 		return nil, err
 	}
 	c, err := vchan.New(vchan.Config{
-		Role: ring.Server, Orders: opts.Orders, Grants: refs[1:], Memory: mem, Events: ev,
+		Role: ring.Server, Orders: opts.Orders, Grants: refs[1:], Memory: mem, Events: ev, Spin: spin,
 		Local:  vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s server (domain %d)", path, own)},
 		Remote: vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s client (domain %d)", path, peer)},
 	})

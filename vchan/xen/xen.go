@@ -64,6 +64,10 @@ type ConnectOptions struct {
 	System xendev.System
 }
 
+// spin is Config.Spin: a peer in another domain has CPUs of its own, however few are ours, and to be woken by an event takes as long as
+// some ten thousand looks. That holds on a machine as well as in an emulator, which slows both down.
+const spin = 50_000
+
 // Where the liveness bytes are in the shared page (struct vchan_interface of
 // xen/io/libxenvchan.h), bytes from its start.
 const (

@@ -23,7 +23,7 @@ func CompileC(ctx context.Context, cache *debian.Cache, m *Machine, source, to s
 	if err != nil {
 		return err
 	}
-	args := []string{"-O2", "-Wall", "-Wextra", "-Werror", "-o", to, source}
+	args := []string{"-O2", "-Wall", "-Wextra", "-Werror", "-rdynamic", "-o", to, source} // -rdynamic: its functions can go before a library's
 	for _, d := range p.dirs {
 		args = append(args, "-idirafter", filepath.Join(d, "usr/include"))
 	}

@@ -1,0 +1,104 @@
+package guest
+
+import (
+	"context"
+	"time"
+
+	"github.com/xentropyd/xentropyd/internal/gather"
+	"github.com/xentropyd/xentropyd/source"
+)
+
+// To look for the guest's own sources and to test them at their start takes the one CPU of a small machine longer than the host takes to
+// answer. So they are started when the host's first seed was acknowledged, and a moment later in case that was all that was wanted; or
+// after ownDelay. What the CPU's instruction gives at once is mixed into that seed, see untested.
+const (
+	ownDelay  = 2 * time.Second // less than the usual hostWait: when that is over they have something to seed from
+	ownMoment = 100 * time.Millisecond
+)
+
+// startOwn starts the own sources, at once when they were given or when there is no host.
+func (g *Guest) startOwn(run context.Context) {
+	if g.dial == nil || g.cfg.ownSources {
+		h := g.newHarvester()
+		g.wg.Go(func() { g.harvest(run, h) })
+		return
+	}
+	g.wg.Go(func() {
+		if sleep(run, min(ownDelay, g.cfg.hostWait), g.acknowledged) && sleep(run, ownMoment, nil) {
+			g.harvest(run, g.newHarvester())
+		}
+	})
+}
+
+// sleep returns after d or when enough is closed, and says whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration, enough <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-enough:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+func (g *Guest) newHarvester() *source.Harvester {
+	if !g.cfg.ownSources {
+		for _, f := range source.Probe() {
+			if f.Source != nil && f.Info.ID != source.IDArrivals {
+				g.cfg.sources = append(g.cfg.sources, f.Source)
+			}
+		}
+	}
+	h := source.NewHarvester(g.cfg.sources, g.pool.Absorb, source.WithLogger(g.cfg.log))
+	h.Demand(gather.Need)
+	g.harvester.Store(h)
+	return h
+}
+
+func (g *Guest) harvest(run context.Context, h *source.Harvester) {
+	if err := h.Run(run); err != nil {
+		g.cfg.log.Warn("own noise sources", "error", err)
+	}
+}
+
+// own is the state of the own sources, empty before they were started.
+func (g *Guest) own() []source.Status {
+	if h := g.harvester.Load(); h != nil {
+		return h.Status()
+	}
+	return []source.Status{}
+}
+
+// instruction fills b, a multiple of 8 bytes, from a CPU instruction whose health tests pass, and says whether there is one.
+func (g *Guest) instruction(b []byte) bool {
+	for _, s := range g.own() {
+		if s.Healthy && isInstruction(s.ID) && sampled(s.Name, b) {
+			return true
+		}
+	}
+	return false
+}
+
+// untested is instruction without the tests, which may not be done yet: for what is mixed in and relied on by nobody. Without such an
+// instruction b stays as it is.
+func (g *Guest) untested(b []byte) {
+	if g.cfg.ownSources {
+		return // the caller chose
+	}
+	_ = sampled(source.NameRDRAND, b) || sampled(source.NameRDSEED, b)
+}
+
+func isInstruction(id uint8) bool {
+	return id == source.IDRDRAND || id == source.IDRDSEED || id == source.IDRNDR
+}
+
+func sampled(name string, b []byte) bool {
+	found, err := source.Find(name)
+	if err != nil {
+		return false
+	}
+	defer found[0].Close()
+	n, err := found[0].Sample(context.Background(), b)
+	return err == nil && n == len(b)
+}
