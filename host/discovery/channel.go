@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
@@ -32,10 +33,35 @@ type channel struct {
 	once sync.Once
 	done chan struct{}
 	err  error
+	why  atomic.Pointer[error] // we ended it, for this
 }
 
 func newChannel(c carrierChannel) *channel {
 	return &channel{carrierChannel: c, done: make(chan struct{})}
+}
+
+// end is Close for a reason, which the host's calls then give.
+func (c *channel) end(why error) {
+	c.why.Store(&why)
+	_ = c.Close()
+}
+
+func (c *channel) Read(p []byte) (int, error) {
+	n, err := c.carrierChannel.Read(p)
+	return n, c.explain(err)
+}
+
+func (c *channel) Write(p []byte) (int, error) {
+	n, err := c.carrierChannel.Write(p)
+	return n, c.explain(err)
+}
+
+// explain gives the reason for a channel's being closed.
+func (c *channel) explain(err error) error {
+	if why := c.why.Load(); why != nil && errors.Is(err, net.ErrClosed) {
+		return *why
+	}
+	return err
 }
 
 // Close ends the channel; more than once is no error.
@@ -65,8 +91,10 @@ func (d *Discovery) hand(ctx context.Context, c *channel, peer host.Peer) {
 		return
 	case <-ctx.Done():
 	}
+	why := context.Cause(ctx)
 	// Else at once: what is mapped holds a dead domain, or is none of the guest's any more.
-	if why := context.Cause(ctx); why != errDenied && !errors.Is(why, net.ErrClosed) {
+	if why != errDenied && !errors.Is(why, net.ErrClosed) {
+		c.end(why)
 		return
 	}
 	t := time.NewTimer(goodbyeTime)

@@ -26,6 +26,7 @@ func (g *guest) serveConsole(ctx context.Context) {
 		replug: backoff{first: firstReplug, last: lastReplug},
 	}
 	retry := backoff{first: firstRetry, last: lastRetry}
+	taken := false
 	for {
 		began := time.Now()
 		dev, err := console.Plug(ctx, cfg)
@@ -44,6 +45,8 @@ func (g *guest) serveConsole(ctx context.Context) {
 			sleep(ctx, absentTime) // c.replug says how often
 			continue
 		case errors.Is(err, console.ErrGone), errors.Is(err, errUnread): // nobody's fault
+		case errors.Is(err, console.ErrTaken) && !taken:
+			taken = true // by a toolstack that destroys the domain, and takes its devices first
 		default:
 			g.trouble(consoleCarrier, err)
 		}

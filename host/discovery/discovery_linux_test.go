@@ -128,6 +128,32 @@ func TestConsoleIsPluggedAgain(t *testing.T) {
 }
 
 // What is mapped of a dead domain goes at once, with or without the toolstack removing its nodes.
+// A toolstack that destroys a domain takes its devices and its name first. That is no trouble, and the guest still has its name.
+func TestDomainBeingDestroyed(t *testing.T) {
+	w := newWorld(t)
+	w.listen(Config{NoVChan: true})
+	w.add(3, "g", uuid(1))
+	w.eventually(func() bool { return w.has("/local/domain/3/device/console/1/state") }, "plugged")
+	w.store.Remove("/local/domain/3/device")
+	w.store.Remove("/local/domain/3/name")
+	w.eventually(func() bool { return w.has("/local/domain/3/device/console/1/state") }, "plugged again: it could have been a mistake")
+	d := w.d.Domains()
+	require.Len(t, d, 1)
+	require.Equal(t, "g", d[0].Name)
+	require.Equal(t, StateServed, d[0].State)
+	require.Empty(t, failures(d[0]))
+	w.store.Remove("/local/domain/3/device")
+	w.eventually(func() bool { return failures(w.d.Domains()[0]) != "" }, "said when it happens again")
+}
+
+// failures are the carriers' last errors.
+func failures(d Domain) (all string) {
+	for _, c := range d.Carriers {
+		all += c.LastError
+	}
+	return all
+}
+
 func TestDestroyedGuest(t *testing.T) {
 	w := newWorld(t)
 	w.listen(Config{})
@@ -142,7 +168,7 @@ func TestDestroyedGuest(t *testing.T) {
 	w.store.ReleaseDomain(3)
 	w.eventually(func() bool { return !dead.Zombie() }, "unmapped")
 	_, err := a.ch.Read(make([]byte, 1))
-	require.Error(t, err)
+	require.ErrorIs(t, err, errGone)
 	w.eventually(func() bool { return w.below("/local/domain/0/backend/entropy/3") == 0 }, "back end removed")
 	w.store.Remove("/local/domain/3")
 	echo(t, b.ch, theirs, "untouched")

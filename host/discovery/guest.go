@@ -114,12 +114,15 @@ func (g *guest) note(f func()) {
 	f()
 }
 
+// readName reads the name, and keeps the last one when there is none any more: the domain is being destroyed then.
 func (g *guest) readName() bool {
 	name, err := g.d.cfg.Store.Read(g.ctx, g.path("name"))
 	if err != nil && !errors.Is(err, xenstore.ErrNotFound) && !errors.Is(err, xenstore.ErrPermission) {
 		return false
 	}
-	g.note(func() { g.id.name = printable(name) })
+	if err == nil {
+		g.note(func() { g.id.name = printable(name) })
+	}
 	return true
 }
 
