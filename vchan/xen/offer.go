@@ -63,6 +63,9 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 	}
 	n := nodes{ref: refs[0], port: ev.port}
 	ev.closed = func() {
+		if opts.Keep != nil && opts.Keep() {
+			return
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
 		defer cancel()
 		_ = withdraw(ctx, store, path, n) // what stays is found to be stale

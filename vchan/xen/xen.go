@@ -50,6 +50,9 @@ func Path(server, client uint16, port string) (string, error) {
 type OfferOptions struct {
 	Orders ring.Orders // zero: DefaultOrders
 
+	// Keep, if not nil, is asked at the end whether the path is to be left alone: after a restore it is in the part of a domain that is no more.
+	Keep func() bool
+
 	// System is for tests; nil is this machine.
 	System xendev.System
 }

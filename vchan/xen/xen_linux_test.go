@@ -116,6 +116,18 @@ func TestLaterOfferStays(t *testing.T) {
 	require.NotContains(t, w.store.Dump(), w.path)
 }
 
+// An offer that is to be kept, as after a restore, stays where it is.
+func TestKeptOffer(t *testing.T) {
+	w := newWorld(t)
+	for _, keep := range []bool{false, true} {
+		c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{System: w.guest.Process(), Keep: func() bool { return keep }})
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		_, err = w.hostStore.Read(w.ctx, w.path+"/"+nodeRing)
+		require.Equal(t, keep, err == nil, "%v", err)
+	}
+}
+
 func TestClose(t *testing.T) {
 	for _, first := range []string{"server", "client"} {
 		t.Run(first, func(t *testing.T) {
