@@ -85,6 +85,9 @@ func (w *xenWorld) announce(instance string) {
 }
 
 func (w *xenWorld) renumber(to string) {
+	if to != "7" { // nothing of the guest's is in a new domain's part of the store
+		w.store.Remove(offerPath)
+	}
 	w.store.Write("/local/domain/7/domid", to, xenstore.Perm{DomID: 0, Access: xenstore.AccessRead})
 }
 
