@@ -24,6 +24,7 @@ var All = []Scenario{
 	{Name: "PVH", Doc: "a PVH guest boots and runs commands", Once: true, Run: pvh},
 	{Name: "Seeds", Doc: "xentropyd in dom0 seeds PV guests over vchan by protocol 2, and one that comes again", Short: true, Run: seeds},
 	{Name: "Console", Doc: "a guest with nothing but busybox gets entropy over the PV console by protocol 1", Short: true, Run: console},
+	{Name: "Hostile", Doc: "a guest attacks xentropyd in every way that it has, and the others are seeded all the time", Once: true, Run: hostile},
 	{Name: "VchanC", Doc: "vchan against Debian's libxenvchan inside dom0: both roles, all orders, either closes", Short: true, Run: vchanC},
 	{Name: "VchanGuestC", Doc: "the same between dom0 and a PV guest, libxenvchan on either side", Run: vchanGuestC},
 	{Name: "VchanGuest", Doc: "vchan between dom0 and a PV guest: exchange, many connects, either end killed, both roles", Run: vchanGuest},
