@@ -123,20 +123,6 @@ func claim(g *guest) error {
 			}
 			g.count("refused", 1)
 		}
-		// A page and a port for another domain, offered to the host.
-		for _, ends := range [][2]uint16{{other, hostID}, {hostID, other}, {other, other}, {g.own, g.own}} {
-			o, err := g.prepare(ends[0], ends[1], 11, 10, 1)
-			if err != nil {
-				g.count("ungrantable", 1)
-				continue
-			}
-			o.publish(number(o.refs[0]), number(o.port))
-			g.until(1200*time.Millisecond, o.here)
-			if o.here() {
-				g.count("wrong_connects", 1)
-			}
-			o.close()
-		}
 		// A hello that gives another's name.
 		o, err := g.offer(11, 10, 1)
 		if err != nil {
@@ -151,6 +137,20 @@ func claim(g *guest) error {
 			}
 		}
 		o.close()
+		// A page and a port for another domain, offered to the host.
+		for _, ends := range [][2]uint16{{other, hostID}, {hostID, other}, {other, other}, {g.own, g.own}} {
+			o, err := g.prepare(ends[0], ends[1], 11, 10, 1)
+			if err != nil {
+				g.count("ungrantable", 1)
+				continue
+			}
+			o.publish(number(o.refs[0]), number(o.port))
+			g.until(1200*time.Millisecond, o.here)
+			if o.here() {
+				g.count("wrong_connects", 1)
+			}
+			o.close()
+		}
 		if path, ok := g.console(); ok {
 			g.write(path+"/frontend-id", number(other))
 			g.write(path+"/backend-id", number(other))

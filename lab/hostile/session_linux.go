@@ -166,7 +166,7 @@ func breakProtocol(g *guest) error {
 		func(s *session, _ protocol.Seed) { s.o.Write(s.hello()) },
 		func(s *session, _ protocol.Seed) { s.send(protocol.Close{Text: "good bye"}) },
 		func(s *session, _ protocol.Seed) { // questions without end
-			for i := uint32(1); i < 2000 && s.send(protocol.Request{ID: i, Bytes: uint16(1 + i%1024)}); i++ {
+			for i := uint32(1); i < 2000 && s.send(protocol.Request{ID: i, Bytes: one([]uint16{1, 1, 1, 1024})}); i++ { // each byte is drawn by itself
 				s.o.word(leftCons).Store(s.o.word(leftProd).Load())
 			}
 		},
