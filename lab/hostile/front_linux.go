@@ -124,9 +124,6 @@ func (f *front) say(text string) {
 	f.notify()
 }
 
-// swallow says that all was read.
-func (f *front) swallow() { f.word(inCons).Store(f.word(inProd).Load()) }
-
 func (f *front) close() {
 	_ = f.ev.Close()
 	_ = f.mem.Unmap()
