@@ -70,7 +70,7 @@ func compile(ctx context.Context, cache *debian.Cache, arch string) (map[string]
 	}
 	programs := make(map[string]string)
 	jobs := make(map[string][]string)
-	for name, pkg := range map[string]string{"init": "lab/init", "xentropyd": "cmd/xentropyd", "entropy-guest": "cmd/entropy-guest", "probe": "lab/probe", "vchanbench": "lab/vchanbench"} {
+	for name, pkg := range map[string]string{"init": "lab/init", "xentropyd": "cmd/xentropyd", "entropy-guest": "cmd/entropy-guest", "probe": "lab/probe", "vchanbench": "lab/vchanbench", "hostile": "lab/hostile"} {
 		jobs[name] = []string{"build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, name), module + "/" + pkg}
 	}
 	for _, pkg := range scenario.TestPackages() {

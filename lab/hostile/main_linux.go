@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// attacks by name. Each goes on until its guest's time is over, and returns an error only if it could not attack at all.
+var attacks = map[string]func(*guest) error{
+	"scribble-ring":    scribbleRing,
+	"scribble-console": scribbleConsole,
+	"silent":           silent,
+	"byte-by-byte":     byteByByte,
+	"flood":            flood,
+	"flood-moving":     floodMoving,
+	"flood-console":    floodConsole,
+	"junk-nodes":       junkNodes,
+	"half-offer":       halfOffer,
+	"junk-console":     junkConsole,
+	"claim":            claim,
+	"grant-games":      grantGames,
+	"protocol":         breakProtocol,
+	"restart-storm":    restartStorm,
+	"restart-console":  restartConsole,
+	"block-unplug":     blockUnplug,
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "lab: hostile: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 || attacks[args[0]] == nil {
+		return fmt.Errorf("name an attack: %s", strings.Join(slices.Sorted(maps.Keys(attacks)), ", "))
+	}
+	set := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	length := set.Duration("for", 15*time.Second, "how long")
+	others := set.String("others", "", "domain numbers of other guests, with commas")
+	if err := set.Parse(args[1:]); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), *length)
+	defer cancel()
+	g, err := newGuest(ctx)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	for s := range strings.SplitSeq(*others, ",") {
+		if n, err := strconv.ParseUint(s, 10, 16); err == nil {
+			g.others = append(g.others, uint16(n))
+		}
+	}
+	if err := attacks[args[0]](g); err != nil {
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	fmt.Println(args[0] + ":" + g.report())
+	return nil
+}
