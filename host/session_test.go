@@ -305,6 +305,20 @@ func TestGuestThatStoodStillIsSeeded(t *testing.T) {
 	})
 }
 
+func TestSmallRequestsCostAsMuchAsASeed(t *testing.T) {
+	serve(t, Config{Budget: Budget{128, time.Hour}, SeedBytes: 64, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		for id := range uint32(2) {
+			c.send(protocol.Request{ID: id + 1, Bytes: 8})
+			require.Len(t, c.seed().Payload, 8)
+		}
+		require.Zero(t, b.guest("a").BudgetLeft)
+		c.send(protocol.Request{ID: 3, Bytes: 8})
+		require.Equal(t, protocol.RefusedBudget, c.next().(protocol.Refusal).Reason)
+	})
+}
+
 func TestGuestMayPing(t *testing.T) {
 	serve(t, Config{}, func(b *bench) {
 		c := b.join("a")

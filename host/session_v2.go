@@ -187,9 +187,10 @@ func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.
 	return 0, true, s.sendSeed(now, protocol.Seed{Generation: generation, Credit: uint16(credit), Reason: protocol.ReasonGeneration, Payload: seed})
 }
 
-// give draws n bytes on the guest's budget and sends them, or refuses and says when to try again.
+// give draws n bytes on the guest's budget and sends them, or refuses and says when to try again. Fewer than MinSeedBytes cost as many: the work
+// of a draw does not become less.
 func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n int) (retry time.Duration, sent bool, err error) {
-	taken, retry := s.take(now, n)
+	taken, retry := s.take(now, max(n, MinSeedBytes))
 	if taken == nil {
 		return retry, false, s.refuse(request, protocol.RefusedBudget, retry)
 	}

@@ -20,7 +20,7 @@ func (g *guest) serveConsole(ctx context.Context) {
 	defer meter.End()
 	ctx = cputime.With(ctx, meter)
 	cfg := g.d.console(g.id.domid)
-	g.clearConsoles(ctx, cfg)
+	defer g.forgetConsoles(ctx)
 	c := &consoleCare{
 		g: g, meter: meter, pace: rate.NewLimiter(connectRate, connectBurst),
 		replug: backoff{first: firstReplug, last: lastReplug},
@@ -29,6 +29,7 @@ func (g *guest) serveConsole(ctx context.Context) {
 	taken := false
 	for {
 		began := time.Now()
+		g.clearConsoles(ctx, cfg)
 		dev, err := console.Plug(ctx, cfg)
 		if err == nil {
 			err = c.care(ctx, dev)
@@ -54,7 +55,7 @@ func (g *guest) serveConsole(ctx context.Context) {
 	}
 }
 
-// clearConsoles takes out what a killed predecessor left: whoever was talking on it is told by the hang-up.
+// clearConsoles takes out what is left of a killed predecessor, or of an unplugging that failed: whoever was talking on it is told by the hang-up.
 func (g *guest) clearConsoles(ctx context.Context, cfg console.Config) {
 	left, err := console.Leftovers(ctx, cfg)
 	if err != nil {
@@ -69,17 +70,25 @@ func (g *guest) clearConsoles(ctx context.Context, cfg console.Config) {
 	}
 }
 
+// forgetConsoles leaves nothing of ours behind for a domain that is gone, however its last plugging or unplugging went. What it cannot remove
+// the next sweep does.
+func (g *guest) forgetConsoles(ctx context.Context) {
+	if !errors.Is(context.Cause(g.ctx), errGone) {
+		return
+	}
+	clean, cancel := cleaning()
+	defer cancel()
+	var err error
+	cputime.Wait(ctx, func() { err = console.Forget(clean, g.d.console(g.id.domid)) })
+	if err != nil {
+		g.d.cfg.Log.Warn("back end of a console not removed; trying again within a minute", "domain", g.id.domid, "error", err)
+	}
+}
+
 // unplug asks the guest first, unless it is gone.
 func (g *guest) unplug(ctx context.Context, dev *console.Device) {
 	if errors.Is(context.Cause(ctx), errGone) {
-		clean, cancel := cleaning()
-		defer cancel()
-		var err error
-		cputime.Wait(ctx, func() { err = console.Forget(clean, g.d.console(g.id.domid)) })
-		if err != nil {
-			g.trouble(consoleCarrier, err)
-		}
-		return
+		return // forgetConsoles does it
 	}
 	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTime)
 	defer cancel()

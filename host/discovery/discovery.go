@@ -173,6 +173,7 @@ func (d *Discovery) run(introduced, released *xenstore.Watch) {
 		case <-introduced.C():
 		case <-released.C():
 		case <-tick.C:
+			swept = false
 		case <-again:
 		case <-d.ctx.Done():
 			return
@@ -255,7 +256,7 @@ func (d *Discovery) compare(alive map[uint16]string) {
 	}
 }
 
-// sweep removes the back ends of guests that went while nobody looked.
+// sweep removes the back ends of guests that went while nobody looked, or of which something was left.
 func (d *Discovery) sweep(alive map[uint16]string) {
 	if d.cfg.NoConsole {
 		return

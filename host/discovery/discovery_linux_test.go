@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/xendev/xendevtest"
 	"github.com/xentropyd/xentropyd/transport/console/consoletest"
 	"github.com/xentropyd/xentropyd/xenstore"
+	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
 
 const frontPath = "/device/console/1"
@@ -128,6 +130,49 @@ func TestConsoleIsPluggedAgain(t *testing.T) {
 }
 
 // What is mapped of a dead domain goes at once, with or without the toolstack removing its nodes.
+// A guest that writes to its front end all the time makes each transaction with that meet a conflict. Nothing of ours stays behind for it.
+func TestConflictsLeaveNothing(t *testing.T) {
+	w := newWorld(t)
+	w.listen(Config{NoVChan: true})
+	g := w.add(5, "g", uuid(5))
+	const front, back = "/local/domain/5/device/console/1", "/local/domain/0/backend/entropy/5"
+	w.eventually(func() bool { return w.has(front + "/state") }, "plugged")
+	doomed := make(map[uint32]bool) // the server asks one request after the other
+	w.store.SetFault(func(r xenstoretest.Request) xenstoretest.Fault {
+		switch {
+		case r.Tx != 0 && r.DomID == 0 && strings.HasPrefix(r.Path, "/local/domain/5/device/"):
+			doomed[r.Tx] = true
+		case r.Op == "TRANSACTION_END" && doomed[r.Tx]:
+			return xenstoretest.Fault{Error: "EAGAIN"}
+		}
+		return xenstoretest.Fault{}
+	})
+	defer w.store.SetFault(nil)
+	require.NoError(t, g.store.Write(w.ctx, front+"/state", "junk"))
+	w.eventually(func() bool { return w.below(back) == 0 }, "taken out in spite of conflicts")
+	g.destroy()
+	w.eventually(func() bool { return len(w.d.Domains()) == 0 }, "gone")
+	w.eventually(func() bool { return w.below(back) == 0 }, "nothing left")
+}
+
+// A guest that offers anew has no use for the channel that it had, even if nothing else says so.
+func TestOfferReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.listen(Config{NoConsole: true})
+	g := w.add(3, "g", uuid(1))
+	old := g.offer()
+	a := w.next()
+	echo(t, a.ch, old, "first")
+	theirs := g.offer()
+	b := w.next()
+	_, err := a.ch.Read(make([]byte, 1))
+	require.ErrorIs(t, err, errReplaced)
+	echo(t, b.ch, theirs, "second")
+	require.NoError(t, old.Close()) // an old one's end does not touch the new one
+	echo(t, b.ch, theirs, "still there")
+	require.NoError(t, b.ch.Close())
+}
+
 // A toolstack that destroys a domain takes its devices and its name first. That is no trouble, and the guest still has its name.
 func TestDomainBeingDestroyed(t *testing.T) {
 	w := newWorld(t)

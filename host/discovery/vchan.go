@@ -2,6 +2,8 @@ package discovery
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -39,7 +41,8 @@ func (g *guest) serveVChan(ctx context.Context) {
 		}
 		meter.Begin()
 		again = nil
-		if !g.offered(work, path) {
+		offer := g.offered(work, path)
+		if offer == "" {
 			continue
 		}
 		if wait(work, pace) != nil {
@@ -59,19 +62,50 @@ func (g *guest) serveVChan(ctx context.Context) {
 		bad = 0
 		retry.reset()
 		g.connected(vchanCarrier, true)
-		g.d.give(work, blaming{conn}, g.peer(vchanCarrier))
+		g.giveWhileOffered(work, path, offer, offers.C, conn)
 		g.connected(vchanCarrier, false)
+		now := make(chan time.Time)
+		close(now)
+		again = now // what came meanwhile
 	}
 }
 
-// offered says whether there is anything to connect to, so that a guest without an offer, or with half of one, holds up nobody.
-func (g *guest) offered(ctx context.Context, path string) bool {
-	for _, name := range []string{"ring-ref", "event-channel"} {
-		if _, err := g.d.cfg.Store.Read(ctx, xenstore.Join(path, name)); err != nil {
-			return false
+// errReplaced ends a channel whose guest offers another one: a process that was killed with its whole kernel, by kexec for instance, says nothing else.
+var errReplaced = errors.New("the guest offers a new channel")
+
+// giveWhileOffered hands a channel to the host and returns when it is closed, or when the offer that it was made of is replaced.
+func (g *guest) giveWhileOffered(ctx context.Context, path, offer string, changes <-chan struct{}, conn *vchan.Conn) {
+	one, replaced := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		ctx := cputime.Without(one)
+		for {
+			select {
+			case <-changes:
+				if now := g.offered(ctx, path); now != "" && now != offer {
+					replaced(errReplaced)
+					return
+				}
+			case <-one.Done():
+				return
+			}
 		}
+	})
+	g.d.give(one, blaming{conn}, g.peer(vchanCarrier))
+	replaced(nil)
+	cputime.Wait(ctx, wg.Wait)
+}
+
+// offered is what there is to connect to, and empty without an offer or with half of one, so that such a guest holds up nobody.
+func (g *guest) offered(ctx context.Context, path string) (offer string) {
+	for _, name := range []string{"ring-ref", "event-channel"} {
+		value, err := g.d.cfg.Store.Read(ctx, xenstore.Join(path, name))
+		if err != nil {
+			return ""
+		}
+		offer += name + "=" + value + " "
 	}
-	return true
+	return offer
 }
 
 func (g *guest) connect(ctx context.Context, path string) (*vchan.Conn, error) {

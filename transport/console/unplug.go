@@ -51,16 +51,21 @@ func (d *Device) ask(ctx context.Context) {
 // askLooks bounds what a guest that flaps its state can cost.
 const askLooks = 16
 
-// remove takes away both ends, in one transaction.
+// remove takes away both ends. The front end comes first and by itself: a transaction with it could meet conflicts for as long as the guest likes,
+// and the back end would stay.
 func (d *Device) remove(ctx context.Context) error {
+	whose, err := d.cfg.Store.Read(ctx, xenstore.Join(d.Front(), nodeBack))
+	if err == nil && whose == d.back() {
+		err = d.cfg.Store.Rm(ctx, d.Front())
+	}
+	if errors.Is(err, xenstore.ErrNotFound) {
+		err = nil
+	}
+	return errors.Join(err, d.removeBack(ctx))
+}
+
+func (d *Device) removeBack(ctx context.Context) error {
 	return d.cfg.change(ctx, func(tx *xenstore.Tx) error {
-		whose, err := tx.Read(ctx, xenstore.Join(d.Front(), nodeBack))
-		if err == nil && whose == d.back() {
-			err = tx.Rm(ctx, d.Front())
-		}
-		if err != nil && !errors.Is(err, xenstore.ErrNotFound) {
-			return err
-		}
 		if err := rm(ctx, tx, d.back()); err != nil {
 			return err
 		}
