@@ -32,6 +32,9 @@ func (d *dozer) doze(fd int) {
 		d.skip--
 		return
 	}
+	if runtime.GOMAXPROCS(0) == 1 {
+		runtime.Gosched() // who can run goes first: until the runtime notices that we sleep, nobody else does
+	}
 	if dozing.Add(1) <= dozingMost {
 		if readable(fd, dozeMillis) {
 			d.penalty = 0
