@@ -12,6 +12,10 @@ func TestSpinFar(t *testing.T) {
 	require.False(t, s.off) // on one CPU, too
 	looks := 0
 	never := func() bool { looks++; return false }
+	for range skipMostFar { // a short exchange does not spin
+		require.False(t, s.spin(never))
+		require.Zero(t, looks)
+	}
 	for _, skips := range []int{1, 3, 7, 7} {
 		looks = 0
 		require.False(t, s.spin(never))
