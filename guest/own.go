@@ -30,6 +30,9 @@ func (g *Guest) startOwn(run context.Context) {
 	})
 }
 
+// seededOnce is called when a seed of the host was used, and acknowledged where the protocol has that.
+func (g *Guest) seededOnce() { g.firstSeed.Do(func() { close(g.acknowledged) }) }
+
 // sleep returns after d or when enough is closed, and says whether ctx is still alive.
 func sleep(ctx context.Context, d time.Duration, enough <-chan struct{}) bool {
 	t := time.NewTimer(d)

@@ -193,7 +193,7 @@ func (s *session) seed(m protocol.Seed) error {
 		return err
 	}
 	g.update(func(st *Status) { st.Acknowledged++ })
-	g.firstSeed.Do(func() { close(g.acknowledged) })
+	g.seededOnce()
 	return nil
 }
 

@@ -46,6 +46,7 @@ func (g *Guest) serveV1(ctx context.Context, rw io.ReadWriteCloser) error {
 		have += n
 		if have >= v1Seed {
 			g.apply(buf[:have], 0, external)
+			g.seededOnce()
 			clear(buf[:have])
 			have = 0
 		}

@@ -33,8 +33,12 @@ type spinner struct {
 	penalty uint8
 }
 
+// newSpinner makes one that spins at once for a peer on this machine, and for a far one once the exchange has turned out to be longer.
 func newSpinner(looks int) spinner {
-	return spinner{off: looks == 0 && !canSpin(), looks: looks, alone: runtime.GOMAXPROCS(0) == 1}
+	if looks == 0 {
+		return spinner{off: !canSpin()}
+	}
+	return spinner{looks: looks, alone: runtime.GOMAXPROCS(0) == 1, skip: skipMostFar}
 }
 
 // spin looks at ready for a while, or not at all.

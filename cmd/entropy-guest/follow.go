@@ -105,10 +105,10 @@ func (f *follower) follow(ctx context.Context) error {
 				f.log.Warn("no seed from the host yet; going on trying", "host", f.address, "error", s.LastError)
 			}
 		case <-f.changed:
-			f.report()
 			if done, err := f.advance(ctx, g); done {
-				return err
+				return err // and report at the end
 			}
+			f.report()
 		case <-late:
 			if f.once {
 				return f.unseeded(fmt.Errorf("no seed was used and acknowledged within %v", f.wait))

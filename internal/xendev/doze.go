@@ -18,8 +18,12 @@ type dozer struct {
 // dozeMillis is longer than a kernel's tick: a shorter time-out would have the timer set anew each time.
 const dozeMillis = 5
 
-// dozeSkips is the most sleeps that go by without a doze where dozing does not pay.
-const dozeSkips = 63
+const (
+	// dozeFirst is how many sleeps make an exchange worth it: a short one would pay for the thread and get nothing for it.
+	dozeFirst = 15
+	// dozeSkips is the most sleeps that go by without a doze where dozing does not pay.
+	dozeSkips = 63
+)
 
 var (
 	dozing     atomic.Int32
@@ -31,6 +35,9 @@ func (d *dozer) doze(fd int) {
 	if d.skip > 0 {
 		d.skip--
 		return
+	}
+	if runtime.GOMAXPROCS(0) == 1 {
+		runtime.Gosched() // who can run goes first: until the runtime notices that we sleep, nobody else does
 	}
 	if dozing.Add(1) <= dozingMost {
 		if readable(fd, dozeMillis) {

@@ -45,7 +45,7 @@ func OpenEvtchn(sys System) (*Evtchn, error) {
 		_ = f.Close()
 		return nil, evtchnDriver.openFailed(err)
 	}
-	e := &Evtchn{sys: sys, file: f, raw: raw}
+	e := &Evtchn{sys: sys, file: f, raw: raw, dozer: dozer{skip: dozeFirst}}
 	e.look = e.lookOnce
 	return e, nil
 }

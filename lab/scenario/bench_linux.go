@@ -149,11 +149,15 @@ func benchBulk(t *report.T, d *xen.Dom0) {
 				who := (turn + round + i) % 2 // nobody is always the first
 				speed, sent := x.run(t, fmt.Sprintf("b-%d", n), func(mode, role string, peer uint16, path string) []string {
 					if who == 0 {
-						return []string{benchProgram, mode, role, fmt.Sprint(peer), path, fmt.Sprint(benchBytes),
-							fmt.Sprint(x.orders.Left), fmt.Sprint(x.orders.Right), fmt.Sprint(benchPortion)}
+						return []string{
+							benchProgram, mode, role, fmt.Sprint(peer), path, fmt.Sprint(benchBytes),
+							fmt.Sprint(x.orders.Left), fmt.Sprint(x.orders.Right), fmt.Sprint(benchPortion),
+						}
 					}
-					argv := []string{xen.BinDir + "/" + xen.CPeer, role, fmt.Sprint(peer), path, mode, fmt.Sprint(benchBytes), "--plain",
-						"--left", fmt.Sprint(1 << x.orders.Left), "--right", fmt.Sprint(1 << x.orders.Right), "--most", fmt.Sprint(benchPortion)}
+					argv := []string{
+						xen.BinDir + "/" + xen.CPeer, role, fmt.Sprint(peer), path, mode, fmt.Sprint(benchBytes), "--plain",
+						"--left", fmt.Sprint(1 << x.orders.Left), "--right", fmt.Sprint(1 << x.orders.Right), "--most", fmt.Sprint(benchPortion),
+					}
 					if mode == "send" {
 						argv = append(argv, "--close", "first")
 					}
@@ -175,9 +179,11 @@ func benchBulk(t *report.T, d *xen.Dom0) {
 		}
 		faster := speeds[i][0].median() / speeds[i][1].median()
 		more := events[i][0].median() / events[i][1].median()
-		rows = append(rows, []string{server, to, fmt.Sprintf("%d %d", x.orders.Left, x.orders.Right),
+		rows = append(rows, []string{
+			server, to, fmt.Sprintf("%d %d", x.orders.Left, x.orders.Right),
 			speeds[i][0].spread("%.2f"), speeds[i][1].spread("%.2f"), fmt.Sprintf("%.2f", faster),
-			events[i][0].spread("%.0f"), events[i][1].spread("%.0f"), fmt.Sprintf("%.2f", more)})
+			events[i][0].spread("%.0f"), events[i][1].spread("%.0f"), fmt.Sprintf("%.2f", more),
+		})
 		if faster < benchSpeed {
 			t.Errorf("server in %s, data to %s, orders %d and %d: %.2f times C's speed, want %.2f", server, to, x.orders.Left, x.orders.Right, faster, benchSpeed)
 		}

@@ -129,20 +129,18 @@ func publish(ctx context.Context, store *xenstore.Client, path string, own, peer
 	})
 }
 
-// withdraw removes the path, unless somebody else's offer is there by now.
+// withdraw removes the path, unless somebody else's offer is there by now: as long as our page is granted, no other one has its reference.
 func withdraw(ctx context.Context, store *xenstore.Client, path string, n nodes) error {
 	return store.Transaction(ctx, func(tx *xenstore.Tx) error {
-		for name, want := range map[string]uint32{nodeRing: n.ref, nodePort: n.port} {
-			v, err := tx.Read(ctx, xenstore.Join(path, name))
-			if errors.Is(err, xenstore.ErrNotFound) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if v != strconv.FormatUint(uint64(want), 10) {
-				return nil
-			}
+		v, err := tx.Read(ctx, xenstore.Join(path, nodeRing))
+		if errors.Is(err, xenstore.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if v != strconv.FormatUint(uint64(n.ref), 10) {
+			return nil
 		}
 		return tx.Rm(ctx, path)
 	})

@@ -1,0 +1,43 @@
+package guest
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The own sources of the machine let the host go first, and come by themselves after its seed or without it.
+func TestOwnSourcesComeAfterTheHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		o := open(t, h.dial)
+		e := h.greet(1, 1)
+		time.Sleep(ownDelay / 2)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		require.Empty(t, g.Status().OwnSources)
+		time.Sleep(ownMoment)
+		synctest.Wait()
+		require.NotEmpty(t, g.Status().OwnSources)
+	})
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		h.refuse = errors.New("connection refused")
+		done := make(chan struct{})
+		began := false
+		go func() {
+			defer close(done)
+			_, _ = Open(t.Context(), h.dial, WithNotify(func(s Status) { began = began || len(s.OwnSources) > 0 }), WithBackoff(time.Millisecond, time.Millisecond))
+		}()
+		time.Sleep(ownDelay + ownMoment - 1)
+		synctest.Wait()
+		require.False(t, began)
+		time.Sleep(2 * ownMoment)
+		synctest.Wait()
+		require.True(t, began)
+	})
+}
