@@ -39,6 +39,10 @@ const creditLimit = 256
 // seedFileEvery is how often the seed file is written anew (Ferguson, Schneier, Kohno, Cryptography Engineering, 9.6.2).
 const seedFileEvery = 10 * time.Minute
 
+// healthEvery is how often the sources' health is looked at although none of them said anything: one that does not answer cannot. A draw looks
+// by itself.
+const healthEvery = 10 * time.Second
+
 // SeedStore keeps a seed over restarts: internal/seedfile, or something of the caller's.
 type SeedStore interface {
 	Load() ([]byte, error) // an error that is fs.ErrNotExist is no cause for alarm
@@ -65,6 +69,7 @@ type Entropy struct {
 	ready     chan struct{} // closed when Draw works
 	isReady   atomic.Bool
 	degraded  atomic.Bool
+	changed   chan struct{} // of capacity 1: a source's state did
 	spent     atomic.Uint64 // bits credited to draws
 }
 
@@ -76,8 +81,14 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	}
 	orDefault(&cfg.Log, slog.Default())
 	f := fortuna.New(fortuna.WithExplicitSeed())
-	e := &Entropy{cfg: cfg, fortuna: f, pool: gather.New(f), started: time.Now(), ready: make(chan struct{})}
-	e.harvester = source.NewHarvester(cfg.Sources, e.pool.Absorb, append([]source.Option{source.WithLogger(cfg.Log)}, cfg.Harvester...)...)
+	e := &Entropy{cfg: cfg, fortuna: f, pool: gather.New(f), started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	usual := []source.Option{source.WithLogger(cfg.Log), source.WithNotify(func(source.Status) {
+		select {
+		case e.changed <- struct{}{}:
+		default:
+		}
+	})}
+	e.harvester = source.NewHarvester(cfg.Sources, e.pool.Absorb, append(usual, cfg.Harvester...)...)
 	return e, nil
 }
 
@@ -100,13 +111,14 @@ func (e *Entropy) Run(ctx context.Context) error {
 	}
 	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond), "assessed_bits", int(e.pool.Bits()))
 
-	watch := time.NewTicker(time.Second)
+	watch := time.NewTicker(healthEvery)
 	defer watch.Stop()
 	keep := time.NewTicker(seedFileEvery)
 	defer keep.Stop()
 	for {
 		e.watchHealth()
 		select {
+		case <-e.changed:
 		case <-watch.C:
 		case <-keep.C:
 			if err := e.keepSeed(); err != nil {

@@ -39,8 +39,12 @@ type rig struct {
 	at       []time.Duration // when each state change came
 }
 
+// everySecond is the pace of these tests, unless one asks for another.
+func everySecond(source.Info) source.Pace { return source.Pace{Every: time.Second, Samples: 32} }
+
 func run(t *testing.T, sources []source.Source, opts ...source.Option) *rig {
 	r := &rig{t: t, done: make(chan error, 1)}
+	opts = append([]source.Option{source.WithPace(everySecond)}, opts...)
 	begin := time.Now()
 	opts = append(opts, source.WithNotify(func(s source.Status) {
 		r.mu.Lock()
@@ -109,6 +113,24 @@ func TestStartupThenPace(t *testing.T) {
 	})
 }
 
+func TestDefaultPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sourcetest.New(sourcetest.Info(1, 2), sourcetest.Good(1))
+		r := run(t, one(s), source.WithPace(source.DefaultPace))
+		assert.Len(t, r.take(), health.StartupSamples)
+		pace := source.DefaultPace(s.Info())
+		for range 3 {
+			time.Sleep(pace.Every - time.Millisecond)
+			synctest.Wait()
+			assert.Empty(t, r.take())
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			assert.Len(t, r.take(), pace.Samples)
+		}
+		require.NoError(t, r.stop())
+	})
+}
+
 func TestNothingBeforeStartup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sourcetest.New(sourcetest.Info(1, 2), sourcetest.Then(1023, sourcetest.Good(1), sourcetest.Blocking())).Short(1)
@@ -169,7 +191,7 @@ func TestFailures(t *testing.T) {
 				var log bytes.Buffer
 				s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(good, sourcetest.Good(1), c.bad))
 				r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
-					source.WithPace(func(source.Info) source.Pace { return source.Pace{Every: time.Second, Samples: 32} }))
+					source.WithPace(everySecond))
 				time.Sleep(5*time.Second + time.Millisecond)
 				synctest.Wait()
 				require.Len(t, r.take(), good)

@@ -42,13 +42,14 @@ type Pace struct {
 	Samples int           // in one batch
 }
 
-// DefaultPace is one small batch each second, and each five seconds for the
-// jitter source, whose samples cost CPU time.
+// DefaultPace is a batch each 15 seconds, and a smaller one each 30 for the
+// jitter source, whose samples cost CPU time. A machine at rest is to stay so:
+// whoever draws demands what is fresh.
 func DefaultPace(info Info) Pace {
 	if info.ID == IDJitter {
-		return Pace{Every: 5 * time.Second, Samples: 64}
+		return Pace{Every: 30 * time.Second, Samples: 64}
 	}
-	return Pace{Every: time.Second, Samples: 32}
+	return Pace{Every: 15 * time.Second, Samples: 256}
 }
 
 // WithClock sets the clock of back-off, pace and rates.

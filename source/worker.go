@@ -98,10 +98,20 @@ func (w *worker) live(ctx context.Context, buf []byte) error {
 			return err
 		}
 		w.deliver(buf[:got])
-		if got == 0 && !w.sleep(ctx, w.pace.Every) {
+		if got == 0 && !w.sleep(ctx, w.emptyWait()) {
 			return ctx.Err()
 		}
 	}
+}
+
+// emptyLimit is how long a source that had nothing is left alone at most, if what it gives counts.
+const emptyLimit = time.Second
+
+func (w *worker) emptyWait() time.Duration {
+	if w.info.Credited {
+		return min(w.pace.Every, emptyLimit)
+	}
+	return w.pace.Every
 }
 
 // startup reads and tests the first samples; all of them are in buf then. The
@@ -114,7 +124,7 @@ func (w *worker) startup(ctx context.Context, buf []byte) error {
 			return err
 		}
 		buf = buf[n:]
-		if n == 0 && !w.sleep(ctx, w.pace.Every) {
+		if n == 0 && !w.sleep(ctx, w.emptyWait()) {
 			return ctx.Err()
 		}
 	}
