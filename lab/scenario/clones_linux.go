@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/lab/internal/record"
 	"github.com/xentropyd/xentropyd/lab/internal/report"
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
@@ -15,10 +16,10 @@ import (
 
 // Our choices.
 const (
-	clonePairs   = 5                      // restored from one file, for the median
-	cloneWithin  = 250 * time.Millisecond // the median's limit, from a clone's first run to its kernel reseeded
-	cloneRecords = 500                    // values compared in two clones, after the restore
-	recordedFor  = 15 * time.Second       // that clones run on with their recorders
+	clonesForTimes = 9                      // restored from one file, for the median
+	cloneWithin    = 250 * time.Millisecond // the median's limit, from a clone's first run to its kernel reseeded
+	cloneRecords   = 500                    // values compared in two clones, after the restore
+	recordedFor    = 15 * time.Second       // that clones run on with their recorders
 )
 
 // Where the recorders in a guest write.
@@ -67,7 +68,6 @@ func (s *cloned) clone(t *report.T) (f follower, began time.Time) {
 	require.NoError(t, s.d.Restore(t.Context(), c, s.file))
 	began, err := s.d.Unpause(t.Context(), c.Name)
 	require.NoError(t, err)
-	require.NoError(t, s.d.Ready(t.Context(), c.Name))
 	return follower{s.d.Guest(c.Name), s.d, c}, began
 }
 
@@ -122,54 +122,89 @@ func compare(t *report.T, a, b follower, file string) (n, of int) {
 	return common(va, vb), min(len(va), len(vb))
 }
 
-// clones: the kernel's reseeding is timed over several pairs; the recorders of the first one are compared.
+// clones: two of one guest are compared, then two of one whose CPU has no generator, and others are timed.
 func clones(t *report.T, d *xen.Dom0) {
 	s := service(t, d, "")
-	for _, kind := range []struct {
-		name  string
-		lines []string
-	}{{"clone", nil}, {"clone-norand", []string{noInstruction}}} {
-		t.Run(kind.name, func(t *report.T) {
-			c := saveForCloning(t, d, xen.GuestConfig{Name: kind.name, Lines: kind.lines, Follow: true}, "")
-			var times []time.Duration
-			generations := make(map[uint64]bool)
-			for pair := range clonePairs {
-				a, beganA := c.clone(t)
-				b, beganB := c.clone(t)
-				for _, v := range []struct {
-					follower
-					began time.Time
-				}{{a, beganA}, {b, beganB}} {
-					g := s.seededSince(t, v.follower, v.began, "after its first run")
-					times = append(times, g.LastKernelAck.Sub(v.began))
-					require.False(t, generations[g.KernelGeneration], "a generation of its own")
-					generations[g.KernelGeneration] = true
-					said, err := v.says(t)
-					require.NoError(t, err)
-					require.Equal(t, g.KernelGeneration, said.Guest.Generation, "the acknowledgement is true")
-					require.Zero(t, said.Guest.KernelFailures)
-				}
-				if pair == 0 {
-					log, err := a.Run(t.Context(), "tail", "-n", "20", "/run/entropy-guest.log")
-					require.NoError(t, err)
-					t.Logf("began to run at %v; what entropy-guest said:\n%s", beganA.UTC().Format(time.StampMilli), log)
-					time.Sleep(recordedFor)
-					n, of := compare(t, a, b, readersFile)
-					require.Zero(t, n, "of %d values of the guest library", of)
-					n, of = compare(t, a, b, uuidsFile)
-					t.Logf("the kernels gave %d equal UUIDs of %d, before they were reseeded", n, of)
-					require.Less(t, n, of/2)
-				}
-				for _, f := range []follower{a, b} {
-					require.NoError(t, d.Destroy(t.Context(), f.config.Name))
-				}
-			}
-			slices.Sort(times)
-			median := (times[len(times)/2] + times[(len(times)-1)/2]) / 2
-			t.Logf("from a clone's first run to its kernel reseeded and acknowledged: median %v, from %v to %v, of %d clones",
-				median.Round(time.Millisecond), times[0].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), len(times))
-			require.Less(t, median, time.Duration(d.Patience*float64(cloneWithin)))
-		})
+	t.Run("compared", func(t *report.T) { clonesCompared(t, s, xen.GuestConfig{Name: "clone"}) })
+	t.Run("compared without RDRAND", func(t *report.T) {
+		clonesCompared(t, s, xen.GuestConfig{Name: "norand", Lines: []string{noInstruction}})
+	})
+	t.Run("timed", func(t *report.T) { clonesTimed(t, s) })
+}
+
+// clonesCompared has entropy-guest on the vchan and a program on the guest library on the console of one guest.
+func clonesCompared(t *report.T, s *daemon, config xen.GuestConfig) {
+	config.Follow = true
+	c := saveForCloning(t, s.d, config, "")
+	a, beganA := c.clone(t)
+	b, beganB := c.clone(t)
+	ready(t, a, b)
+	time.Sleep(recordedFor)
+	ga, gb := s.reseeded(t, a, beganA), s.reseeded(t, b, beganB)
+	require.NotEqual(t, ga.KernelGeneration, gb.KernelGeneration, "a generation of its own")
+	log, err := a.Run(t.Context(), "tail", "-n", "20", "/run/entropy-guest.log")
+	require.NoError(t, err)
+	t.Logf("began to run at %v; what entropy-guest said:\n%s", beganA.UTC().Format(time.StampMilli), log)
+	n, of := compare(t, a, b, readersFile)
+	require.Zero(t, n, "of %d values of the guest library", of)
+	n, of = compare(t, a, b, uuidsFile)
+	t.Logf("the kernels gave %d equal UUIDs of %d, before they were reseeded", n, of)
+	require.Less(t, n, of/2)
+	for _, f := range []follower{a, b} {
+		require.NoError(t, s.d.Destroy(t.Context(), f.config.Name))
+	}
+}
+
+// reseeded is that a clone's acknowledgement came, and is true.
+func (s *daemon) reseeded(t *report.T, f follower, began time.Time) host.GuestStatus {
+	var g host.GuestStatus
+	poll(t, f.String()+" is reseeded", func() error {
+		status, err := s.status(t)
+		if err != nil {
+			return err
+		}
+		if g, err = guestNamed(status, f.config.Name); err == nil && (!g.LastKernelAck.After(began) || g.KernelGeneration != g.CurrentGeneration) {
+			err = fmt.Errorf("%+v", g)
+		}
+		return err
+	})
+	require.Zero(t, g.Violations)
+	require.Zero(t, g.Failures)
+	said, err := f.says(t)
+	require.NoError(t, err)
+	require.Equal(t, g.KernelGeneration, said.Guest.Generation)
+	require.Zero(t, said.Guest.KernelFailures)
+	require.GreaterOrEqual(t, said.Guest.KernelSeeds, uint64(2), "the original's, and its own")
+	return g
+}
+
+// clonesTimed restores one guest again and again. Nothing else is asked for meanwhile: each program that starts inside costs as much as what is timed.
+func clonesTimed(t *report.T, s *daemon) {
+	config := xen.GuestConfig{Name: "timed", Type: xen.PV}
+	c := &cloned{d: s.d, config: follow(t, s.d, config).config, file: "/tmp/timed.save"}
+	require.NoError(t, s.d.Save(t.Context(), config.Name, c.file))
+	t.Cleanup(func() { _, _ = s.d.Run(t.Context(), "rm", "-f", c.file) })
+	var times []time.Duration
+	for range clonesForTimes {
+		f, began := c.clone(t)
+		time.Sleep(2 * time.Second)
+		ready(t, f)
+		g := s.reseeded(t, f, began)
+		times = append(times, g.LastKernelAck.Sub(began))
+		require.NoError(t, s.d.Destroy(t.Context(), f.config.Name))
+	}
+	t.Logf("in the order of their making: %v", times)
+	slices.Sort(times)
+	median := (times[len(times)/2] + times[(len(times)-1)/2]) / 2
+	t.Logf("from a clone's first run to its kernel reseeded and acknowledged: median %v, from %v to %v, of %d clones",
+		median.Round(time.Millisecond), times[0].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond), len(times))
+	require.Less(t, median, time.Duration(s.d.Patience*float64(cloneWithin)))
+}
+
+// ready waits until agents answer.
+func ready(t *report.T, list ...follower) {
+	for _, f := range list {
+		require.NoError(t, f.dom0.Ready(t.Context(), f.config.Name))
 	}
 }
 
@@ -178,6 +213,7 @@ func clonesAlone(t *report.T, d *xen.Dom0) {
 	c := saveForCloning(t, d, xen.GuestConfig{Name: "alone"}, "--alone")
 	a, _ := c.clone(t)
 	b, _ := c.clone(t)
+	ready(t, a, b)
 	time.Sleep(recordedFor)
 	n, of := compare(t, a, b, uuidsFile)
 	t.Logf("the kernels gave %d equal UUIDs of %d", n, of)
