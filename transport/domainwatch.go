@@ -190,9 +190,11 @@ func (w *domainWatch) look(ctx context.Context, store *xenstore.Client) error {
 	case err != nil:
 		return err
 	}
-	instance, err := announced(ctx, store)
-	if err != nil {
-		return err
+	instance := ""
+	if number == w.own { // else nothing more is needed: a restored guest has no time to lose
+		if instance, err = announced(ctx, store); err != nil {
+			return err
+		}
 	}
 	if why := w.judge(number, instance); why != nil {
 		w.abort(why)

@@ -8,6 +8,6 @@ import (
 
 func main() {
 	root := cli.Root("probe", "What the lab's scenarios run inside")
-	root.AddCommand(readersCommand(), uuidsCommand(), recordsCommand(), seedsCommand(), storeCommand(), unpauseCommand())
+	root.AddCommand(readersCommand(), uuidsCommand(), recordsCommand(), seedsCommand(), storeCommand(), unpauseCommand(), awakeCommand())
 	os.Exit(cli.Run(root, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -26,6 +26,7 @@ var All = []Scenario{
 	{Name: "Console", Doc: "a guest with nothing but busybox gets entropy over the PV console by protocol 1", Short: true, Run: console},
 	{Name: "Restarts", Doc: "guests that are rebooted, panic, are destroyed, paused, saved and restored, and a killed daemon: seeded again within 5 s", Run: restarts},
 	{Name: "Clones", Doc: "one saved guest restored under two names: both reseeded, no read in common", Run: clones},
+	{Name: "ClonesTimed", Doc: "how long a clone runs before its kernel is reseeded", Once: true, Run: clonesTimed},
 	{Name: "ClonesAlone", Doc: "the same without xentropyd: equal UUIDs", Run: clonesAlone},
 	{Name: "Secrets", Doc: "nothing that was sent to a guest is ever seen in xenstore", Run: secrets},
 	{Name: "Init", Doc: "entropy-guest as the only process of an initramfs, with modules and without", Run: earlyInit},
