@@ -117,7 +117,7 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 	}
 	c.own, c.restores, c.pace = own, d.restores, d.pace
 	c.before = c.restores()
-	offer, err := xen.Offer(ctx, c.store, host, path, xen.OfferOptions{System: c.survivor, Keep: c.survivor.restored.Load})
+	offer, err := xen.Offer(ctx, c.store, host, path, xen.OfferOptions{System: c.survivor, Own: own, Keep: c.survivor.restored.Load})
 	if err != nil {
 		return nil, explainDevices(err)
 	}

@@ -26,6 +26,10 @@ const (
 	redialMost = 5 * time.Second
 )
 
+// reportLag is how old the status file may be. A machine that was just restored or booted has better things to do than to write it, with one CPU
+// and its caches cold.
+const reportLag = 500 * time.Millisecond
+
 // follower is one run:
 //
 //	dialling ─> seeded by the host ─> told systemd ─> each seed is reported ─> stopped
@@ -41,6 +45,7 @@ type follower struct {
 	generation     func() uint64 // changes when this machine was restored; may be nil
 	wait           time.Duration // 0: for ever
 	file           *statusFile   // nil: none
+	lag            time.Duration // from a change to its being in the file
 	tell           func(state string)
 	log            *slog.Logger
 
@@ -89,6 +94,7 @@ func (f *follower) follow(ctx context.Context) error {
 		defer t.Stop()
 		late = t.C
 	}
+	var due <-chan time.Time // for a report of what has changed
 	f.log.Info("following the host", "host", f.address, "dry_run", f.kernel == nil)
 	for {
 		select {
@@ -108,6 +114,11 @@ func (f *follower) follow(ctx context.Context) error {
 			if done, err := f.advance(ctx, g); done {
 				return err // and report at the end
 			}
+			if due == nil {
+				due = time.After(f.lag)
+			}
+		case <-due:
+			due = nil
 			f.report()
 		case <-late:
 			if f.once {

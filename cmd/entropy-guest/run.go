@@ -110,6 +110,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		f.kernel = k
 	}
 	if o.statusFile != "" {
+		f.lag = reportLag
 		f.file = newStatusFile(o.statusFile, address, o.label, o.dryRun)
 		if err := f.file.write(f.latest); err != nil {
 			if cmd.Flags().Changed("status-file") {

@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awakeEvery is between two looks at the clocks.
-const awakeEvery = 5 * time.Millisecond
+const (
+	awakeEvery = 5 * time.Millisecond // between two looks at the clocks
+	awakeQuiet = time.Second          // to write and to end would take from what is timed
+)
 
 // awakeCommand says when the processes of a restored guest run again. It does as little as it can meanwhile.
 func awakeCommand() *cobra.Command {
@@ -25,6 +27,7 @@ func awakeCommand() *cobra.Command {
 			for {
 				_ = unix.Nanosleep(&pause, nil)
 				if now, wall := clocks(); now-begin > int64(time.Second/10) {
+					time.Sleep(awakeQuiet)
 					return os.WriteFile(args[0], fmt.Appendln(nil, wall), 0o600)
 				}
 			}

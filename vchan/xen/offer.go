@@ -40,9 +40,12 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 	if err := opts.Orders.Check(); err != nil {
 		return nil, err
 	}
-	own, err := store.OwnDomID(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the own domid: %w", err)
+	own := opts.Own
+	if own == 0 {
+		var err error
+		if own, err = store.OwnDomID(ctx); err != nil {
+			return nil, fmt.Errorf("ask for the own domid: %w", err)
+		}
 	}
 	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32, error) { return d.BindUnbound(peer) })
 	if err != nil {

@@ -50,6 +50,9 @@ func Path(server, client uint16, port string) (string, error) {
 type OfferOptions struct {
 	Orders ring.Orders // zero: DefaultOrders
 
+	// Own is the number of this domain, if the caller knows it: 0 has Offer ask xenstore.
+	Own uint16
+
 	// Keep, if not nil, is asked at the end whether the path is to be left alone: after a restore it is in the part of a domain that is no more.
 	Keep func() bool
 
