@@ -22,7 +22,7 @@ import (
 
 // How the benchmark measures; all is our choice. Ours and C take turns in one boot.
 const (
-	benchRuns    = 5
+	benchRuns    = 3
 	benchBytes   = 4 << 20
 	benchPortion = 8192 // bytes that a program hands over at a time, both ours and C's
 	benchStarts  = 9
@@ -39,16 +39,6 @@ const (
 )
 
 var benchOrders = []ring.Orders{{Left: 11, Right: 10}, {Left: 12, Right: 12}, {Left: 16, Right: 16}}
-
-func bench(t *report.T, d *xen.Dom0) {
-	for _, part := range []struct {
-		name string
-		f    func(*report.T, *xen.Dom0)
-	}{{"start", benchStartUp}, {"rest", benchRest}, {"bulk", benchBulk}} {
-		t.Run(part.name, func(t *report.T) { part.f(t, d) })
-		require.NoError(t, d.Clear(t.Context()))
-	}
-}
 
 // sample is the runs of one contender.
 type sample []float64
@@ -314,7 +304,7 @@ entropy-guest run --host console: --protocol1 --dry-run --status-file /tmp/c >/t
 		}
 		return ticks, strings.TrimSpace(lines[1]), strings.TrimSpace(lines[2])
 	}
-	time.Sleep(5 * time.Second) // what the start has left to do
+	time.Sleep(20 * time.Second) // what the start has left to do
 	before, _, _ := look()
 	time.Sleep(restTime)
 	after, rss, pss := look()
