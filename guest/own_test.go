@@ -2,6 +2,7 @@ package guest
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,16 +29,20 @@ func TestOwnSourcesComeAfterTheHost(t *testing.T) {
 		h := newHosts(t)
 		h.refuse = errors.New("connection refused")
 		done := make(chan struct{})
-		began := false
+		var began atomic.Bool
 		go func() {
 			defer close(done)
-			_, _ = Open(t.Context(), h.dial, WithNotify(func(s Status) { began = began || len(s.OwnSources) > 0 }), WithBackoff(time.Millisecond, time.Millisecond))
+			_, _ = Open(t.Context(), h.dial, WithNotify(func(s Status) {
+				if len(s.OwnSources) > 0 {
+					began.Store(true)
+				}
+			}), WithBackoff(time.Millisecond, time.Millisecond))
 		}()
 		time.Sleep(ownDelay + ownMoment - 1)
 		synctest.Wait()
-		require.False(t, began)
+		require.False(t, began.Load())
 		time.Sleep(2 * ownMoment)
 		synctest.Wait()
-		require.True(t, began)
+		require.True(t, began.Load())
 	})
 }
