@@ -8,7 +8,7 @@ import (
 
 // Sleeper is what a Channel implements that says when its Read and Write sleep, so that the CPU time in between can be counted. OnSleep
 // is called once, before the first Read and Write. From then on a Read or Write calls sleep before it waits for the other end, and
-// wake when it goes on, both in its own goroutine; more often does no harm. sleep may take its time (a second at most), unless the
+// wake when it goes on, both in its own goroutine; more often does no harm. sleep may take its time (some seconds at most), unless the
 // channel that it is given is closed: it is when the Channel is, and where there is no time to be taken.
 //
 // Of a Channel that is no Sleeper, what happens inside Read and Write is not counted.
@@ -24,7 +24,7 @@ const (
 
 	// A guest over its share sleeps longPause at a time at most, so that it hears of a new generation, and owes at least
 	// shortPause before it sleeps at all: a timer costs something too.
-	longPause  = time.Second
+	longPause  = 4 * time.Second
 	shortPause = 10 * time.Millisecond
 )
 

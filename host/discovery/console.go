@@ -106,6 +106,7 @@ func (g *guest) unplug(ctx context.Context, dev *console.Device) {
 var (
 	errNotTaken = errors.New("the guest did not take the console up")
 	errUnread   = errors.New("the guest left unread what it asked for")
+	errTakenOut = errors.New("the console is being taken out")
 )
 
 // consoleCare looks after a console that is plugged.
@@ -119,7 +120,7 @@ type consoleCare struct {
 	link  *console.Link
 	front console.Front // that link was made of
 	wg    sync.WaitGroup
-	end   context.CancelFunc // of the sessions on link
+	end   context.CancelCauseFunc // of the sessions on link
 	over  chan error         // why the sessions ended
 }
 
@@ -206,7 +207,7 @@ func (c *consoleCare) follow(ctx context.Context, front console.Front) error {
 	}
 	c.link, c.front = link, front
 	c.g.note(func() { c.g.link = link })
-	ctx, c.end = context.WithCancel(ctx)
+	ctx, c.end = context.WithCancelCause(ctx)
 	c.wg.Go(func() {
 		err := c.sessions(ctx, link)
 		if ctx.Err() == nil {
@@ -228,7 +229,7 @@ func (c *consoleCare) drop() {
 	if c.link == nil {
 		return
 	}
-	c.end()
+	c.end(errTakenOut)
 	c.meter.End()
 	c.wg.Wait()
 	c.meter.Begin()
