@@ -121,7 +121,7 @@ type consoleCare struct {
 	front console.Front // that link was made of
 	wg    sync.WaitGroup
 	end   context.CancelCauseFunc // of the sessions on link
-	over  chan error         // why the sessions ended
+	over  chan error              // why the sessions ended
 }
 
 // care returns when the console must be plugged anew, with the reason, or ctx ends.
