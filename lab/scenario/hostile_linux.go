@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -162,14 +161,7 @@ func (s *siege) background(t *report.T, p xen.Place, script string) {
 	})
 }
 
-func (s *siege) status(t *report.T) (control.Status, error) {
-	var status control.Status
-	out, err := s.d.Run(t.Context(), "xentropyd", "status", "--control", serviceControl, "--json")
-	if err == nil {
-		err = json.Unmarshal([]byte(out), &status)
-	}
-	return status, err
-}
+func (s *siege) status(t *report.T) (control.Status, error) { return (&daemon{d: s.d}).status(t) }
 
 // usage asks what xentropyd has used. It fails when there is none any more.
 func (s *siege) usage(t *report.T) usage {
