@@ -68,7 +68,11 @@ func TestCPUTimeOverVChan(t *testing.T) {
 	begin := time.Now()
 	frame := proto.Append(nil, protocol.Pong{})
 	empty := bad.Space()
-	for i := 0; time.Since(begin) < 1500*time.Millisecond; i++ {
+	var slowed time.Time // the first time that was seen
+	for i := 0; slowed.IsZero() || time.Since(slowed) < time.Second; i++ {
+		if i%1000 == 0 && slowed.IsZero() && statusOf(t, s, "bad").Slowed > 0 {
+			slowed = time.Now()
+		}
 		_, err := bad.Write(frame[i%len(frame):][:1])
 		require.NoError(t, err)
 		for wait := 0; bad.Space() < empty && wait < 1000; wait++ { // until it is read, so that each makes work
@@ -79,7 +83,6 @@ func TestCPUTimeOverVChan(t *testing.T) {
 		}
 	}
 	g := statusOf(t, s, "bad")
-	require.NotZero(t, g.Slowed)
 	require.Less(t, g.CPU, 0.05+0.01*time.Since(begin).Seconds()+0.1)
 	require.NotZero(t, statusOf(t, s, "good").CPU)
 	require.Zero(t, statusOf(t, s, "good").Slowed)
