@@ -9,10 +9,14 @@ import (
 	"time"
 )
 
+// steady is how long a session must have lasted for the next dial to follow at once (our choice).
+const steady = time.Second
+
 // follow connects to the host again and again until ctx ends.
 func (g *Guest) follow(ctx context.Context) {
 	pause := g.cfg.backoffMin
 	for ctx.Err() == nil {
+		began := time.Now()
 		welcomed, err := g.once(ctx)
 		if ctx.Err() != nil {
 			return
@@ -22,12 +26,18 @@ func (g *Guest) follow(ctx context.Context) {
 		}
 		var retry *retryError
 		wait := time.Duration(float64(pause) * (0.5 + rand.Float64())) // spread: not every guest at once
+		if welcomed && time.Since(began) >= steady {
+			wait = 0
+		}
 		if errors.As(err, &retry) {
 			wait = max(wait, min(retry.after, g.cfg.backoffMax))
 		}
 		g.cfg.log.Info("host lost", "reason", err, "retry_in", wait.Round(time.Millisecond))
 		g.update(func(s *Status) { s.Connected, s.LastError = false, err.Error() })
 		pause = min(2*pause, g.cfg.backoffMax)
+		if wait == 0 {
+			continue
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

@@ -60,7 +60,8 @@ func WithSources(sources ...source.Source) Option {
 // not, it waits for the host as long as its context allows.
 func WithHostWait(d time.Duration) Option { return func(c *config) { c.hostWait = d } }
 
-// WithBackoff sets the shortest and the longest pause between two attempts to reach the host (50 ms and 30 s).
+// WithBackoff sets the shortest and the longest pause between two attempts to reach the host (50 ms and 30 s). After a session that
+// lasted for a second there is none before the first attempt.
 func WithBackoff(shortest, longest time.Duration) Option {
 	return func(c *config) { c.backoffMin, c.backoffMax = shortest, max(shortest, longest) }
 }

@@ -24,9 +24,13 @@ type pace struct {
 	answer time.Duration // for xenstore; after that its connection is taken for dead
 	again  time.Duration // first pause before connecting anew, doubled up to poll
 	start  time.Duration // before the first look: an exchange that is over by then needs no watch, which takes longer to set than a seed to come
+	learn  time.Duration // from the host's coming to the asking which one it was, so that this does not delay the first seed
 }
 
-var usualPace = pace{poll: 15 * time.Second, answer: 5 * time.Second, again: 100 * time.Millisecond, start: 500 * time.Millisecond}
+var usualPace = pace{
+	poll: 15 * time.Second, answer: 5 * time.Second, again: 100 * time.Millisecond,
+	start: 500 * time.Millisecond, learn: 100 * time.Millisecond,
+}
 
 // domainWatch ends a channel that nobody else would end:
 //
@@ -42,8 +46,10 @@ type domainWatch struct {
 	own   uint16
 	abort func(error)
 
+	ctx    context.Context // until stop
 	cancel context.CancelFunc
-	done   chan struct{}
+	wg     sync.WaitGroup
+	learnt chan struct{} // closed when connected's question was answered
 
 	looking sync.Mutex // one look at a time: what was read is judged before the next one reads
 
@@ -55,35 +61,43 @@ type domainWatch struct {
 
 // watchDomain calls abort at most once, from a goroutine of its own that stop ends.
 func watchDomain(d domain, own uint16, abort func(error)) *domainWatch {
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &domainWatch{d: d, own: own, abort: abort, cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		w.run(ctx)
-	}()
+	w := &domainWatch{d: d, own: own, abort: abort, learnt: make(chan struct{})}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.wg.Go(func() { w.run(w.ctx) })
 	return w
 }
 
 // stop ends the watch and waits for it.
 func (w *domainWatch) stop() {
 	w.cancel()
-	<-w.done
+	w.wg.Wait()
 }
 
-// connected says that the host has taken the channel. A host announces itself before it connects, so the instance that is
-// announced by now is the one that did.
-func (w *domainWatch) connected(ctx context.Context, store *xenstore.Client) {
-	ctx, cancel := context.WithTimeout(ctx, w.d.pace.answer)
-	defer cancel()
-	w.looking.Lock()
-	defer w.looking.Unlock()
-	instance, err := announced(ctx, store)
+// connected says, once, that the host has taken the channel. A host announces itself before it connects, so the instance that is
+// announced by now is the one that did. It is asked for in a while, as the caller goes on; learnt says when that is done. The store must live until stop.
+func (w *domainWatch) connected(store *xenstore.Client, after time.Duration) {
+	w.looking.Lock() // what was read before does not count
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.taken = true
-	if err == nil && instance != "" {
-		w.instance = instance
-	}
+	w.taken, w.instance = true, ""
+	w.mu.Unlock()
+	w.looking.Unlock()
+	w.wg.Go(func() {
+		defer close(w.learnt)
+		if !pause(w.ctx, after) {
+			return
+		}
+		ctx, cancel := context.WithTimeout(w.ctx, w.d.pace.answer)
+		defer cancel()
+		w.looking.Lock()
+		defer w.looking.Unlock()
+		instance, err := announced(ctx, store)
+		if err != nil {
+			return // the first look will tell
+		}
+		if why := w.judge(w.own, instance); why != nil {
+			w.abort(why)
+		}
+	})
 }
 
 // announced is the host's instance, "" if there is none: an old host, or not yet.
@@ -104,6 +118,16 @@ func (w *domainWatch) reason() error {
 
 // hostChanged says whether the host's daemon is another one than that which took the channel, or cannot be asked for.
 func (w *domainWatch) hostChanged(ctx context.Context, store *xenstore.Client) bool {
+	w.mu.Lock()
+	taken := w.taken
+	w.mu.Unlock()
+	if taken {
+		select {
+		case <-w.learnt:
+		case <-ctx.Done():
+			return true
+		}
+	}
 	instance, err := announced(ctx, store)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,13 +135,8 @@ func (w *domainWatch) hostChanged(ctx context.Context, store *xenstore.Client) b
 }
 
 func (w *domainWatch) run(ctx context.Context) {
-	if w.d.pace.start > 0 {
-		select {
-		case <-time.After(w.d.pace.start):
-		case <-ctx.Done():
-		}
-	}
-	pause := w.d.pace.again
+	_ = pause(ctx, w.d.pace.start)
+	again := w.d.pace.again
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := w.session(ctx)
@@ -127,13 +146,23 @@ func (w *domainWatch) run(ctx context.Context) {
 		case errors.Is(err, fs.ErrNotExist):
 			return // no xenstore here: a console that was named by its path
 		case time.Since(began) > w.d.pace.poll:
-			pause = w.d.pace.again
+			again = w.d.pace.again
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-		pause = min(2*pause, w.d.pace.poll)
+		_ = pause(ctx, again)
+		again = min(2*again, w.d.pace.poll)
+	}
+}
+
+// pause returns false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -172,10 +201,27 @@ func (w *domainWatch) session(ctx context.Context) error {
 			return errors.New("the watch has ended")
 		}
 		if err := w.look(ctx, store); err != nil || w.reason() != nil {
+			w.linger(ctx)
 			return err
 		}
 	}
 }
+
+// linger puts off the closing of a restored guest's connection: that would be in the next offer's way.
+func (w *domainWatch) linger(ctx context.Context) {
+	if errors.Is(w.reason(), ErrRestored) {
+		_ = pause(ctx, w.d.pace.start)
+	}
+}
+
+// restoredError is the ErrRestored of a watch. It is made without being written out, for which a restored guest has no time.
+type restoredError struct{ from, to uint16 }
+
+func (e *restoredError) Error() string {
+	return fmt.Sprintf("domain %d became domain %d: %v", e.from, e.to, ErrRestored)
+}
+
+func (e *restoredError) Unwrap() error { return ErrRestored }
 
 // look compares what is there with what was. The error is about the connection.
 func (w *domainWatch) look(ctx context.Context, store *xenstore.Client) error {
@@ -207,7 +253,7 @@ func (w *domainWatch) judge(number uint16, instance string) error {
 	defer w.mu.Unlock()
 	switch {
 	case number != w.own:
-		w.why = fmt.Errorf("domain %d became domain %d: %w", w.own, number, ErrRestored)
+		w.why = &restoredError{from: w.own, to: number}
 	case instance == "":
 	case w.taken && w.instance != "" && instance != w.instance:
 		w.why = ErrHostChanged

@@ -121,7 +121,8 @@ func dialConsole(ctx context.Context, path string, d domain, dev string) (_ Conn
 	}
 	// There is no connecting on a console: whoever serves it now is whom we speak with.
 	c.watch = watchDomain(d, own, c.end)
-	c.watch.connected(ctx, c.store)
+	c.watch.connected(c.store, 0)
+	<-c.watch.learnt
 	return c, nil
 }
 

@@ -70,6 +70,7 @@ type domain struct {
 	store  func(context.Context, ...xenstore.Option) (*xenstore.Client, error)
 	system xendev.System
 	lock   string // what the offering process holds, "" for none
+	left   *heritage
 	pace   pace
 
 	restores func() uint64 // changes when the machine seems to have been restored
@@ -81,6 +82,7 @@ var thisDomain = domain{
 		return xenstore.Open(ctx, append(opts, xenstore.WithAddress(xenstore.DevicePath))...)
 	},
 	lock: xendev.GntallocPath,
+	left: new(heritage),
 	pace: usualPace,
 
 	restores: func() uint64 { return snapshot.Counter()() },
@@ -88,26 +90,19 @@ var thisDomain = domain{
 
 // dialXen offers a channel and waits for the host as long as ctx allows. What was offered is taken back if it does not come.
 func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
-	c := &xenConn{}
+	c := &xenConn{domain: d}
 	defer func() {
 		if err != nil {
 			_ = c.Close()
 		}
 	}()
-	// Two offers would fight for one path.
-	if c.unlock, err = lockFile(d.lock); err != nil {
-		if errors.Is(err, ErrBusy) {
-			return nil, fmt.Errorf("another process of this guest has the channel to domain %d: %w", host, err)
-		}
-		return nil, explainDevices(err)
+	fresh := false
+	if left := d.left.take(); left != nil {
+		c.has, fresh = *left, true
+	} else if err = c.settle(ctx, host); err != nil {
+		return nil, err
 	}
-	if c.store, err = d.store(ctx, xenstore.WithReconnect(xenstore.ReconnectPolicy{})); err != nil {
-		return nil, explainDevices(err)
-	}
-	own, err := c.store.OwnDomID(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask xenstore for this domain's number: %w", err)
-	}
+	own := c.has.own
 	path, err := xen.Path(own, host, xenPort)
 	if err != nil {
 		return nil, err
@@ -115,9 +110,8 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 	if c.survivor, err = survive(d.system); err != nil {
 		return nil, err
 	}
-	c.own, c.restores, c.pace = own, d.restores, d.pace
-	c.before = c.restores()
-	offer, err := xen.Offer(ctx, c.store, host, path, xen.OfferOptions{System: c.survivor, Own: own, Keep: c.survivor.restored.Load})
+	c.before = d.restores()
+	offer, err := xen.Offer(ctx, c.has.store, host, path, xen.OfferOptions{System: c.survivor, Own: own, Fresh: fresh, Keep: c.survivor.restored.Load})
 	if err != nil {
 		return nil, explainDevices(err)
 	}
@@ -134,42 +128,61 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 		}
 		return nil, err
 	}
-	c.watch.connected(ctx, c.store)
+	c.watch.connected(c.has.store, d.pace.learn)
 	return c, nil
 }
 
 // xenConn is an offered vchan with what it needs besides.
 type xenConn struct {
 	blaming // its Conn is nil until something was offered
-	store   *xenstore.Client
-	watch   *domainWatch
-	unlock  func()
+	domain  domain
+	has     belongings
+	watch   *domainWatch // of this channel
 
 	survivor *survivor
-	own      uint16
-	restores func() uint64
 	before   uint64 // restores when it was offered
-	pace     pace
 
 	once sync.Once
 }
 
-// Close closes the channel, takes its path out of xenstore and waits for the watch.
+// settle opens what the first channel needs.
+func (c *xenConn) settle(ctx context.Context, host uint16) (err error) {
+	// Two offers would fight for one path.
+	if c.has.unlock, err = lockFile(c.domain.lock); err != nil {
+		if errors.Is(err, ErrBusy) {
+			return fmt.Errorf("another process of this guest has the channel to domain %d: %w", host, err)
+		}
+		return explainDevices(err)
+	}
+	if c.has.store, err = c.domain.store(ctx, xenstore.WithReconnect(xenstore.ReconnectPolicy{})); err != nil {
+		return explainDevices(err)
+	}
+	if c.has.own, err = c.has.store.OwnDomID(ctx); err != nil {
+		return fmt.Errorf("ask xenstore for this domain's number: %w", err)
+	}
+	return nil
+}
+
+// Close closes the channel, takes its path out of xenstore and waits for the watch. After a restore most of this is left to the next channel.
 func (c *xenConn) Close() error {
 	c.once.Do(func() {
 		if c.Conn != nil {
 			c.survive()
 			_ = c.Conn.Close() // fails only if the watch or the peer has ended it already
 		}
-		if c.watch != nil {
-			c.watch.stop()
+		if c.watch == nil {
+			c.has.release()
+			return
 		}
-		if c.store != nil {
-			_ = c.store.Close()
+		if r := new(restoredError); errors.As(c.watch.reason(), &r) {
+			if c.has.watch != nil {
+				c.has.watch.stop()
+			}
+			c.domain.left.leave(belongings{store: c.has.store, watch: c.watch, unlock: c.has.unlock, own: r.to})
+			return
 		}
-		if c.unlock != nil {
-			c.unlock()
-		}
+		c.watch.stop()
+		c.has.release()
 	})
 	return nil
 }
@@ -177,13 +190,13 @@ func (c *xenConn) Close() error {
 // survive looks whether this close is one after a restore that the watch has not seen yet, or took for a new start of the host's daemon: on another
 // machine the domain can get the number that it had.
 func (c *xenConn) survive() {
-	if c.survivor.restored.Load() || c.restores() == c.before {
+	if c.survivor.restored.Load() || c.domain.restores() == c.before {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.pace.answer)
+	ctx, cancel := context.WithTimeout(context.Background(), c.domain.pace.answer)
 	defer cancel()
-	own, err := c.store.OwnDomID(ctx)
-	if err != nil || own != c.own || c.watch.hostChanged(ctx, c.store) {
+	own, err := c.has.store.OwnDomID(ctx)
+	if err != nil || own != c.has.own || c.watch.hostChanged(ctx, c.has.store) {
 		c.survivor.restored.Store(true) // in doubt too
 	}
 }

@@ -66,7 +66,7 @@ func newXenWorld(t *testing.T) *xenWorld {
 			w.opened.Add(1)
 			return xenstore.Dial(ctx, s.Dialer(guestID), opts...)
 		},
-		system: w.process, lock: lock, pace: quick,
+		system: w.process, lock: lock, left: new(heritage), pace: quick,
 		restores: w.restores.Load,
 	}
 	t.Cleanup(func() {
@@ -107,6 +107,7 @@ func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) {
 	require.NoError(w.t, err)
 	d := <-ch
 	require.NoError(w.t, d.err)
+	<-d.c.(*xenConn).watch.learnt
 	w.hostConn = host
 	w.t.Cleanup(func() { _, _ = d.c.Close(), host.Close() })
 	return d.c, host
@@ -118,6 +119,7 @@ func (w *xenWorld) gone() {
 	if w.hostConn != nil {
 		_ = w.hostConn.Close() // a grant lives as long as it is mapped
 	}
+	w.domain.left.drop()
 	for path := range w.store.Dump() {
 		assert.False(w.t, strings.HasPrefix(path, offerPath), "%s was left", path)
 	}
@@ -215,8 +217,8 @@ func (w *xenWorld) release() {
 	assert.Equal(w.t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts(), "a restored kernel must not be asked to give these back")
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
-	assert.Len(w.t, kept.files, 1)
-	assert.Len(w.t, kept.pages, 1)
+	assert.Equal(w.t, 1, len(kept.files))
+	assert.Equal(w.t, 1, len(kept.pages)) // not Len, which would print one
 	for _, f := range kept.files {
 		assert.NoError(w.t, f.Close())
 	}

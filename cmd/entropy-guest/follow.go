@@ -26,8 +26,8 @@ const (
 	redialMost = 5 * time.Second
 )
 
-// reportLag is how old the status file may be. A machine that was just restored or booted has better things to do than to write it, with one CPU
-// and its caches cold.
+// reportLag is how late the status file may be, and on Xen the log. A machine that was just restored or booted has better things to do than to
+// write them, with one CPU and its caches cold.
 const reportLag = 500 * time.Millisecond
 
 // follower is one run:

@@ -95,10 +95,16 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	if onXen(address) && !strings.HasPrefix(address, "console:") {
 		loadModules(o.modules)
 	}
+	log := slog.Default()
+	if onXen(address) {
+		late := cli.NewLateLog(log.Handler(), reportLag)
+		defer late.Close()
+		log = slog.New(late)
+	}
 	f := &follower{
 		address: address, label: o.label, dial: dialer(address),
 		patient: onXen(address), generation: snapshot.Counter(), protocol1: o.protocol1,
-		once: o.once, wait: o.wait, log: slog.Default(), tell: tellSystemd,
+		once: o.once, wait: o.wait, log: log, tell: tellSystemd,
 		ready: func() bool { r, err := kernelrng.Ready(); return r || err != nil },
 	}
 	if !o.dryRun {

@@ -73,7 +73,7 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 		defer cancel()
 		_ = withdraw(ctx, store, path, n) // what stays is found to be stale
 	}
-	if err := publish(ctx, store, path, own, peer, n); err != nil {
+	if err := publish(ctx, store, path, own, peer, n, opts.Fresh); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("publish the offer: %w", err)
 	}

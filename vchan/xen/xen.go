@@ -53,6 +53,10 @@ type OfferOptions struct {
 	// Own is the number of this domain, if the caller knows it: 0 has Offer ask xenstore.
 	Own uint16
 
+	// Fresh says that nobody has offered anything at the path before: it is below a domain that has just got its number. The nodes
+	// are then written one by one, the reference last, which takes half the requests of a transaction.
+	Fresh bool
+
 	// Keep, if not nil, is asked at the end whether the path is to be left alone: after a restore it is in the part of a domain that is no more.
 	Keep func() bool
 

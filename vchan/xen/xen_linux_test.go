@@ -80,20 +80,46 @@ func TestHostOffers(t *testing.T) {
 
 // The nodes are there, readable by the peer alone, and gone after Close.
 func TestNodes(t *testing.T) {
-	w := newWorld(t)
-	w.store.AddDomain(8, "other")
-	other, err := xenstore.Dial(w.ctx, w.store.Dialer(8))
-	require.NoError(t, err)
-	defer func() { _ = other.Close() }()
-	c := w.offer(w.guest.Process(), DefaultOrders)
-	for _, name := range []string{"", nodeRing, nodePort} {
-		p := xenstore.Join(w.path, name)
-		perms, err := w.hostStore.GetPerms(w.ctx, p)
-		require.NoError(t, err)
-		require.Equal(t, []xenstore.Perm{{DomID: guestID, Access: xenstore.AccessNone}, {DomID: hostID, Access: xenstore.AccessRead}}, perms)
-		_, err = other.Read(w.ctx, p)
-		require.ErrorIs(t, err, xenstore.ErrPermission)
+	for _, fresh := range []bool{false, true} {
+		w := newWorld(t)
+		clients := make(map[uint16]*xenstore.Client)
+		for _, id := range []uint16{hostID, 8, 9} {
+			if id != hostID {
+				w.store.AddDomain(id, "other")
+			}
+			c, err := xenstore.Dial(w.ctx, w.store.Dialer(id))
+			require.NoError(t, err)
+			defer func() { _ = c.Close() }()
+			clients[id] = c
+		}
+		for _, peer := range []uint16{hostID, 8} {
+			path, err := Path(guestID, peer, "nodes")
+			require.NoError(t, err)
+			c, err := Offer(w.ctx, w.guestStore, peer, path, OfferOptions{System: w.guest.Process(), Own: guestID, Fresh: fresh})
+			require.NoError(t, err)
+			for _, name := range []string{nodeRing, nodePort} {
+				p := xenstore.Join(path, name)
+				for id, client := range clients {
+					_, err = client.Read(w.ctx, p)
+					if id == peer || id == hostID {
+						require.NoError(t, err, "domain %d, peer %d", id, peer)
+					} else {
+						require.ErrorIs(t, err, xenstore.ErrPermission, "domain %d, peer %d", id, peer)
+					}
+				}
+			}
+			_, err = clients[peer].Directory(w.ctx, path)
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+			require.NotContains(t, w.store.Dump(), path)
+		}
 	}
+}
+
+// What the nodes hold are grant references and ports, and only they are removed.
+func TestNodeValues(t *testing.T) {
+	w := newWorld(t)
+	c := w.offer(w.guest.Process(), DefaultOrders)
 	require.Equal(t, "8", w.store.Dump()[w.path+"/ring-ref"])
 	require.Equal(t, "1", w.store.Dump()[w.path+"/event-channel"])
 	require.NoError(t, c.Close())

@@ -1,0 +1,67 @@
+package transport
+
+import (
+	"sync"
+	"time"
+
+	"github.com/xentropyd/xentropyd/xenstore"
+)
+
+// heritageTime is how long what a restored channel leaves behind waits for the next dial (our choice). A guest that follows its host dials at once.
+const heritageTime = 5 * time.Second
+
+// belongings are what a channel has besides itself.
+type belongings struct {
+	store  *xenstore.Client
+	watch  *domainWatch // one that has ended its channel, nil for none
+	unlock func()
+	own    uint16 // the domain's number, as the watch has just read it
+}
+
+// release gives all of it back and waits for the watch.
+func (b *belongings) release() {
+	if b.watch != nil {
+		b.watch.stop()
+	}
+	if b.store != nil {
+		_ = b.store.Close()
+	}
+	if b.unlock != nil {
+		b.unlock()
+	}
+}
+
+// heritage is what the last channel of this process left when its domain was restored. A restored domain runs each piece of code for the first
+// time, with one CPU and its caches cold: to close, open and lock all of it anew would take longer than to make the channel.
+type heritage struct {
+	mu    sync.Mutex
+	left  *belongings
+	timer *time.Timer
+}
+
+// leave keeps b for the next dial, for heritageTime.
+func (h *heritage) leave(b belongings) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left = &b
+	h.timer = time.AfterFunc(heritageTime, h.drop)
+}
+
+// take gives what was left to the one who asks first, nil if there is nothing.
+func (h *heritage) take() *belongings {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.left
+	if b != nil {
+		h.left = nil
+		h.timer.Stop()
+	}
+	return b
+}
+
+// drop releases what nobody took.
+func (h *heritage) drop() {
+	if b := h.take(); b != nil {
+		b.release()
+	}
+}
