@@ -248,10 +248,13 @@ func (w *domainWatch) look(ctx context.Context, store *xenstore.Client) error {
 	return nil
 }
 
+// judge says why the channel is to be ended, once.
 func (w *domainWatch) judge(number uint16, instance string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case w.why != nil:
+		return nil
 	case number != w.own:
 		w.why = &restoredError{from: w.own, to: number}
 	case instance == "":

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -15,11 +16,16 @@ type belongings struct {
 	store  *xenstore.Client
 	watch  *domainWatch // one that has ended its channel, nil for none
 	unlock func()
-	own    uint16 // the domain's number, as the watch has just read it
+	own    uint16   // the domain's number
+	next   *offered // the next channel, nil for none
 }
 
 // release gives all of it back and waits for the watch.
-func (b *belongings) release() {
+func (b *belongings) release(d domain) {
+	if b.next != nil {
+		b.next.survive(d, b.store, func(context.Context) bool { return true }) // nobody knows which host came
+		_ = b.next.conn.Close()
+	}
 	if b.watch != nil {
 		b.watch.stop()
 	}
@@ -40,11 +46,11 @@ type heritage struct {
 }
 
 // leave keeps b for the next dial, for heritageTime.
-func (h *heritage) leave(b belongings) {
+func (h *heritage) leave(d domain, b belongings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.left = &b
-	h.timer = time.AfterFunc(heritageTime, h.drop)
+	h.timer = time.AfterFunc(heritageTime, func() { h.drop(d) })
 }
 
 // take gives what was left to the one who asks first, nil if there is nothing.
@@ -60,8 +66,8 @@ func (h *heritage) take() *belongings {
 }
 
 // drop releases what nobody took.
-func (h *heritage) drop() {
+func (h *heritage) drop(d domain) {
 	if b := h.take(); b != nil {
-		b.release()
+		b.release(d)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/internal/xendev"
+	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/xen"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
@@ -102,29 +103,17 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 	} else if err = c.settle(ctx, host); err != nil {
 		return nil, err
 	}
-	own := c.has.own
-	path, err := xen.Path(own, host, xenPort)
-	if err != nil {
+	if next := c.has.next; next != nil && next.host == host {
+		c.offer, c.has.next = next, nil
+	} else if c.offer, err = d.offer(ctx, c.has.store, host, c.has.own, fresh); err != nil {
 		return nil, err
 	}
-	if c.survivor, err = survive(d.system); err != nil {
-		return nil, err
-	}
-	c.before = d.restores()
-	offer, err := xen.Offer(ctx, c.has.store, host, path, xen.OfferOptions{System: c.survivor, Own: own, Fresh: fresh, Keep: c.survivor.restored.Load})
-	if err != nil {
-		return nil, explainDevices(err)
-	}
-	c.blaming = blaming{offer}
-	c.watch = watchDomain(d, own, func(why error) {
-		if errors.Is(why, ErrRestored) {
-			c.survivor.restored.Store(true)
-		}
-		offer.Abort(why)
-	})
-	if err := offer.Wait(ctx); err != nil {
+	c.blaming = blaming{c.offer.conn}
+	c.over = make(chan struct{})
+	c.watch = watchDomain(d, c.has.own, c.end)
+	if err := c.Conn.Wait(ctx); err != nil {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("offered a channel at %s, domain %d did not connect: %w", path, host, context.Cause(ctx))
+			err = fmt.Errorf("offered a channel at %s, domain %d did not connect: %w", c.offer.path, host, context.Cause(ctx))
 		}
 		return nil, err
 	}
@@ -132,17 +121,59 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 	return c, nil
 }
 
+// offered is a channel before its host has come.
+type offered struct {
+	host     uint16
+	own      uint16 // as which domain
+	path     string
+	conn     *vchan.Conn
+	survivor *survivor
+	before   uint64 // domain.restores when it was offered
+}
+
+// offer makes a channel for the host and publishes it as domain own.
+func (d domain) offer(ctx context.Context, store *xenstore.Client, host, own uint16, fresh bool) (o *offered, err error) {
+	o = &offered{host: host, own: own, before: d.restores()}
+	if o.path, err = xen.Path(own, host, xenPort); err != nil {
+		return nil, err
+	}
+	if o.survivor, err = survive(d.system); err != nil {
+		return nil, err
+	}
+	o.conn, err = xen.Offer(ctx, store, host, o.path, xen.OfferOptions{System: o.survivor, Own: own, Fresh: fresh, Keep: o.survivor.restored.Load})
+	if err != nil {
+		return nil, explainDevices(err)
+	}
+	return o, nil
+}
+
 // xenConn is an offered vchan with what it needs besides.
 type xenConn struct {
 	blaming // its Conn is nil until something was offered
 	domain  domain
 	has     belongings
+	offer   *offered     // what the Conn was made of
 	watch   *domainWatch // of this channel
 
-	survivor *survivor
-	before   uint64 // restores when it was offered
+	over chan struct{} // closed when end is done
+	// What end has done after a restore; to be read when over is closed.
+	became uint16 // the domain's new number
+	next   *offered
 
 	once sync.Once
+}
+
+// end is called by the watch. After a restore it offers the next channel before it ends this one: the host comes while the guest tidies up.
+func (c *xenConn) end(why error) {
+	defer close(c.over)
+	if r := new(restoredError); errors.As(why, &r) {
+		c.offer.survivor.restored.Store(true)
+		ctx, cancel := context.WithTimeout(context.Background(), c.domain.pace.answer)
+		defer cancel()
+		c.became = r.to
+		c.next, _ = c.domain.offer(ctx, c.has.store, c.offer.host, r.to, true) // else the next dial says why not
+	}
+	c.offer.conn.Abort(why)
 }
 
 // settle opens what the first channel needs.
@@ -170,33 +201,47 @@ func (c *xenConn) Close() error {
 			c.survive()
 			_ = c.Conn.Close() // fails only if the watch or the peer has ended it already
 		}
-		if c.watch == nil {
-			c.has.release()
+		if !c.restored() {
+			c.has.release(c.domain)
 			return
 		}
-		if r := new(restoredError); errors.As(c.watch.reason(), &r) {
-			if c.has.watch != nil {
-				c.has.watch.stop()
-			}
-			c.domain.left.leave(belongings{store: c.has.store, watch: c.watch, unlock: c.has.unlock, own: r.to})
-			return
+		<-c.over
+		if c.has.watch != nil {
+			c.has.watch.stop()
 		}
-		c.watch.stop()
-		c.has.release()
+		left := belongings{store: c.has.store, watch: c.watch, unlock: c.has.unlock, own: c.became, next: c.next}
+		c.domain.left.leave(c.domain, left)
 	})
 	return nil
+}
+
+// restored says whether the watch ended the channel for a restore. If not, it has stopped by then.
+func (c *xenConn) restored() bool {
+	if c.watch == nil {
+		return false
+	}
+	if !errors.Is(c.watch.reason(), ErrRestored) {
+		c.watch.stop()
+	}
+	return errors.Is(c.watch.reason(), ErrRestored)
 }
 
 // survive looks whether this close is one after a restore that the watch has not seen yet, or took for a new start of the host's daemon: on another
 // machine the domain can get the number that it had.
 func (c *xenConn) survive() {
-	if c.survivor.restored.Load() || c.domain.restores() == c.before {
+	c.offer.survive(c.domain, c.has.store, func(ctx context.Context) bool {
+		return c.watch != nil && c.watch.hostChanged(ctx, c.has.store)
+	})
+}
+
+func (o *offered) survive(d domain, store *xenstore.Client, hostChanged func(context.Context) bool) {
+	if o.survivor.restored.Load() || d.restores() == o.before {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.domain.pace.answer)
+	ctx, cancel := context.WithTimeout(context.Background(), d.pace.answer)
 	defer cancel()
-	own, err := c.has.store.OwnDomID(ctx)
-	if err != nil || own != c.has.own || c.watch.hostChanged(ctx, c.has.store) {
-		c.survivor.restored.Store(true) // in doubt too
+	now, err := store.OwnDomID(ctx)
+	if err != nil || now != o.own || hostChanged(ctx) {
+		o.survivor.restored.Store(true) // in doubt too
 	}
 }

@@ -42,6 +42,7 @@ type xenWorld struct {
 	process     *xendevtest.Process
 	hostConn    *vchan.Conn
 	restores    atomic.Uint64
+	keeps       int          // channels that a restored process keeps, 0 for one
 	opened      atomic.Int64 // connections to xenstore that the guest made
 }
 
@@ -119,7 +120,7 @@ func (w *xenWorld) gone() {
 	if w.hostConn != nil {
 		_ = w.hostConn.Close() // a grant lives as long as it is mapped
 	}
-	w.domain.left.drop()
+	w.domain.left.drop(w.domain)
 	for path := range w.store.Dump() {
 		assert.False(w.t, strings.HasPrefix(path, offerPath), "%s was left", path)
 	}
@@ -214,11 +215,12 @@ func (w *xenWorld) release() {
 	if w.hostConn != nil {
 		_ = w.hostConn.Close()
 	}
-	assert.Equal(w.t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts(), "a restored kernel must not be asked to give these back")
+	n := max(w.keeps, 1)
+	assert.Equal(w.t, xendevtest.Counts{Grants: n, Ports: n}, w.guest.Counts(), "a restored kernel must not be asked to give these back")
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
-	assert.Equal(w.t, 1, len(kept.files))
-	assert.Equal(w.t, 1, len(kept.pages)) // not Len, which would print one
+	assert.Equal(w.t, n, len(kept.files))
+	assert.Equal(w.t, n, len(kept.pages)) // not Len, which would print one
 	for _, f := range kept.files {
 		assert.NoError(w.t, f.Close())
 	}
@@ -484,4 +486,85 @@ func TestMissingDevices(t *testing.T) {
 	all := missing(only(xenstore.DevicePath, xendev.EvtchnPath, xendev.GntallocPath))
 	assert.Empty(t, all)
 	assert.Equal(t, base, explain(base, all))
+}
+
+// becomes9 has the guest restored as domain 9, of which it may write its part of the store.
+func (w *xenWorld) becomes9() (path string) {
+	w.store.Write("/local/domain/9/data", "", xenstore.Perm{DomID: guestID, Access: xenstore.AccessNone})
+	w.renumber("9")
+	return "/local/domain/9/data/vchan/0/entropy"
+}
+
+// TestXenNextChannel has the host come to a restored guest before that has noticed.
+func TestXenNextChannel(t *testing.T) {
+	w := newXenWorld(t)
+	w.announce("a")
+	guest, _ := w.pair()
+	path := w.becomes9()
+	host, err := xen.Connect(w.ctx, w.hostStore, guestID, path, xen.ConnectOptions{System: w.host.Process()})
+	require.NoError(t, err)
+	_, err = host.Write([]byte("welcome"))
+	require.NoError(t, err)
+
+	assert.ErrorIs(t, w.ended(guest), ErrRestored)
+	require.NoError(t, guest.Close())
+	_, err = lockFile(w.domain.lock)
+	assert.ErrorIs(t, err, ErrBusy, "the next dial has it")
+	opened := w.opened.Load()
+	next, err := dialXen(w.ctx, 0, w.domain)
+	require.NoError(t, err)
+	assert.Equal(t, opened, w.opened.Load(), "the connection to xenstore is the same")
+	b := make([]byte, 7)
+	_, err = io.ReadFull(next, b)
+	require.NoError(t, err)
+	assert.Equal(t, "welcome", string(b))
+
+	require.NoError(t, next.Close())
+	assert.NotContains(t, w.store.Dump(), path)
+	require.NoError(t, host.Close())
+	w.release()
+	w.gone()
+}
+
+// TestXenNobodyDials has a restored guest whose program does not go on.
+func TestXenNobodyDials(t *testing.T) {
+	for name, again := range map[string]bool{"restored once": false, "restored again": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newXenWorld(t)
+			guest, _ := w.pair()
+			path := w.becomes9()
+			assert.ErrorIs(t, w.ended(guest), ErrRestored)
+			require.NoError(t, guest.Close())
+			assert.Contains(t, w.store.Dump(), path)
+			if again {
+				w.restores.Add(1)
+				w.renumber("10")
+			}
+			w.domain.left.drop(w.domain)
+			_, there := w.store.Dump()[path]
+			assert.Equal(t, again, there, "what is of a domain that is no more is left alone")
+			w.keeps = 1
+			if again {
+				w.store.Remove(path)
+				w.keeps = 2
+			}
+			w.release()
+			w.gone()
+		})
+	}
+}
+
+// TestXenAnotherHost has the next dial go elsewhere.
+func TestXenAnotherHost(t *testing.T) {
+	w := newXenWorld(t)
+	guest, _ := w.pair()
+	path := w.becomes9()
+	assert.ErrorIs(t, w.ended(guest), ErrRestored)
+	require.NoError(t, guest.Close())
+	_, err := dialXen(w.ctx, 3, w.domain)
+	assert.ErrorIs(t, err, xenstore.ErrPermission, "domain 7 is not really domain 9")
+	assert.NotContains(t, w.store.Dump(), path)
+	assert.NotContains(t, w.store.Dump(), "/local/domain/9/data/vchan/3/entropy", "half an offer")
+	w.release()
+	w.gone()
 }

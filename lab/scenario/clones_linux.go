@@ -18,7 +18,7 @@ import (
 // Our choices.
 const (
 	clonesForTimes = 9                      // restored from one file, for the median
-	cloneWithin    = 600 * time.Millisecond // the median's limit, from the first run of a clone's process to its kernel reseeded; 250 are wanted, 360 were seen
+	cloneWithin    = 250 * time.Millisecond // the median's limit, from the first run of a clone's process to its kernel reseeded
 	cloneRecords   = 500                    // values compared in two clones, after the restore
 	recordedFor    = 15 * time.Second       // that clones run on with their recorders
 )

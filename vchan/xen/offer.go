@@ -65,18 +65,24 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 		return nil, err
 	}
 	n := nodes{ref: refs[0], port: ev.port}
+	published := false
 	ev.closed = func() {
 		if opts.Keep != nil && opts.Keep() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
 		defer cancel()
+		if opts.Fresh && !published {
+			_ = store.Rm(ctx, path) // there may be half of it
+			return
+		}
 		_ = withdraw(ctx, store, path, n) // what stays is found to be stale
 	}
 	if err := publish(ctx, store, path, own, peer, n, opts.Fresh); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("publish the offer: %w", err)
 	}
+	published = true
 	return c, nil
 }
 
