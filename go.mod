@@ -2,6 +2,9 @@ module github.com/xentropyd/xentropyd
 
 go 1.26.0
 
+// A daemon at rest does not look each second how many CPUs it may use.
+godebug updatemaxprocs=0
+
 require (
 	charm.land/bubbletea/v2 v2.1.1
 	charm.land/lipgloss/v2 v2.0.6
