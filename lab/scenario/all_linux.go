@@ -30,7 +30,7 @@ var All = []Scenario{
 	{Name: "ClonesAlone", Doc: "the same without xentropyd: equal UUIDs", Run: clonesAlone},
 	{Name: "Secrets", Doc: "nothing that was sent to a guest is ever seen in xenstore", Run: secrets},
 	{Name: "Init", Doc: "entropy-guest as the only process of an initramfs, with modules and without", Run: earlyInit},
-	{Name: "Hostile", Doc: "a guest attacks xentropyd in every way that it has, and the others are seeded all the time", Once: true, Run: hostile},
+	{Name: "Hostile", Doc: "a guest attacks xentropyd in every way that it has, and the others are seeded all the time", Run: hostile},
 	{Name: "VchanC", Doc: "vchan against Debian's libxenvchan inside dom0: both roles, all orders, either closes", Short: true, Run: vchanC},
 	{Name: "VchanProxy", Doc: "vchan with Xen's vchan-socket-proxy at the other end, in both roles", Run: vchanProxy},
 	{Name: "VchanGuestC", Doc: "the same between dom0 and a PV guest, libxenvchan on either side", Run: vchanGuestC},

@@ -261,7 +261,7 @@ const (
 	restGuests = 3
 	restTime   = time.Minute
 	restMemory = 25 << 10 // KiB
-	restTicks  = 100      // of 10 ms, on an emulated core: 45 were seen, where a real one needs 2
+	restTicks  = 60       // of 10 ms, on an emulated core: 20 to 45 were seen, where a real one needs 2
 )
 
 // benchRest: each guest is served over the vchan and over the console.
