@@ -98,6 +98,40 @@ func TestGuestThatBehavesIsNotSlowedDown(t *testing.T) {
 	})
 }
 
+// A guest deep in debt, with frames that break no rule, is heard again after longPause at the latest, each time.
+func TestPausesAreBounded(t *testing.T) {
+	var dear atomic.Bool
+	cfg := quiet()
+	clock := costly()
+	var extra atomic.Int64
+	cfg.threadTime = func() time.Duration {
+		if dear.Load() {
+			extra.Add(int64(10 * time.Second))
+		}
+		return clock() + time.Duration(extra.Load())
+	}
+	serve(t, cfg, func(b *bench) {
+		bad := b.join("bad")
+		bad.seed()
+		dear.Store(true)
+		frame := bad.proto.Append(nil, protocol.Pong{})
+		_, err := bad.conn.Write(frame)
+		require.NoError(t, err)
+		dear.Store(false) // 10 s of CPU time are owed at least: more than 3 minutes at 5 %
+		longest := time.Duration(0)
+		for range 10 {
+			before := time.Now()
+			_, err := bad.conn.Write(bad.proto.Append(nil, protocol.Pong{}))
+			require.NoError(t, err)
+			longest = max(longest, time.Since(before))
+		}
+		require.LessOrEqual(t, longest, 2*longPause, "one before its read, one when it sleeps")
+		require.Greater(t, longest, longPause/2)
+		require.NotZero(t, b.guest("bad").Slowed)
+		require.True(t, b.guest("bad").Connected, "it breaks no rule")
+	})
+}
+
 // A guest that is being held up does not hold up the end.
 func TestEndInterruptsAPause(t *testing.T) {
 	serve(t, quiet(), func(b *bench) {

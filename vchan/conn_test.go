@@ -202,6 +202,63 @@ func TestCorruptIsStickyAndCloses(t *testing.T) {
 	require.ErrorIs(t, err, ErrCorrupt)
 }
 
+// A peer that gives and takes back what it gave is found out, and does not have the other end look for ever.
+func TestTakenBack(t *testing.T) {
+	if !canSpin() {
+		t.Skip("on one CPU nobody takes back while somebody looks: run it on two, with GOMAXPROCS=2")
+	}
+	data := func(server, _ *Conn) error { _, err := server.Read(make([]byte, 1)); return err }
+	room := func(_, client *Conn) error { _, err := client.Write([]byte{0}); return err }
+	for name, try := range map[string]func() error{
+		"data": func() error { return givesAndTakes(t, false, data) },
+		"room": func() error { return givesAndTakes(t, true, room) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for end := time.Now().Add(20 * time.Second); ; {
+				err := try()
+				if errors.Is(err, errTakenBack) {
+					return
+				}
+				// It was seen at another moment, at which the indices make no sense at all.
+				require.ErrorIs(t, err, ErrCorrupt)
+				require.True(t, time.Now().Before(end), "it is never found out")
+			}
+		})
+	}
+}
+
+// givesAndTakes has the peer of one end move its index of the left ring to and fro by one, until call fails.
+func givesAndTakes(t *testing.T, full bool, call func(server, client *Conn) error) error {
+	server, client := pipe(t, small)
+	index, events := 4, client.events // what the client has written, in the page
+	if full {
+		_, err := client.Write(make([]byte, 1<<small.Left))
+		require.NoError(t, err)
+		index, events = 0, server.events // what the server has read
+	}
+	w := &(*[1]word)(page4(client.memory.Page(), index))[0]
+	stop := make(chan struct{})
+	var peer sync.WaitGroup
+	peer.Go(func() {
+		for i := uint32(1); ; i ^= 1 {
+			select {
+			case <-stop:
+				return
+			default:
+				w.Store(i)
+				_ = events.Notify()
+			}
+		}
+	})
+	defer peer.Wait()
+	defer close(stop)
+	for {
+		if err := call(server, client); err != nil {
+			return err
+		}
+	}
+}
+
 func TestServerWaitsForClient(t *testing.T) {
 	m := pipeMemory{page: make([]byte, ring.PageSize)}
 	a, b := make(chan struct{}, 1), make(chan struct{}, 1)

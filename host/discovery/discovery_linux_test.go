@@ -387,6 +387,40 @@ func TestHostileGuests(t *testing.T) {
 	}
 }
 
+// Half an offer, either half, is none: it is neither tried nor blamed, and becomes an offer with the other half.
+func TestHalfAnOffer(t *testing.T) {
+	for _, half := range []string{"ring-ref", "event-channel"} {
+		t.Run(half, func(t *testing.T) {
+			w := newWorld(t)
+			w.listen(Config{NoConsole: true})
+			g := w.add(3, "g", uuid(1))
+			path := "/local/domain/3/data/vchan/0/entropy"
+			conn := g.offer()
+			a := w.next()
+			// To the channel that is there the loss of a node means nothing.
+			require.NoError(t, g.store.Rm(w.ctx, path+"/"+half))
+			echo(t, a.ch, conn, "still there")
+			require.NoError(t, a.ch.Close())
+			require.NoError(t, conn.Close())
+
+			other := "event-channel"
+			if half == other {
+				other = "ring-ref"
+			}
+			for i := range 100 { // what is there changes all the time
+				require.NoError(t, g.store.Write(w.ctx, path+"/"+other, strconv.Itoa(1000+i)))
+			}
+			conn = g.offer() // and is whole now
+			a = w.next()
+			echo(t, a.ch, conn, "whole")
+			c := w.d.Domains()[0].Carriers[0]
+			require.EqualValues(t, 2, c.Connects, "%+v", c)
+			require.Zero(t, c.Failures, "%+v", c)
+			require.NoError(t, a.ch.Close())
+		})
+	}
+}
+
 // A guest whose ring breaks the rules is blamed, by an error that the host's sessions know.
 func TestHostileRing(t *testing.T) {
 	w := newWorld(t)
