@@ -249,6 +249,23 @@ func TestGuestComesBackToItsHost(t *testing.T) {
 	})
 }
 
+func TestRedialsAtOnceAfterASession(t *testing.T) {
+	for lasted, at := range map[time.Duration]bool{steady: true, steady - time.Millisecond: false} {
+		bubble(t, func(t *testing.T) {
+			h := newHosts(t)
+			o := open(t, h.dial, none)
+			e := h.greet(1, 1)
+			e.seed(first)
+			defer o.wait(t).Close()
+			time.Sleep(lasted)
+			before := time.Now()
+			e.conn.Close()
+			h.greet(2, 1)
+			require.Equal(t, at, time.Since(before) == 0, "after %v: %v", lasted, time.Since(before))
+		})
+	}
+}
+
 func TestBackOffGrowsAndEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
