@@ -23,6 +23,14 @@ func restarts(t *report.T, d *xen.Dom0) {
 	tough := follow(t, d, xen.GuestConfig{Name: "tough", Lines: []string{
 		`uuid = "00000000-0000-4000-8000-0000000000aa"`, `on_reboot = "restart"`, `on_crash = "restart"`,
 	}})
+	// A seed is there before the guest's kernel has taken up the console.
+	poll(t, "both carriers of both guests are connected", func() error {
+		out, err := d.Shell(t.Context(), fmt.Sprintf("ls -l /proc/%d/fd | grep -c /dev/xen/evtchn", s.pid(t)))
+		if err == nil && strings.TrimSpace(out) != "4" {
+			err = fmt.Errorf("%s event channels are open", out)
+		}
+		return err
+	})
 	begin := s.descriptors(t)
 
 	t.Run("reboot", func(t *report.T) {
@@ -73,6 +81,7 @@ func restarts(t *report.T, d *xen.Dom0) {
 		require.NoError(t, d.Restore(t.Context(), tough.config, file))
 		since, err := d.Unpause(t.Context(), "tough")
 		require.NoError(t, err)
+		time.Sleep(2 * time.Second) // to ask would cost it time
 		after := s.seededSince(t, tough, since, "after it was restored")
 		require.Equal(t, before.ID, after.ID)
 		require.Greater(t, after.KernelGeneration, before.KernelGeneration, "a new generation")
