@@ -20,12 +20,24 @@ type belongings struct {
 	next   *offered // the next channel, nil for none
 }
 
+// takeNext gives the next channel if it is for host, and nil without one. One for another host is closed.
+func (b *belongings) takeNext(d domain, host uint16) *offered {
+	next := b.next
+	b.next = nil
+	if next != nil && next.host != host {
+		next.survive(d, b.store, func(context.Context) bool { return true }) // nobody knows which host came
+		_ = next.conn.Close()
+		return nil
+	}
+	return next
+}
+
+// noHost is none that a channel could be for (DOMID_INVALID, xen.h).
+const noHost = 0x7ff4
+
 // release gives all of it back and waits for the watch.
 func (b *belongings) release(d domain) {
-	if b.next != nil {
-		b.next.survive(d, b.store, func(context.Context) bool { return true }) // nobody knows which host came
-		_ = b.next.conn.Close()
-	}
+	b.takeNext(d, noHost)
 	if b.watch != nil {
 		b.watch.stop()
 	}
@@ -47,6 +59,7 @@ type heritage struct {
 
 // leave keeps b for the next dial, for heritageTime.
 func (h *heritage) leave(d domain, b belongings) {
+	h.drop(d) // where nothing is locked there may be two channels
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.left = &b

@@ -103,10 +103,10 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 	} else if err = c.settle(ctx, host); err != nil {
 		return nil, err
 	}
-	if next := c.has.next; next != nil && next.host == host {
-		c.offer, c.has.next = next, nil
-	} else if c.offer, err = d.offer(ctx, c.has.store, host, c.has.own, fresh); err != nil {
-		return nil, err
+	if c.offer = c.has.takeNext(d, host); c.offer == nil {
+		if c.offer, err = d.offer(ctx, c.has.store, host, c.has.own, fresh); err != nil {
+			return nil, err
+		}
 	}
 	c.blaming = blaming{c.offer.conn}
 	c.over = make(chan struct{})
