@@ -14,10 +14,6 @@ func pv(t *report.T, d *xen.Dom0) {
 	bootGuest(t, d, xen.GuestConfig{Name: "lab gäst", Type: xen.PV}, "pv")
 }
 
-func pvh(t *report.T, d *xen.Dom0) {
-	bootGuest(t, d, xen.GuestConfig{Name: "lab-pvh", Type: xen.PVH}, "pvh")
-}
-
 func bootGuest(t *report.T, d *xen.Dom0, c xen.GuestConfig, kind string) {
 	g, err := d.Start(t.Context(), c)
 	require.NoError(t, err)
