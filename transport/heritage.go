@@ -22,22 +22,27 @@ type belongings struct {
 
 // takeNext gives the next channel if it is for host, and nil without one. One for another host is closed.
 func (b *belongings) takeNext(d domain, host uint16) *offered {
+	if b.next != nil && b.next.host != host {
+		b.dropNext(d)
+	}
 	next := b.next
 	b.next = nil
-	if next != nil && next.host != host {
-		next.survive(d, b.store, func(context.Context) bool { return true }) // nobody knows which host came
-		_ = next.conn.Close()
-		return nil
-	}
 	return next
 }
 
-// noHost is none that a channel could be for (DOMID_INVALID, xen.h).
-const noHost = 0x7ff4
+// dropNext closes the next channel and takes its path out of xenstore.
+func (b *belongings) dropNext(d domain) {
+	if b.next == nil {
+		return
+	}
+	b.next.survive(d, b.store, func(context.Context) bool { return true }) // nobody knows which host came
+	_ = b.next.conn.Close()
+	b.next = nil
+}
 
 // release gives all of it back and waits for the watch.
 func (b *belongings) release(d domain) {
-	b.takeNext(d, noHost)
+	b.dropNext(d)
 	if b.watch != nil {
 		b.watch.stop()
 	}

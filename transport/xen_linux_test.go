@@ -554,6 +554,18 @@ func TestXenNobodyDials(t *testing.T) {
 	}
 }
 
+// TestHeritageTwice has two channels leave something, which happens where nothing is locked: the first one's is given back, the second one's is kept.
+func TestHeritageTwice(t *testing.T) {
+	h, unlocked := new(heritage), ""
+	for _, name := range []string{"first", "second"} {
+		h.leave(domain{}, belongings{unlock: func() { unlocked += name }})
+	}
+	assert.Equal(t, "first", unlocked)
+	h.drop(domain{})
+	assert.Equal(t, "firstsecond", unlocked)
+	assert.Nil(t, h.take())
+}
+
 // TestXenAnotherHost has the next dial go elsewhere.
 func TestXenAnotherHost(t *testing.T) {
 	w := newXenWorld(t)

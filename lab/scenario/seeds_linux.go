@@ -36,13 +36,13 @@ func seeds(t *report.T, d *xen.Dom0) {
 func seedsPVH(t *report.T, d *xen.Dom0) {
 	bootGuest(t, d, xen.GuestConfig{Name: "lab-pvh", Type: xen.PVH}, "pvh")
 	s := service(t, d, "console = false\n")
-	f := follow(t, d, xen.GuestConfig{Name: "lab-pvh", Type: xen.PVH, Lines: []string{`on_reboot = "restart"`}})
+	f := follow(t, d, xen.GuestConfig{Name: "lab-pvh", Type: xen.PVH, Lines: []string{`uuid = "00000000-0000-4000-8000-000000000003"`, `on_reboot = "restart"`}})
 	s.agrees(t, f, 1)
 	comeAgain(t, d, f, func() {
 		_, err := d.Run(t.Context(), "xl", "reboot", "-F", f.config.Name)
 		require.NoError(t, err)
 	})
-	s.agrees(t, f, 1)
+	s.agrees(t, f, 2)
 }
 
 // agrees compares what a guest's kernel and entropy-guest say with what the daemon says.
