@@ -42,7 +42,7 @@ const (
 	connectBurst = 16
 	maxBad       = 4 // offers in a row that fail; further ones are looked at after firstRetry to lastRetry
 
-	connectTime = 2 * time.Second  // for one connection, which waits for xenstored and the kernel alone
+	lookupTime  = 2 * time.Second  // for one look at what a guest offers, which waits for xenstored alone
 	goodbyeTime = 2 * time.Second  // for the host to end its sessions when we close
 	drainTime   = time.Second      // for a guest to read what is left in its console
 	askTime     = time.Second      // for a guest's driver to agree to unplug

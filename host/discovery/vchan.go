@@ -11,7 +11,6 @@ import (
 	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/xen"
-	"github.com/xentropyd/xentropyd/xenstore"
 )
 
 // serveVChan connects to each offer of the guest, one at a time.
@@ -41,14 +40,17 @@ func (g *guest) serveVChan(ctx context.Context) {
 		}
 		meter.Begin()
 		again = nil
-		offer := g.offered(work, path)
-		if offer == "" {
-			continue
+		offer, found, err := g.lookup(work, path)
+		if !found && err == nil {
+			continue // nothing, or half an offer: such a guest holds up nobody
 		}
 		if wait(work, pace) != nil {
 			return
 		}
-		conn, err := g.connect(work, path)
+		var conn *vchan.Conn
+		if err == nil {
+			conn, err = g.connect(work, path, offer)
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				g.trouble(vchanCarrier, err)
@@ -74,7 +76,7 @@ func (g *guest) serveVChan(ctx context.Context) {
 var errReplaced = errors.New("the guest offers a new channel")
 
 // giveWhileOffered hands a channel to the host and returns when it is closed, or when the offer that it was made of is replaced.
-func (g *guest) giveWhileOffered(ctx context.Context, path, offer string, changes <-chan struct{}, conn *vchan.Conn) {
+func (g *guest) giveWhileOffered(ctx context.Context, path string, offer xen.Published, changes <-chan struct{}, conn *vchan.Conn) {
 	one, replaced := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -82,7 +84,7 @@ func (g *guest) giveWhileOffered(ctx context.Context, path, offer string, change
 		for {
 			select {
 			case <-changes:
-				if now := g.offered(ctx, path); now != "" && now != offer {
+				if now, found, _ := g.lookup(ctx, path); found && now != offer {
 					replaced(errReplaced)
 					return
 				}
@@ -96,25 +98,17 @@ func (g *guest) giveWhileOffered(ctx context.Context, path, offer string, change
 	cputime.Wait(ctx, wg.Wait)
 }
 
-// offered is what there is to connect to, and empty without an offer or with half of one, so that such a guest holds up nobody.
-func (g *guest) offered(ctx context.Context, path string) (offer string) {
-	for _, name := range []string{"ring-ref", "event-channel"} {
-		value, err := g.d.cfg.Store.Read(ctx, xenstore.Join(path, name))
-		if err != nil {
-			return ""
-		}
-		offer += name + "=" + value + " "
-	}
-	return offer
+func (g *guest) lookup(ctx context.Context, path string) (xen.Published, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	return xen.Lookup(ctx, g.d.cfg.Store, path)
 }
 
-func (g *guest) connect(ctx context.Context, path string) (*vchan.Conn, error) {
+func (g *guest) connect(ctx context.Context, path string, offer xen.Published) (*vchan.Conn, error) {
 	free, err := g.d.slot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer free()
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	return xen.Connect(ctx, g.d.cfg.Store, g.id.domid, path, xen.ConnectOptions{MaxOrder: g.d.cfg.MaxOrder, System: g.d.cfg.System})
+	return xen.ConnectTo(g.id.domid, path, offer, xen.ConnectOptions{MaxOrder: g.d.cfg.MaxOrder, System: g.d.cfg.System})
 }

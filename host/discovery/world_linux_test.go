@@ -120,6 +120,26 @@ func (w *world) next() arrival {
 	}
 }
 
+// afresh is next after a session that the host ended: until the guest takes its offer back, the host may connect to the
+// old one once more (a server may persist), and hears of its end or of the new offer.
+func (w *world) afresh(guest io.Writer) arrival {
+	w.t.Helper()
+	const word = "anybody there"
+	_, err := guest.Write([]byte(word))
+	require.NoError(w.t, err)
+	for {
+		a := w.next()
+		p := make([]byte, len(word))
+		if _, err := io.ReadFull(a.ch, p); err != nil {
+			require.True(w.t, err == io.EOF || errors.Is(err, errReplaced), "%v", err)
+			require.NoError(w.t, a.ch.Close())
+			continue
+		}
+		require.Equal(w.t, word, string(p))
+		return a
+	}
+}
+
 func (w *world) eventually(ok func() bool, what string) {
 	w.t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {

@@ -19,24 +19,39 @@ import (
 // ring.ErrLayout; an offer whose server is gone is [ErrStale], and the
 // caller tries again when the nodes change or after a while.
 func Connect(ctx context.Context, store *xenstore.Client, server uint16, path string, opts ConnectOptions) (*vchan.Conn, error) {
-	c, err := connect(ctx, store, server, path, opts)
+	p, err := awaitOffer(ctx, store, path)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the vchan of domain %d at %s: %w", server, path, err)
+		return nil, connectError(server, path, err)
+	}
+	return ConnectTo(server, path, p, opts)
+}
+
+// ConnectTo is Connect to an offer that [Lookup] found; it waits for nothing. path is for errors and addresses. Who watches the nodes
+// while connected knows by p whether they still say what the Conn was made of.
+func ConnectTo(server uint16, path string, p Published, opts ConnectOptions) (*vchan.Conn, error) {
+	c, err := connect(server, path, p, opts)
+	if err != nil {
+		return nil, connectError(server, path, err)
 	}
 	return c, nil
 }
 
-func connect(ctx context.Context, store *xenstore.Client, server uint16, path string, opts ConnectOptions) (*vchan.Conn, error) {
+func connectError(server uint16, path string, err error) error {
+	return fmt.Errorf("connect to the vchan of domain %d at %s: %w", server, path, err)
+}
+
+func awaitOffer(ctx context.Context, store *xenstore.Client, path string) (Published, error) {
 	if err := xenstore.ValidatePath(path); err != nil {
-		return nil, err
+		return Published{}, err
 	}
-	n, err := await(ctx, store, path)
-	if err != nil {
-		return nil, err
+	p, err := await(ctx, store, path)
+	if err == nil {
+		err = ctx.Err()
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+	return p, err
+}
+
+func connect(server uint16, path string, n Published, opts ConnectOptions) (*vchan.Conn, error) {
 	dev, err := xendev.OpenGntdev(opts.System)
 	if err != nil {
 		return nil, err
@@ -45,11 +60,11 @@ func connect(ctx context.Context, store *xenstore.Client, server uint16, path st
 	if err := dev.SetMaxGrants(mostGrants(opts.MaxOrder)); err != nil {
 		return nil, err
 	}
-	mem, orders, err := mapOffer(dev, server, n.ref, opts)
+	mem, orders, err := mapOffer(dev, server, n.Ref, opts)
 	if err != nil {
 		return nil, err
 	}
-	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32, error) { return d.BindInterdomain(server, n.port) })
+	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32, error) { return d.BindInterdomain(server, n.Port) })
 	if err != nil {
 		_ = mem.Close()
 		return nil, stale(err)

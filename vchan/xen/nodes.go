@@ -8,10 +8,10 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// nodes are what a server publishes.
-type nodes struct {
-	ref  uint32 // grant reference of the page
-	port uint32 // the server's event channel
+// Published is what a server publishes below its path. As long as its page is granted, no other offer of that domain is equal to it.
+type Published struct {
+	Ref  uint32 // grant reference of the page
+	Port uint32 // the server's event channel
 }
 
 // Limits of the values. References are 32 bits (grant_ref_t); 0 belongs to
@@ -23,17 +23,20 @@ const (
 	maxDigits = 10
 )
 
+// lookupTries is how often Lookup reads nodes that change under its eyes.
+const lookupTries = 4
+
 // parse reads the two values as hostile input: decimal digits and nothing else.
-func parse(path, ref, port string) (nodes, error) {
+func parse(path, ref, port string) (Published, error) {
 	r, problem := number(ref, maxRef)
 	if problem != "" {
-		return nodes{}, nodeError(path, nodeRing, ref, problem)
+		return Published{}, nodeError(path, nodeRing, ref, problem)
 	}
 	p, problem := number(port, maxPort)
 	if problem != "" {
-		return nodes{}, nodeError(path, nodePort, port, problem)
+		return Published{}, nodeError(path, nodePort, port, problem)
 	}
-	return nodes{ref: r, port: p}, nil
+	return Published{Ref: r, Port: p}, nil
 }
 
 func nodeError(path, node, value, problem string) error {
@@ -59,15 +62,16 @@ func number(s string, most uint64) (n uint32, problem string) {
 	return uint32(v), ""
 }
 
-// read looks for an offer. Nodes that are missing or (yet) unreadable are
-// found == false, one without the other as well.
+// Lookup looks once for an offer below path. Nodes that are missing or (yet) unreadable are found == false, one without the
+// other as well, and those that change while they are read: for these there will be another event of a watch. What cannot be an offer is
+// a [*NodeError].
 //
 // It asks for one value after the other. A transaction that is given up would still be under way in
 // /dev/xen/xenbus when await sets its watch, and there the kernel may not have both: its
 // xenbus_file_write waits for the watch's reply with the mutex that the other reply needs.
-func read(ctx context.Context, store *xenstore.Client, path string) (n nodes, found bool, err error) {
+func Lookup(ctx context.Context, store *xenstore.Client, path string) (p Published, found bool, err error) {
 	ref, err := store.Read(ctx, xenstore.Join(path, nodeRing))
-	for err == nil {
+	for tries := 0; err == nil && tries < lookupTries; tries++ {
 		var port, again string
 		if port, err = store.Read(ctx, xenstore.Join(path, nodePort)); err != nil {
 			break
@@ -76,8 +80,8 @@ func read(ctx context.Context, store *xenstore.Client, path string) (n nodes, fo
 			break
 		}
 		if again == ref { // so the two belong together
-			n, err = parse(path, ref, port)
-			return n, err == nil, err
+			p, err = parse(path, ref, port)
+			return p, err == nil, err
 		}
 		ref = again
 	}
@@ -85,25 +89,25 @@ func read(ctx context.Context, store *xenstore.Client, path string) (n nodes, fo
 	if errors.Is(err, xenstore.ErrNotFound) || errors.Is(err, xenstore.ErrPermission) {
 		err = nil
 	}
-	return nodes{}, false, err
+	return Published{}, false, err
 }
 
 // await waits for an offer.
-func await(ctx context.Context, store *xenstore.Client, path string) (nodes, error) {
-	n, found, err := read(ctx, store, path)
+func await(ctx context.Context, store *xenstore.Client, path string) (Published, error) {
+	n, found, err := Lookup(ctx, store, path)
 	if found || err != nil {
 		return n, err
 	}
 	w, err := store.Watch(ctx, path)
 	if err != nil {
-		return nodes{}, err
+		return Published{}, err
 	}
 	defer func() { _ = w.Close() }()
 	for {
 		if _, err := w.Wait(ctx); err != nil {
-			return nodes{}, err
+			return Published{}, err
 		}
-		if n, found, err = read(ctx, store, path); found || err != nil {
+		if n, found, err = Lookup(ctx, store, path); found || err != nil {
 			return n, err
 		}
 	}
@@ -111,14 +115,14 @@ func await(ctx context.Context, store *xenstore.Client, path string) (nodes, err
 
 // publish writes the nodes, readable by the peer alone. Domain 0 reads whatever there is and needs no permission; each request that is not made
 // brings a restored guest back to its host the sooner.
-func publish(ctx context.Context, store *xenstore.Client, path string, own, peer uint16, n nodes, fresh bool) error {
+func publish(ctx context.Context, store *xenstore.Client, path string, own, peer uint16, n Published, fresh bool) error {
 	write := func(s xenstore.Store) error {
 		perms := []xenstore.Perm{{DomID: own, Access: xenstore.AccessNone}, {DomID: peer, Access: xenstore.AccessRead}}
 		// The reference comes last: without it nobody looks at the port.
 		for _, v := range [...]struct {
 			name  string
 			value uint32
-		}{{nodePort, n.port}, {nodeRing, n.ref}} {
+		}{{nodePort, n.Port}, {nodeRing, n.Ref}} {
 			p := xenstore.Join(path, v.name)
 			if err := s.Write(ctx, p, strconv.FormatUint(uint64(v.value), 10)); err != nil {
 				return err
@@ -142,7 +146,7 @@ func publish(ctx context.Context, store *xenstore.Client, path string, own, peer
 }
 
 // withdraw removes the path, unless somebody else's offer is there by now: as long as our page is granted, no other one has its reference.
-func withdraw(ctx context.Context, store *xenstore.Client, path string, n nodes) error {
+func withdraw(ctx context.Context, store *xenstore.Client, path string, n Published) error {
 	return store.Transaction(ctx, func(tx *xenstore.Tx) error {
 		v, err := tx.Read(ctx, xenstore.Join(path, nodeRing))
 		if errors.Is(err, xenstore.ErrNotFound) {
@@ -151,7 +155,7 @@ func withdraw(ctx context.Context, store *xenstore.Client, path string, n nodes)
 		if err != nil {
 			return err
 		}
-		if v != strconv.FormatUint(uint64(n.ref), 10) {
+		if v != strconv.FormatUint(uint64(n.Ref), 10) {
 			return nil
 		}
 		return tx.Rm(ctx, path)

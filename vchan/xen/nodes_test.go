@@ -13,28 +13,28 @@ import (
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		ref, port string
-		want      nodes
+		want      Published
 		bad       string // the node at fault
 	}{
-		{"8", "3", nodes{8, 3}, ""},
-		{"4294967295", "131071", nodes{1<<32 - 1, 1<<17 - 1}, ""},
-		{"0008", "1", nodes{8, 1}, ""},
-		{"4294967296", "3", nodes{}, nodeRing},
-		{"99999999999999999999", "3", nodes{}, nodeRing},
-		{"8", "131072", nodes{}, nodePort},
-		{"8", "0", nodes{}, nodePort},
-		{"0", "3", nodes{}, nodeRing},
-		{"", "3", nodes{}, nodeRing},
-		{"8", "", nodes{}, nodePort},
-		{"-8", "3", nodes{}, nodeRing},
-		{"+8", "3", nodes{}, nodeRing},
-		{" 8", "3", nodes{}, nodeRing},
-		{"8\n", "3", nodes{}, nodeRing},
-		{"8\x00", "3", nodes{}, nodeRing},
-		{"0x8", "3", nodes{}, nodeRing},
-		{"8", "3.", nodes{}, nodePort},
-		{"8", "٣", nodes{}, nodePort},
-		{"00000000008", "3", nodes{}, nodeRing},
+		{"8", "3", Published{8, 3}, ""},
+		{"4294967295", "131071", Published{1<<32 - 1, 1<<17 - 1}, ""},
+		{"0008", "1", Published{8, 1}, ""},
+		{"4294967296", "3", Published{}, nodeRing},
+		{"99999999999999999999", "3", Published{}, nodeRing},
+		{"8", "131072", Published{}, nodePort},
+		{"8", "0", Published{}, nodePort},
+		{"0", "3", Published{}, nodeRing},
+		{"", "3", Published{}, nodeRing},
+		{"8", "", Published{}, nodePort},
+		{"-8", "3", Published{}, nodeRing},
+		{"+8", "3", Published{}, nodeRing},
+		{" 8", "3", Published{}, nodeRing},
+		{"8\n", "3", Published{}, nodeRing},
+		{"8\x00", "3", Published{}, nodeRing},
+		{"0x8", "3", Published{}, nodeRing},
+		{"8", "3.", Published{}, nodePort},
+		{"8", "٣", Published{}, nodePort},
+		{"00000000008", "3", Published{}, nodeRing},
 	} {
 		got, err := parse("/p", c.ref, c.port)
 		require.Equal(t, c.want, got, "%+v", c)
@@ -68,7 +68,7 @@ func FuzzParse(f *testing.F) {
 		n, err := parse("/p", ref, port)
 		if err != nil {
 			var e *NodeError
-			if n != (nodes{}) || !errors.As(err, &e) || len(e.Value) > 32 {
+			if n != (Published{}) || !errors.As(err, &e) || len(e.Value) > 32 {
 				t.Fatal(n, err)
 			}
 			return
@@ -76,7 +76,7 @@ func FuzzParse(f *testing.F) {
 		// What is taken means to strconv what it meant to us.
 		r, err1 := strconv.ParseUint(ref, 10, 32)
 		p, err2 := strconv.ParseUint(port, 10, 17)
-		if err1 != nil || err2 != nil || r == 0 || p == 0 || n != (nodes{uint32(r), uint32(p)}) {
+		if err1 != nil || err2 != nil || r == 0 || p == 0 || n != (Published{uint32(r), uint32(p)}) {
 			t.Fatal(ref, port, n)
 		}
 	})

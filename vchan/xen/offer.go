@@ -64,7 +64,7 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 	if err != nil {
 		return nil, err
 	}
-	n := nodes{ref: refs[0], port: ev.port}
+	n := Published{Ref: refs[0], Port: ev.port}
 	published := false
 	ev.closed = func() {
 		if opts.Keep != nil && opts.Keep() {
