@@ -183,11 +183,11 @@ type consoleConn struct {
 	why  error // why the watch ended it
 }
 
-// end is called by the watch.
+// end is called by the watch. Nobody hears of it before both directions are at their end.
 func (c *consoleConn) end(why error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.why = why
-	c.mu.Unlock()
 	past := time.Unix(1, 0)
 	_ = c.terminal.SetReadDeadline(past)
 	_ = c.terminal.SetWriteDeadline(past)
