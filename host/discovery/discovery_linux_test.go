@@ -82,7 +82,8 @@ func TestConsole(t *testing.T) {
 	default:
 	}
 	for range 2 {
-		go func() { _, _ = f.Write([]byte("first words ")) }()
+		_, err = f.Write([]byte("first words ")) // there is room for it
+		require.NoError(t, err)
 		a := w.next()
 		require.Equal(t, "console", a.peer.Carrier)
 		p := make([]byte, 12)
@@ -96,7 +97,8 @@ func TestConsole(t *testing.T) {
 	}
 	// The guest's driver makes its ring anew, as when it is bound again: it is connected again.
 	require.NoError(t, f.Resume(w.ctx, g.sys))
-	go func() { _, _ = f.Write([]byte("z")) }()
+	_, err = f.Write([]byte("z"))
+	require.NoError(t, err)
 	a := w.next()
 	one := make([]byte, 1)
 	_, err = a.ch.Read(one)
