@@ -129,6 +129,7 @@ func serve(t *testing.T, cfg Config, test func(b *bench)) {
 		})
 		b.stop = func() { cancel(); wg.Wait() }
 		defer b.stop()
+		synctest.Wait() // Run has seen that it is ready, and kicks nobody for that any more
 		test(b)
 	})
 }
@@ -193,8 +194,9 @@ func (c *client) try() (protocol.Message, error) {
 // seed returns the host's next message, which must be a seed, and acknowledges it.
 func (c *client) seed() protocol.Seed {
 	c.Helper()
-	s, ok := c.next().(protocol.Seed)
-	require.True(c, ok, "a seed was due")
+	m := c.next()
+	s, ok := m.(protocol.Seed)
+	require.True(c, ok, "a seed was due, not %T", m)
 	c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{{Target: protocol.TargetLibrary, OK: true, Credit: s.Credit}}})
 	return s
 }
