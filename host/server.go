@@ -81,11 +81,14 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Serve accepts guests from l until ctx ends or l fails for good, then closes l. Sessions go on until Run ends.
 func (s *Server) Serve(ctx context.Context, l Listener) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() })
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); l.Close() })
 	defer func() {
 		if stop() {
 			l.Close()
+			return
 		}
+		<-closed // the process may end after this: a socket's file is to be removed by then
 	}()
 	for {
 		ch, peer, err := l.Accept()

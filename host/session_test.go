@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -671,4 +672,33 @@ func TestLinesAboutAGroupAreBounded(t *testing.T) {
 	ok, left := g.mayLog(now.Add(logEvery))
 	require.True(t, ok)
 	require.Equal(t, 1000-logLines, left)
+}
+
+// slowListener takes a while to close, as one does that removes a socket's file.
+type slowListener struct {
+	*listener
+	done bool
+}
+
+func (l *slowListener) Close() error {
+	_ = l.listener.Close() // an Accept returns
+	time.Sleep(time.Second)
+	l.done = true
+	return nil
+}
+
+// A process may end when Serve has returned.
+func TestServeWaitsForItsListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := NewServer(newDrawer(), Config{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		l := &slowListener{listener: newListener()}
+		go func() {
+			time.Sleep(time.Second)
+			cancel()
+		}()
+		require.NoError(t, s.Serve(ctx, l))
+		require.True(t, l.done, "the listener is being closed still")
+	})
 }
