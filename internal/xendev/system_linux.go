@@ -72,7 +72,20 @@ func (machine) Write(fd int, p []byte) (int, error) {
 }
 
 func (machine) Mmap(fd int, offset int64, length int) ([]byte, error) {
-	return unix.Mmap(fd, offset, length, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	return untilDone(func() ([]byte, error) {
+		return unix.Mmap(fd, offset, length, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	})
+}
+
+// untilDone calls again what a signal interrupted. Go's runtime sends signals to preempt goroutines, and the first mapping of a grant in a process takes
+// all locks of its memory, which Linux gives up when a signal is pending (mm_take_all_locks, mm/mmap.c).
+func untilDone(call func() ([]byte, error)) ([]byte, error) {
+	for {
+		b, err := call()
+		if err != unix.EINTR {
+			return b, err
+		}
+	}
 }
 
 func (machine) Munmap(b []byte) error { return unix.Munmap(b) }
