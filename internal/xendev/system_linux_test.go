@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestInterruptedMmapIsCalledAgain(t *testing.T) {
+func TestInterruptedCallIsMadeAgain(t *testing.T) {
 	for _, last := range []error{nil, unix.ENOMEM} {
 		calls := 0
 		b, err := untilDone(func() ([]byte, error) {
