@@ -14,9 +14,11 @@ import (
 
 // Exit statuses.
 const (
-	ExitOK      = 0
-	ExitFailure = 1
-	ExitUsage   = 2 // the command line itself was wrong
+	ExitOK        = 0
+	ExitFailure   = 1 // also: what was asked is not running, or cannot be reached
+	ExitUsage     = 2 // the command line or the configuration was wrong
+	ExitDegraded  = 3 // it runs and is seeded, but something is wrong with it
+	ExitNotSeeded = 4 // it runs and is not seeded
 )
 
 // Root makes the top of a command tree: it has no action of its own, and already has the commands version, completion and man, and the

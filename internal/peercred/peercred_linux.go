@@ -1,0 +1,61 @@
+package peercred
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxGroups bounds what is asked for: NGROUPS_MAX (linux/limits.h).
+const maxGroups = 65536
+
+// Of gives the credentials of the peer of a connected Unix socket (SO_PEERCRED, SO_PEERGROUPS; unix(7), socket(7)).
+func Of(c syscall.Conn) (Creds, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return Creds{}, fmt.Errorf("ask who the peer is: %w", err)
+	}
+	var found Creds
+	var asked error
+	err = raw.Control(func(fd uintptr) { found, asked = OfFD(int(fd)) })
+	if err = errors.Join(err, asked); err != nil {
+		return Creds{}, fmt.Errorf("ask who the peer is: %w", err)
+	}
+	return found, nil
+}
+
+// OfFD is Of for a descriptor.
+func OfFD(fd int) (Creds, error) {
+	u, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return Creds{}, err
+	}
+	groups, err := groups(fd)
+	if err != nil {
+		return Creds{}, err
+	}
+	return Creds{PID: u.Pid, UID: u.Uid, GID: u.Gid, Groups: groups}, nil
+}
+
+// groups are the supplementary ones. The first try has room for those that nearly everybody has.
+func groups(fd int) ([]uint32, error) {
+	list := make([]uint32, 64)
+	for {
+		size := uint32(4 * len(list))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(&list[0])), uintptr(unsafe.Pointer(&size)), 0)
+		switch n := int(size / 4); {
+		case errno == 0:
+			return list[:n:n], nil
+		case errno == unix.ENOPROTOOPT, errno == unix.ENODATA:
+			return nil, nil
+		case errno == unix.ERANGE && n > len(list) && n <= maxGroups:
+			list = make([]uint32, n)
+		default:
+			return nil, errno
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package peercred
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer l.Close()
+	c, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	defer c.Close()
+	a, err := l.Accept()
+	require.NoError(t, err)
+	defer a.Close()
+	for _, end := range []net.Conn{c, a} {
+		got, err := Of(end.(*net.UnixConn))
+		require.NoError(t, err)
+		require.EqualValues(t, os.Getpid(), got.PID)
+		require.EqualValues(t, os.Getuid(), got.UID)
+		require.EqualValues(t, os.Getgid(), got.GID)
+		want, err := os.Getgroups()
+		require.NoError(t, err)
+		for _, g := range want {
+			require.True(t, got.In(uint32(g)))
+		}
+		require.True(t, got.In(got.GID))
+		require.False(t, got.In(1<<31-7))
+	}
+}
