@@ -12,15 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xentropyd/xentropyd/vchan/local"
-	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
 const bulk = 64 << 10
 
 // roles are what a peer process can be. Its ends of sockets and eventfds are the file descriptors from 3 on.
 var roles = map[string]func() error{
-	"ring sink":   func() error { return sink(offered()) },
-	"ring echo":   func() error { return echo(offered()) },
+	"ring sink":   func() error { return sink(sharedPeer()) },
+	"ring echo":   func() error { return echo(local.Dial(context.Background(), os.Getenv(socketEnv))) },
 	"socket sink": func() error { return sink(net.FileConn(os.NewFile(3, "socket"))) },
 	"socket echo": func() error { return echo(net.FileConn(os.NewFile(3, "socket"))) },
 	"eventfd":     func() error { return pong(3, 4) },
@@ -39,18 +38,6 @@ const (
 	socketEnv = "XENTROPYD_BENCH_SOCKET"
 	orderEnv  = "XENTROPYD_BENCH_ORDER"
 )
-
-func offered() (io.ReadWriter, error) {
-	left, err := strconv.ParseUint(os.Getenv(orderEnv), 10, 16)
-	if err != nil {
-		return nil, err
-	}
-	right := uint16(11)
-	if left == 11 {
-		right = 10
-	}
-	return local.Offer(context.Background(), os.Getenv(socketEnv), local.OfferOptions{Orders: ring.Orders{Left: uint16(left), Right: right}})
-}
 
 func sink[T io.ReadWriter](c T, err error) error {
 	if err != nil {
@@ -107,7 +94,7 @@ func echoEvents(in, out *os.File) error {
 }
 
 // ringTo returns the host's end of a local channel to a peer process.
-func ringTo(s *setup, role string, order uint16) (io.ReadWriter, error) {
+func ringTo(s *setup, role string) (io.ReadWriter, error) {
 	dir, err := os.MkdirTemp("", "xentropyd-bench-")
 	if err != nil {
 		return nil, err
@@ -119,7 +106,7 @@ func ringTo(s *setup, role string, order uint16) (io.ReadWriter, error) {
 		return nil, err
 	}
 	s.defer_(func() { l.Close() })
-	if err := s.spawn(role, []string{socketEnv + "=" + path, orderEnv + "=" + strconv.Itoa(int(order))}); err != nil {
+	if err := s.spawn(role, []string{socketEnv + "=" + path}); err != nil {
 		return nil, err
 	}
 	c, _, err := l.Accept()
@@ -193,7 +180,7 @@ func channels(s *setup) ([]comparison, error) {
 	}
 	bulkField := []contender{write("Unix socket pair", sock)}
 	for _, order := range []uint16{20, 19, 18, 16} {
-		c, err := ringTo(s, "ring sink", order)
+		c, err := sharedTo(s, order)
 		if err != nil {
 			return nil, err
 		}
@@ -213,7 +200,7 @@ func channels(s *setup) ([]comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	ringEcho, err := ringTo(s, "ring echo", 11)
+	ringEcho, err := ringTo(s, "ring echo")
 	if err != nil {
 		return nil, err
 	}

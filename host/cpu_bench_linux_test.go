@@ -35,7 +35,7 @@ func dribbleTo(at string) error {
 	if _, err := fmt.Sscan(at, &pause, &path); err != nil {
 		return err
 	}
-	c, err := local.Offer(context.Background(), path, local.OfferOptions{})
+	c, err := local.Dial(context.Background(), path)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 	"unicode"
 
 	"github.com/xentropyd/xentropyd/internal/proc"
@@ -48,7 +50,7 @@ func (localCarrier) check(path string) (int, string) {
 }
 
 func (localCarrier) dial(ctx context.Context, path string) (Conn, error) {
-	c, err := local.Offer(ctx, path, local.OfferOptions{})
+	c, err := local.Dial(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,10 @@ func (localCarrier) listen(path string, opts ListenOptions) (Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make the socket's directory: %w", err)
 	}
-	o := local.ListenOptions{Mode: opts.Mode, HandshakeTimeout: opts.HandshakeTimeout}
+	o := local.ListenOptions{Mode: opts.Mode, Rate: opts.Rate, Burst: opts.Burst}
+	if opts.Allow != nil {
+		o.Allow = func(p local.Peer) bool { return opts.Allow(p.UID, append([]uint32{p.GID}, p.Groups...)) }
+	}
 	if opts.Refused != nil {
 		o.Refused = func(p local.Peer, err error) { opts.Refused(localPeer(p), err) }
 	}
@@ -88,17 +93,44 @@ func (l *localListener) Address() Address { return l.address }
 
 // localPeer names a process by what the kernel says of it (SO_PEERCRED, unix(7)).
 func localPeer(p local.Peer) Peer {
-	uid := strconv.FormatUint(uint64(p.UID), 10)
-	group := "uid " + uid
-	if u, err := user.LookupId(uid); err == nil {
-		group += " (" + u.Username + ")"
-	}
 	return Peer{
-		ID:      fmt.Sprintf("%s:%s/%s", localScheme, uid, process(int(p.PID))),
-		Group:   group,
+		ID:      fmt.Sprintf("%s:%d/%s", localScheme, p.UID, process(int(p.PID))),
+		Group:   userName(p.UID),
 		Name:    processName(int(p.PID)),
 		Carrier: localScheme,
 	}
+}
+
+// names remembers the users' names for a while: to look one up is to read /etc/passwd, which nobody is to cause at will.
+var names struct {
+	mu    sync.Mutex
+	known map[uint32]string
+	until time.Time
+}
+
+const (
+	namesTime = time.Minute
+	maxNames  = 1024
+)
+
+// userName is a user for people, and the group of all its processes.
+func userName(uid uint32) string {
+	names.mu.Lock()
+	defer names.mu.Unlock()
+	now := time.Now()
+	if now.After(names.until) || len(names.known) >= maxNames {
+		names.known, names.until = make(map[uint32]string), now.Add(namesTime)
+	}
+	name, ok := names.known[uid]
+	if !ok {
+		number := strconv.FormatUint(uint64(uid), 10)
+		name = "uid " + number
+		if u, err := user.LookupId(number); err == nil {
+			name += " (" + u.Username + ")"
+		}
+		names.known[uid] = name
+	}
+	return name
 }
 
 // strangers counts the processes of other PID namespaces, which have no number here.

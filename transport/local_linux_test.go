@@ -125,7 +125,7 @@ func TestLocalMode(t *testing.T) {
 func TestDialHonoursContext(t *testing.T) {
 	noLeaks(t)
 	path := filepath.Join(t.TempDir(), "a.sock")
-	l, err := net.Listen("unixpacket", path) // takes the connection and says nothing
+	l, err := net.Listen("unix", path) // takes the connection and says nothing
 	require.NoError(t, err)
 	defer l.Close()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -146,22 +146,32 @@ func TestDialHonoursContext(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
+// A user who may not be a guest is told so, and so is the host.
 func TestRefusedIsTold(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.sock")
+	noLeaks(t)
+	address := "local:" + filepath.Join(t.TempDir(), "a.sock")
 	told := make(chan Peer, 1)
-	l, err := Listen("local:"+path, ListenOptions{Refused: func(p Peer, err error) {
-		assert.Error(t, err)
-		told <- p
-	}})
+	asked := make(chan []uint32, 1)
+	l, err := Listen(address, ListenOptions{
+		Allow: func(uid uint32, gids []uint32) bool {
+			assert.EqualValues(t, os.Getuid(), uid)
+			asked <- gids
+			return false
+		},
+		Refused: func(p Peer, err error) {
+			assert.ErrorIs(t, err, local.ErrNotAllowed)
+			told <- p
+		},
+	})
 	require.NoError(t, err)
-	defer l.Close()
-	c, err := net.Dial("unixpacket", path)
-	require.NoError(t, err)
-	defer c.Close()
-	_, err = c.Write([]byte("this is no offer"))
-	require.NoError(t, err)
-	p := <-told
-	assert.Equal(t, ownID(t), p.ID)
+	done := make(chan struct{})
+	go func() { defer close(done); _, _, _ = l.Accept() }()
+	_, err = Dial(t.Context(), address)
+	require.ErrorContains(t, err, "may not be a guest")
+	assert.Contains(t, <-asked, uint32(os.Getgid()))
+	assert.Equal(t, ownID(t), (<-told).ID)
+	require.NoError(t, l.Close())
+	<-done
 }
 
 // ownID is this process's ID as a peer: its number alone could be another's tomorrow.

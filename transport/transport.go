@@ -38,10 +38,11 @@ type Listener interface {
 
 // ListenOptions are a host's rules; the zero value is good.
 type ListenOptions struct {
-	Mode             fs.FileMode                          // of socket files; 0660. Who may write may connect.
-	HandshakeTimeout time.Duration                        // for what the carrier itself exchanges; the carrier's default
-	Allow            func(uid uint32, gids []uint32) bool // may this user, a member of these groups, be a guest; nil: whom the socket file's mode lets in
-	Refused          func(Peer, error)                    // is told of guests that the carrier turned away; nil: nobody is
+	Mode    fs.FileMode                          // of socket files; 0660. Who may write may connect.
+	Allow   func(uid uint32, gids []uint32) bool // may this user, a member of these groups, be a guest; nil: whom the socket file's mode lets in
+	Rate    float64                              // connections per second and user, and Burst at once; the carrier's default
+	Burst   int
+	Refused func(Peer, error) // is told of guests that the carrier turned away; nil: nobody is
 }
 
 // carrier is one way to reach the other end.

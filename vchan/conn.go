@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,11 @@ const stateClosed = 1 << 31
 // nobody else may have mapped yet; a client joins it and, unless cfg.Silent,
 // tells the server.
 func New(cfg Config) (*Conn, error) {
-	c, err := newConn(cfg)
+	var c *Conn
+	err := guarded(func() (err error) {
+		c, err = newConn(cfg)
+		return err
+	})
 	if err != nil {
 		_ = cfg.Events.Close()
 		_ = cfg.Memory.Close()
@@ -89,37 +94,40 @@ func newConn(cfg Config) (*Conn, error) {
 
 // Read gives what is there, up to len(p) bytes, and waits only if there is
 // nothing. When the peer is gone it gives what is left, then io.EOF.
-func (c *Conn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (n int, err error) {
 	c.rmu.Lock()
 	defer c.rmu.Unlock()
-	if err := c.enter(); err != nil {
+	old, err := c.enter()
+	if err != nil {
 		return 0, c.opError("read", err)
 	}
-	defer c.leave()
-	n, err := c.read(p)
+	defer c.leave(old, "read", &err)
+	n, err = c.read(p)
 	return n, c.opError("read", err)
 }
 
 // Write sends all of p, or gives an error and how much of p went into the ring.
 // What is in the ring need not have been read when Write returns.
-func (c *Conn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (n int, err error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	if err := c.enter(); err != nil {
+	old, err := c.enter()
+	if err != nil {
 		return 0, c.opError("write", err)
 	}
-	defer c.leave()
-	n, err := c.write(p)
+	defer c.leave(old, "write", &err)
+	n, err = c.write(p)
 	return n, c.opError("write", err)
 }
 
 // Wait returns when the client has come; a client's own Wait returns at once.
 // Once the peer is gone it gives ErrPeerGone.
-func (c *Conn) Wait(ctx context.Context) error {
-	if err := c.enter(); err != nil {
+func (c *Conn) Wait(ctx context.Context) (err error) {
+	old, err := c.enter()
+	if err != nil {
 		return c.opError("wait", err)
 	}
-	defer c.leave()
+	defer c.leave(old, "wait", &err)
 	stop := context.AfterFunc(ctx, c.kick)
 	defer stop()
 	for {
@@ -149,10 +157,11 @@ func (c *Conn) Buffered() int { return c.level(c.ring.Buffered) }
 func (c *Conn) Space() int { return c.level(c.ring.Space) }
 
 func (c *Conn) level(f func() (int, error)) int {
-	if c.enter() != nil {
+	old, err := c.enter()
+	if err != nil {
 		return 0
 	}
-	defer c.leave()
+	defer c.leave(old, "look", &err)
 	n, err := f()
 	if err != nil {
 		c.shutdown(err)
@@ -164,10 +173,11 @@ func (c *Conn) level(f func() (int, error)) int {
 // Connected says whether the peer is there now: a client that has come, a
 // server that has not gone.
 func (c *Conn) Connected() bool {
-	if c.enter() != nil {
+	old, err := c.enter()
+	if err != nil {
 		return false
 	}
-	defer c.leave()
+	defer c.leave(old, "look", &err)
 	return !c.peerGone() && c.ring.Peer() == ring.Connected
 }
 
@@ -196,20 +206,29 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr is the other end, as the back end named it.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// enter makes the caller a user of the memory, until leave.
-func (c *Conn) enter() error {
+// enter makes the caller a user of the memory, until leave, which is given what enter gave. A fault is a panic meanwhile.
+func (c *Conn) enter() (old bool, err error) {
 	for {
 		s := c.state.Load()
 		if s&stateClosed != 0 {
-			return c.closedErr()
+			return false, c.closedErr()
 		}
 		if c.state.CompareAndSwap(s, s+1) {
-			return nil
+			return debug.SetPanicOnFault(true), nil
 		}
 	}
 }
 
-func (c *Conn) leave() {
+// leave is deferred: it makes of a fault the Conn's end, and the error of the caller's op.
+func (c *Conn) leave(old bool, op string, err *error) {
+	debug.SetPanicOnFault(old)
+	if fault := faulted(recover()); fault != nil {
+		*err = c.opError(op, c.failed(fault))
+	}
+	c.exit()
+}
+
+func (c *Conn) exit() {
 	if c.state.Add(^uint32(0)) == stateClosed {
 		_ = c.memory.Close()
 	}
@@ -238,13 +257,13 @@ func (c *Conn) shutdown(reason error) bool {
 	c.wait.mu.Unlock()
 
 	close(c.ended)
-	c.ring.Leave()
+	_ = guarded(func() error { c.ring.Leave(); return nil }) // the page may be what is gone
 	if !c.silent {
 		_ = c.events.Notify() // it may be the peer's tampering that brought us here
 	}
 	c.kick()
 	_ = c.events.Close()
-	c.leave()
+	c.exit()
 	return true
 }
 

@@ -18,11 +18,12 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, &c.r
 // SetWriteDeadline sets the deadline of Write.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, &c.wdeadline) }
 
-func (c *Conn) setDeadline(t time.Time, which ...*atomic.Int64) error {
-	if err := c.enter(); err != nil {
+func (c *Conn) setDeadline(t time.Time, which ...*atomic.Int64) (err error) {
+	old, err := c.enter()
+	if err != nil {
 		return c.opError("set", err)
 	}
-	defer c.leave()
+	defer c.leave(old, "set", &err)
 	var at int64
 	if !t.IsZero() {
 		at = int64(t.Sub(c.base))

@@ -20,6 +20,10 @@ var (
 	// us with them, or tampers with what they travel through. The Conn is
 	// then closed and every operation gives the same error.
 	ErrViolation = errors.New("the vchan peer broke the rules")
+
+	// ErrFault is shared memory that could not be read or written. The Conn
+	// is then closed and every operation gives the same error.
+	ErrFault = errors.New("the vchan's memory is gone")
 )
 
 // opError is the one constructor of what the methods of Conn return.

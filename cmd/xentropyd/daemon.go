@@ -75,7 +75,7 @@ func (d *daemon) open(c config.Config) (err error) {
 			continue // when there is a server to name
 		}
 		l, err := transport.Listen(address, transport.ListenOptions{
-			Mode: fs.FileMode(mode), HandshakeTimeout: c.Times.Handshake.Duration,
+			Mode: fs.FileMode(mode), Rate: 2 * c.Limits.NewSessionsPerSecond, Burst: 8 * c.Limits.SessionsPerGroup,
 			Refused: d.refused,
 		})
 		if err != nil {

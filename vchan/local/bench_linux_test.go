@@ -15,8 +15,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
 // The benchmarks have their peer in a second process: this test binary again,
@@ -32,10 +30,8 @@ func TestMain(m *testing.M) {
 
 // children are the roles; each gets its file descriptors from 3 on.
 var children = map[string]func() error{
-	"echo":        func() error { return echo(offerChild()) },
-	"sink":        func() error { return sink(offerChild()) },
+	"echo":        func() error { return echo(dialChild()) },
 	"socket-echo": func() error { return echo(socketChild()) },
-	"socket-sink": func() error { return sink(socketChild()) },
 	"eventfd-raw": func() error { return pingRaw(3, 4) },
 	"eventfd-go":  func() error { return pingPoller(os.NewFile(3, "in"), os.NewFile(4, "out")) },
 }
@@ -48,10 +44,7 @@ func child(role string) int {
 	return 0
 }
 
-func offerChild() (io.ReadWriteCloser, error) {
-	o := ring.Orders{Left: uint16(envInt("LEFT")), Right: uint16(envInt("RIGHT"))}
-	return Offer(context.Background(), os.Getenv("SOCKET"), OfferOptions{Orders: o})
-}
+func dialChild() (io.ReadWriteCloser, error) { return Dial(context.Background(), os.Getenv("SOCKET")) }
 
 func envInt(name string) int {
 	n, _ := strconv.Atoi(os.Getenv(name))
@@ -75,20 +68,6 @@ func echo(c io.ReadWriteCloser, err error) error {
 	}
 }
 
-func sink(c io.ReadWriteCloser, err error) error {
-	if err != nil {
-		return err
-	}
-	b := make([]byte, bulk)
-	for {
-		if _, err := c.Read(b); err != nil {
-			return nil
-		}
-	}
-}
-
-const bulk = 64 << 10
-
 // spawn starts a child; it is killed when the test ends.
 func spawn(t testing.TB, role string, env []string, files ...*os.File) *exec.Cmd {
 	t.Helper()
@@ -101,11 +80,11 @@ func spawn(t testing.TB, role string, env []string, files ...*os.File) *exec.Cmd
 	return cmd
 }
 
-func benchChannel(b *testing.B, role string, o ring.Orders) io.ReadWriter {
+func benchChannel(b *testing.B, role string) io.ReadWriter {
 	l, err := Listen(filepath.Join(b.TempDir(), "s"), ListenOptions{})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = l.Close() })
-	spawn(b, role, []string{"SOCKET=" + l.path, "LEFT=" + strconv.Itoa(int(o.Left)), "RIGHT=" + strconv.Itoa(int(o.Right))})
+	spawn(b, role, []string{"SOCKET=" + l.path})
 	c, _, err := l.Accept()
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = c.Close() })
@@ -135,7 +114,7 @@ type contender struct {
 // race lets the contenders take short turns, so that what else the machine
 // does hits all alike, and reports each one's median in ns per operation, and
 // as a ratio to the first one's.
-func race(b *testing.B, bytes int, field ...contender) {
+func race(b *testing.B, field ...contender) {
 	const slice = 20 * time.Millisecond
 	took := make([][]float64, len(field))
 	for b.Loop() {
@@ -160,28 +139,9 @@ func race(b *testing.B, bytes int, field ...contender) {
 		if i == 0 {
 			first = m
 		}
-		if bytes > 0 {
-			b.ReportMetric(float64(bytes)/m*1e3, c.name+"-MB/s")
-			b.ReportMetric(first/m, c.name+"-x")
-		} else {
-			b.ReportMetric(m, c.name+"-ns")
-			b.ReportMetric(m/first, c.name+"-x")
-		}
+		b.ReportMetric(m, c.name+"-ns")
+		b.ReportMetric(m/first, c.name+"-x")
 	}
-}
-
-// BenchmarkBulk: 64 KiB writes to another process. Run it with -benchtime 50x.
-func BenchmarkBulk(b *testing.B) {
-	p := make([]byte, bulk)
-	writer := func(c io.ReadWriter) func() error {
-		return func() error { _, err := c.Write(p); return err }
-	}
-	field := []contender{{"socket", writer(benchSocket(b, "socket-sink"))}}
-	for _, left := range []uint16{12, 16, 17, 18, 19, 20} {
-		c := benchChannel(b, "sink", ring.Orders{Left: left, Right: 11})
-		field = append(field, contender{"ring" + strconv.Itoa(int(left)), writer(c)})
-	}
-	race(b, bulk, field...)
 }
 
 // BenchmarkRoundTrip: one byte to another process and back. Run it with -benchtime 50x.
@@ -201,9 +161,9 @@ func BenchmarkRoundTrip(b *testing.B) {
 	gin, gout := eventPair(b, "eventfd-go", unix.EFD_NONBLOCK)
 	fi, fo := os.NewFile(uintptr(gin), "in"), os.NewFile(uintptr(gout), "out")
 	s := benchSocket(b, "socket-echo")
-	c := benchChannel(b, "echo", DefaultOrders)
-	race(b, 0,
-		contender{"eventfd", func() error { return errors.Join(addOne(out), readPlain(in, p)) }},
+	c := benchChannel(b, "echo")
+	race(b,
+		contender{"eventfd", func() error { return addAndRead(out, in, p) }},
 		contender{"eventfd-poller", trip(fo, one, fi, p)},
 		contender{"socket", trip(s, p[:1], s, p[:1])},
 		contender{"ring", trip(c, p[:1], c, p[:1])},
@@ -233,13 +193,19 @@ func eventPair(b *testing.B, role string, flags int) (in, out int) {
 func pingRaw(in, out int) error {
 	b := make([]byte, 8)
 	for {
-		if err := readPlain(in, b); err != nil {
+		if _, err := unix.Read(in, b); err != nil {
 			return err
 		}
-		if err := addOne(out); err != nil {
+		if _, err := unix.Write(out, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
 			return err
 		}
 	}
+}
+
+func addAndRead(out, in int, p []byte) error {
+	_, err := unix.Write(out, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	_, rerr := unix.Read(in, p)
+	return errors.Join(err, rerr)
 }
 
 func pingPoller(in, out *os.File) error {

@@ -1,14 +1,17 @@
 // Package local carries a vchan between two processes of one machine: the
-// same wire as on Xen, over a memfd and two eventfds.
+// same wire as on Xen, over a page that both have mapped and a Unix socket.
 //
 // The host calls [Listen] and takes guests with [Listener.Accept]; a guest
-// calls [Offer]. As on Xen it is the guest who makes the memory and the events
-// and offers them, and who is the server of the vchan; the host maps them and
-// is the client. They travel as file descriptors (SCM_RIGHTS) over a Unix
-// socket, which then stays open as a tether: when it hangs up, the peer is
-// dead. What is said over that socket is described in message.go.
+// calls [Dial]. The host makes the memory, a sealed memfd of one page, and is
+// the server of the vchan; it hands the memfd to the guest when that has
+// connected. What is said for that is described in message.go. From then on
+// each byte on the socket is an event, and the end of the socket is the end of
+// the peer.
 //
-// For the host everything a guest brings is hostile. It is checked before it
-// is mapped, a refusal tells the guest why, and what a guest does later with
-// its copies of the descriptors ends its own channel at most.
+// For the host everything about a guest is hostile. Nothing that a guest has
+// made comes into the host's process: no memory, no descriptor (passed_linux.go
+// says what becomes of those that it sends all the same). A guest that does
+// not do its part holds up nobody, as the host waits for nothing that a guest
+// says before the channel is there. How often a user's processes may connect is
+// bounded before anything else is looked at.
 package local

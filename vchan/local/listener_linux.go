@@ -6,244 +6,214 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/internal/peercred"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 	"github.com/xentropyd/xentropyd/vchan"
+	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// Listener takes guests. It has one goroutine that accepts, two for each
-// handshake under way (bounded in number and time), and one that watches the
-// tethers of all its channels.
+// Listener takes guests. It has no goroutine of its own; guests that nobody
+// accepts wait in the kernel.
 type Listener struct {
-	path  string
-	opts  ListenOptions
-	ul    *net.UnixListener
-	own   os.FileInfo
-	watch *watcher
-	addr  vchan.Addr
+	path string
+	opts ListenOptions
+	sock *os.File
+	raw  syscall.RawConn
+	file *unixsock.File
+	addr vchan.Addr
 
-	ready   chan accepted // as long as MaxPending: sending never waits
+	hands *hands // nil where the kernel refuses descriptors
+
+	accepting sync.Mutex // one at a time; guards the two below
+	pacer     *unixsock.Pacer
+	owed      time.Duration // of rest, for those who were turned away
+
+	once    sync.Once
 	closing chan struct{}
-	wg      sync.WaitGroup
-
-	queue queue
-	held  held
 }
 
-type accepted struct {
-	link *link
-	peer Peer
-}
+// For each connection that is turned away Accept rests a moment: a flood by
+// whom the socket file cannot keep out takes a part of a core, not all of it.
+const (
+	restEach  = 50 * time.Microsecond
+	restLeast = 5 * time.Millisecond
+)
 
 func listen(path string, opts ListenOptions) (*Listener, error) {
-	w, err := newWatcher()
-	if err != nil {
-		return nil, err
-	}
-	ul, own, err := bindSocket(path, opts.Mode)
-	if err != nil {
-		w.release()
-		return nil, err
-	}
 	l := &Listener{
-		path: path, opts: opts, ul: ul, own: own, watch: w,
-		addr:  vchan.Addr{Net: "local", Name: path},
-		ready: make(chan accepted, opts.MaxPending), closing: make(chan struct{}),
+		path: path, opts: opts, addr: vchan.Addr{Net: "local", Name: path},
+		pacer: unixsock.NewPacer(opts.Rate, opts.Burst), closing: make(chan struct{}),
 	}
-	l.queue.init(opts.MaxPending)
-	l.wg.Go(l.serve)
+	var err error
+	l.sock, l.file, err = unixsock.Listen(path, opts.Mode, func(fd int) {
+		if !refuseDescriptors(fd) {
+			l.hands = newHands()
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if l.raw, err = l.sock.SyscallConn(); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("use the socket: %w", err)
+	}
 	return l, nil
 }
 
-// Accept waits for the next guest whose offer was found good. The Conn is a
-// vchan client, already connected. After Close it gives net.ErrClosed.
+// Accept waits for the next guest that is let in, and hands it its memory. The
+// Conn is a vchan server. After Close it gives net.ErrClosed, and no other
+// error: where descriptors or memory are short it waits.
 func (l *Listener) Accept() (*vchan.Conn, Peer, error) {
-	select {
-	case <-l.closing:
-	case a := <-l.ready:
-		l.queue.free()
-		return a.link.conn, a.peer, nil
+	l.accepting.Lock()
+	defer l.accepting.Unlock()
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	for pause := shortest; ; {
+		fd, err := l.acceptOnce()
+		if err == nil {
+			if c, peer, err := l.greet(fd); err == nil {
+				return c, peer, nil
+			}
+			pause = shortest
+			if l.owed += restEach; l.owed < restLeast {
+				continue
+			}
+			pause, l.owed = l.owed, 0
+		}
+		if errors.Is(err, net.ErrClosed) || !l.sleep(pause) {
+			return nil, Peer{}, l.closedError("accept")
+		}
+		pause = min(2*pause, longest)
 	}
-	return nil, Peer{}, &net.OpError{Op: "accept", Net: l.addr.Net, Addr: l.addr, Err: net.ErrClosed}
+}
+
+func (l *Listener) closedError(op string) error {
+	return &net.OpError{Op: op, Net: l.addr.Net, Addr: l.addr, Err: net.ErrClosed}
+}
+
+// sleep returns false when the listener is closed.
+func (l *Listener) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.closing:
+		return false
+	}
+}
+
+func (l *Listener) acceptOnce() (fd int, err error) {
+	rerr := l.raw.Read(func(s uintptr) bool {
+		for {
+			fd, _, err = unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			if err != unix.EINTR && err != unix.ECONNABORTED {
+				return err != unix.EAGAIN
+			}
+		}
+	})
+	if rerr != nil {
+		return -1, net.ErrClosed
+	}
+	return fd, err
+}
+
+// greet looks at who came, and opens the channel or says why not. It takes over
+// the socket.
+func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
+	peer, err := peercred.OfFD(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, peer, err
+	}
+	now := time.Now()
+	h := l.hands.of(peer.UID)
+	status, err := l.admit(peer, now)
+	if err == nil {
+		var c *vchan.Conn
+		if c, err = l.open(fd, peer, h); err == nil {
+			return c, peer, nil
+		}
+	} else {
+		answer(fd, status, err.Error())
+		h.closeSocket(fd)
+	}
+	if errors.Is(err, unix.EPIPE) { // it has hung up: a probe, for instance for a live socket
+		return nil, peer, err
+	}
+	if l.opts.Refused != nil && l.pacer.MayTell(peer.UID, now) {
+		l.opts.Refused(peer, err)
+	}
+	return nil, peer, err
+}
+
+// admit says why a guest is not let in.
+func (l *Listener) admit(peer Peer, now time.Time) (status uint16, why error) {
+	ok, flood := l.pacer.Visit(peer.UID, now)
+	switch {
+	case flood && l.file.KeepOut(peer.UID):
+		return statusBusy, fmt.Errorf("%w, and is kept out for %v", ErrTooFast, unixsock.KeepOutTime)
+	case !ok:
+		return statusBusy, ErrTooFast
+	case l.opts.Allow != nil && !l.opts.Allow(peer):
+		return statusRefused, ErrNotAllowed
+	}
+	return statusAccepted, nil
+}
+
+// answer sends what a new socket has room for: who cannot take it is not waited for.
+func answer(fd int, status uint16, text string, fds ...int) error {
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	return unix.Sendmsg(fd, encodeAnswer(status, text), oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+}
+
+// open makes the channel and hands it over. It takes over the socket.
+func (l *Listener) open(fd int, peer Peer, h *hand) (*vchan.Conn, error) {
+	mem, memfd, err := makePage()
+	if err != nil {
+		answer(fd, statusBusy, "the host has no memory or no descriptors left")
+		h.closeSocket(fd)
+		return nil, err
+	}
+	defer func() { _ = unix.Close(memfd) }()
+	e, err := newEvents(fd, l.path, h)
+	if err != nil {
+		_ = mem.Close()
+		return nil, err
+	}
+	c, err := vchan.New(vchan.Config{
+		Role: ring.Server, Orders: Orders, Memory: mem, Events: e, Silent: true,
+		Local: l.addr, Remote: vchan.Addr{Net: "local", Name: fmt.Sprintf("%s guest %d", l.path, peer.PID)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var sent error
+	err = e.raw.Control(func(fd uintptr) { sent = answer(int(fd), statusAccepted, "", memfd) })
+	if err = errors.Join(err, sent); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("hand the memory to the guest: %w", err)
+	}
+	return c, nil
 }
 
 // Addr is the socket's address.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Close stops listening, removes the socket file if it is still ours, turns
-// away who waits, and returns when the goroutines have ended, but for what a
-// guest holds up, which ends with the guest. Channels that
-// were accepted live on until they are closed, and with the first of them the
-// goroutine that watches them.
+// Close stops listening, removes the socket file if it is still ours, and turns
+// away who waits. Channels that were accepted live on until they are closed.
 func (l *Listener) Close() error {
-	if !l.queue.close() {
-		return &net.OpError{Op: "close", Net: l.addr.Net, Addr: l.addr, Err: net.ErrClosed}
-	}
-	close(l.closing)
-	err := errors.Join(removeSocket(l.path, l.own), l.ul.Close())
-	l.wg.Wait()
-	for {
-		select {
-		case a := <-l.ready:
-			a.link.abandon()
-			continue
-		default:
-		}
-		break
-	}
-	l.watch.release()
-	return err
-}
-
-// serve accepts until the listener is closed. An error of accept (mostly no
-// descriptors left) is waited out.
-func (l *Listener) serve() {
-	const shortest, longest = 5 * time.Millisecond, time.Second
-	pause := shortest
-	for {
-		uc, err := l.ul.AcceptUnix()
-		if err != nil {
-			select {
-			case <-l.closing:
-				return
-			case <-time.After(pause):
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			pause = min(2*pause, longest)
-			continue
-		}
-		pause = shortest
-		peer, err := peerOf(uc)
-		if err != nil {
-			_ = uc.Close()
-			continue
-		}
-		p := l.queue.admit(uc, peer)
-		if p == nil {
-			_ = uc.Close()
-			return
-		}
-		l.wg.Go(func() { l.handshake(p) })
-	}
-}
-
-// outcome is what a handshake came to.
-type outcome struct {
-	link *link
-	err  error
-}
-
-// handshake is one guest's way from connect to Accept. The guest may hold up
-// the goroutine that bargains, but neither its place nor Close.
-func (l *Listener) handshake(p *pending) {
-	done := make(chan outcome, 1)
-	go func() {
-		link, err := l.bargain(p)
-		_ = p.uc.Close() // the tether is a duplicate
-		done <- outcome{link, err}
-	}()
-	o, ok := l.await(done)
-	if !ok {
-		l.held.add(p.peer.UID, 1)
-		go func() { // ends when the guest lets go, at the latest with this process
-			if o := <-done; o.link != nil {
-				o.link.abandon()
-			}
-			l.held.add(p.peer.UID, -1)
-		}()
-		o.err = errHeldUp
-	}
-	if o.err != nil {
-		l.queue.leave(p)
-		if l.opts.Refused != nil {
-			l.opts.Refused(p.peer, o.err)
-		}
-		return
-	}
-	l.ready <- accepted{link: o.link, peer: p.peer}
-}
-
-// await gives up on a handshake that is over its own time limits. When the
-// listener closes, these are none: the queue wakes who waits for an offer.
-func (l *Listener) await(done <-chan outcome) (o outcome, ok bool) {
-	t := time.NewTimer(2*l.opts.HandshakeTimeout + heldSlack)
-	defer t.Stop()
-	select {
-	case o = <-done:
-		return o, true
-	case <-t.C:
-		return o, false
-	case <-l.closing:
-	}
-	t.Reset(heldSlack)
-	select {
-	case o = <-done:
-		return o, true
-	case <-t.C:
-		return o, false
-	}
-}
-
-var (
-	errEvicted = errors.New("too many guests are connecting")
-	errClosing = errors.New("the host is closing")
-)
-
-// bargain reads the offer, takes it or says why not.
-func (l *Listener) bargain(p *pending) (*link, error) {
-	// The queue may cut this short, so it is set under its lock.
-	l.queue.limit(p, time.Now().Add(l.opts.HandshakeTimeout))
-	if err := l.held.check(p.peer.UID); err != nil { // what it sends is not taken in
-		_, _ = p.uc.Write(encodeAnswer(statusBusy, err.Error()))
-		return nil, err
-	}
-	fds, err := receive(p.uc)
-	if errors.Is(err, errSilent) {
-		return nil, err
-	}
-	why, status := l.queue.heard(p), uint16(statusRefused)
-	if why != nil {
-		err, status = why, statusBusy
-	}
-	_ = p.uc.SetDeadline(time.Now().Add(l.opts.HandshakeTimeout)) // for the answer
-	if err == nil {
-		var k *link
-		if k, err = l.take(p, fds); err == nil {
-			return k, nil
-		}
-	} else {
-		closeAll(fds)
-	}
-	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
-		status = statusBusy
-	}
-	_, _ = p.uc.Write(encodeAnswer(status, err.Error()))
-	return nil, err
-}
-
-// take makes the channel of an offer that is in form; fds are its to close.
-func (l *Listener) take(p *pending, fds []int) (*link, error) {
-	fd, err := tether(p.uc)
-	if err != nil {
-		closeAll(fds)
-		return nil, err
-	}
-	k, err := accept(fds, fd, l.opts.MaxOrder, l.addr, vchan.Addr{
-		Net: "local", Name: fmt.Sprintf("%s guest %d", l.path, p.peer.PID),
+	err := l.closedError("close")
+	l.once.Do(func() {
+		close(l.closing)
+		err = errors.Join(l.file.Remove(), l.hands.closeListener(l.sock))
 	})
-	if err != nil {
-		return nil, err
-	}
-	if err = l.watch.add(k); err == nil {
-		_, err = p.uc.Write(encodeAnswer(statusAccepted, ""))
-	}
-	if err != nil {
-		k.abandon()
-		return nil, err
-	}
-	return k, nil
+	return err
 }

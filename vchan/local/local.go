@@ -5,25 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
+	"github.com/xentropyd/xentropyd/internal/peercred"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// DefaultOrders keep a channel in one page. The left ring, from host to guest,
-// is the larger one, as entropy flows that way.
-var DefaultOrders = ring.Orders{Left: 11, Right: 10}
+// Orders keep a channel in one page. The right ring, from host to guest, is the
+// larger one, as entropy flows that way.
+var Orders = ring.Orders{Left: 10, Right: 11}
 
-var (
-	// ErrUnsupported is given where the system has no memfd and eventfd.
-	ErrUnsupported = errors.New("local vchan needs Linux (memfd, eventfd)")
-
-	// ErrInUse is given by Listen when another process listens on the path.
-	ErrInUse = errors.New("another process listens on the socket")
+// Our own choices of how often one user may connect: see ListenOptions.
+const (
+	DefaultRate  = 200
+	DefaultBurst = 512
 )
 
-// RefusedError is what Offer gives when the host said no.
+var (
+	// ErrUnsupported is given where the system has no memfd.
+	ErrUnsupported = errors.New("local vchan needs Linux (memfd)")
+
+	// ErrInUse is given by Listen when another process listens on the path.
+	ErrInUse = unixsock.ErrInUse
+
+	// ErrTooFast is why a user is turned away who connects too often.
+	ErrTooFast = errors.New("this user connects too often")
+
+	// ErrNotAllowed is why a user is turned away who may not be a guest.
+	ErrNotAllowed = errors.New("this user may not be a guest here")
+)
+
+// RefusedError is what Dial gives when the host said no.
 type RefusedError struct {
 	Busy   bool   // trying again later may help
 	Reason string // the host's words
@@ -36,16 +49,8 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the host refused the channel: %s", e.Reason)
 }
 
-// Peer is who the kernel says is at the other end of the socket (SO_PEERCRED).
-type Peer struct {
-	PID      int32
-	UID, GID uint32
-}
-
-// OfferOptions are a guest's wishes; the zero value is good.
-type OfferOptions struct {
-	Orders ring.Orders // zero: DefaultOrders
-}
+// Peer is who the kernel says is at the other end of the socket.
+type Peer = peercred.Creds
 
 // ListenOptions are a host's rules; the zero value is good.
 type ListenOptions struct {
@@ -53,36 +58,33 @@ type ListenOptions struct {
 	// may connect.
 	Mode fs.FileMode
 
-	// MaxOrder is the largest ring order that a guest may bring; zero means 20.
-	// One channel maps at most 4096 + 2 * 2^MaxOrder bytes.
-	MaxOrder uint16
+	// Rate is how many times a second the processes of one user may connect,
+	// and Burst how many times at once; zero means DefaultRate and
+	// DefaultBurst. Who goes on beyond that is kept out of the socket file for
+	// ten seconds, where its file system has access control lists.
+	Rate  float64
+	Burst int
 
-	// MaxPending is how many guests may be between connect and Accept; zero
-	// means 256. When a further one comes, the oldest that has not yet said
-	// anything is turned away as busy, of the user who has most of them.
-	MaxPending int
+	// Allow, if set, says who may be a guest.
+	Allow func(Peer) bool
 
-	// HandshakeTimeout is how long a guest may take to say what it offers;
-	// zero means 5 s.
-	HandshakeTimeout time.Duration
-
-	// Refused, if set, is told of each guest that was turned away, and why.
-	// It is called from the guest's own handshake goroutine.
+	// Refused, if set, is told who was turned away, and why, of each user once
+	// a second at most. It is called by Accept.
 	Refused func(Peer, error)
 }
 
-// Offer makes a channel of the memory it allocates and brings it to the host
-// that listens on path. It returns when the host has taken it: the Conn is a
-// vchan server whose client is there. A refusal is a *RefusedError. ctx bounds
-// the handshake only.
-func Offer(ctx context.Context, path string, opts OfferOptions) (*vchan.Conn, error) {
-	if opts.Orders == (ring.Orders{}) {
-		opts.Orders = DefaultOrders
+// Dial connects to the host that listens on path, and takes the memory that it
+// makes: the Conn is a vchan client. A refusal is a *RefusedError. ctx bounds
+// the dialling only.
+func Dial(ctx context.Context, path string) (*vchan.Conn, error) {
+	c, err := dial(ctx, path)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("dial a vchan at %s: %w", path, err)
 	}
-	if err := opts.Orders.Check(); err != nil {
-		return nil, fmt.Errorf("offer a vchan to %s: %w", path, err)
-	}
-	return offer(ctx, path, opts)
+	return c, nil
 }
 
 // Listen waits for guests on a Unix socket at path. A socket file that nobody
@@ -91,14 +93,11 @@ func Listen(path string, opts ListenOptions) (*Listener, error) {
 	if opts.Mode == 0 {
 		opts.Mode = 0o660
 	}
-	if opts.MaxOrder == 0 {
-		opts.MaxOrder = 20
+	if opts.Rate <= 0 {
+		opts.Rate = DefaultRate
 	}
-	if opts.MaxPending <= 0 {
-		opts.MaxPending = 256
-	}
-	if opts.HandshakeTimeout <= 0 {
-		opts.HandshakeTimeout = 5 * time.Second
+	if opts.Burst <= 0 {
+		opts.Burst = DefaultBurst
 	}
 	l, err := listen(path, opts)
 	if err != nil {

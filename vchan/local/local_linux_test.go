@@ -18,12 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/vchan"
-	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
 func init() {
 	children["guest-write"] = func() error {
-		c, err := offerChild()
+		c, err := dialChild()
 		if err != nil {
 			return err
 		}
@@ -49,7 +48,7 @@ func init() {
 		}
 	}
 	children["both-ways"] = func() error {
-		c, err := offerChild()
+		c, err := dialChild()
 		if err != nil {
 			return err
 		}
@@ -105,14 +104,22 @@ func listenAt(t testing.TB, opts ListenOptions) *Listener {
 }
 
 // pair connects a guest and a host in this process.
-func pair(t testing.TB, o ring.Orders) (guest, host *vchan.Conn) {
+func pair(t testing.TB) (guest, host *vchan.Conn) {
 	t.Helper()
 	l := listenAt(t, ListenOptions{})
-	guest, err := Offer(context.Background(), l.path, OfferOptions{Orders: o})
+	type accepted struct {
+		c   *vchan.Conn
+		p   Peer
+		err error
+	}
+	came := make(chan accepted, 1)
+	go func() { c, p, err := l.Accept(); came <- accepted{c, p, err} }()
+	guest, err := Dial(context.Background(), l.path)
 	require.NoError(t, err)
-	host, p, err := l.Accept()
-	require.NoError(t, err)
-	require.Equal(t, Peer{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}, p)
+	a := <-came
+	require.NoError(t, a.err)
+	host, p := a.c, a.p
+	require.Equal(t, []any{int32(os.Getpid()), uint32(os.Getuid()), uint32(os.Getgid())}, []any{p.PID, p.UID, p.GID})
 	require.NoError(t, l.Close()) // channels live on
 	t.Cleanup(func() { _ = guest.Close(); _ = host.Close() })
 	return guest, host
@@ -144,29 +151,25 @@ func leaveNothing(t testing.TB) {
 }
 
 func TestExchange(t *testing.T) {
-	for _, o := range []ring.Orders{{}, {Left: 10, Right: 11}, {Left: 12, Right: 10}, {Left: 16, Right: 12}, {Left: 20, Right: 20}} {
-		t.Run(fmt.Sprint(o), func(t *testing.T) {
-			leaveNothing(t)
-			guest, host := pair(t, o)
-			var wg sync.WaitGroup
-			total := 200<<10 + 1<<o.Left
-			for _, d := range [][2]*vchan.Conn{{guest, host}, {host, guest}} {
-				wg.Go(func() { _, _ = io.Copy(struct{ io.Writer }{d[0]}, io.LimitReader(pattern{}, int64(total))) })
-				wg.Go(func() {
-					if err := checkPattern(d[1], total); err != nil {
-						t.Error(err)
-					}
-				})
+	leaveNothing(t)
+	guest, host := pair(t)
+	var wg sync.WaitGroup
+	const total = 200 << 10
+	for _, d := range [][2]*vchan.Conn{{guest, host}, {host, guest}} {
+		wg.Go(func() { _, _ = io.Copy(struct{ io.Writer }{d[0]}, io.LimitReader(pattern{}, total)) })
+		wg.Go(func() {
+			if err := checkPattern(d[1], total); err != nil {
+				t.Error(err)
 			}
-			wg.Wait()
 		})
 	}
+	wg.Wait()
 }
 
 func TestCloseFromEitherSide(t *testing.T) {
 	leaveNothing(t)
 	for i := range 2 {
-		guest, host := pair(t, ring.Orders{})
+		guest, host := pair(t)
 		from, to := guest, host
 		if i == 1 {
 			from, to = host, guest
@@ -184,7 +187,7 @@ func TestCloseFromEitherSide(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	leaveNothing(t)
-	guest, host := pair(t, ring.Orders{})
+	guest, host := pair(t)
 	require.NoError(t, host.SetReadDeadline(time.Now().Add(5*time.Millisecond)))
 	_, err := host.Read(make([]byte, 1))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -196,7 +199,7 @@ func TestDeadline(t *testing.T) {
 }
 
 func spawnGuest(t testing.TB, role string, l *Listener, env ...string) *exec.Cmd {
-	return spawn(t, role, append(env, "SOCKET="+l.path, "LEFT=11", "RIGHT=10"))
+	return spawn(t, role, append(env, "SOCKET="+l.path))
 }
 
 func TestTwoProcesses(t *testing.T) {
@@ -255,7 +258,7 @@ func TestHostKilled(t *testing.T) {
 		var c *vchan.Conn
 		for {
 			var err error
-			if c, err = Offer(context.Background(), path, OfferOptions{}); err == nil {
+			if c, err = Dial(context.Background(), path); err == nil {
 				break
 			}
 			time.Sleep(time.Millisecond)
@@ -285,7 +288,7 @@ func TestManyChannels(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 25 {
-				c, err := Offer(context.Background(), l.path, OfferOptions{})
+				c, err := Dial(context.Background(), l.path)
 				if err != nil {
 					t.Error(err)
 					return
@@ -312,17 +315,4 @@ func TestManyChannels(t *testing.T) {
 		require.ErrorIs(t, err, io.EOF)
 		require.NoError(t, c.Close())
 	}
-}
-
-// The older kernels' way of reading an eventfd.
-func TestWithoutNowait(t *testing.T) {
-	leaveNothing(t)
-	nowait.Store(false)
-	defer nowait.Store(true)
-	guest, host := pair(t, ring.Orders{})
-	done := make(chan error)
-	go func() { done <- checkPattern(guest, 100<<10) }()
-	_, err := io.Copy(struct{ io.Writer }{host}, io.LimitReader(pattern{}, 100<<10))
-	require.NoError(t, err)
-	require.NoError(t, <-done)
 }

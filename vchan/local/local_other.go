@@ -16,7 +16,7 @@ type Listener struct{}
 
 func unsupported() error { return fmt.Errorf("%w, this is %s", ErrUnsupported, runtime.GOOS) }
 
-func offer(context.Context, string, OfferOptions) (*vchan.Conn, error) { return nil, unsupported() }
+func dial(context.Context, string) (*vchan.Conn, error) { return nil, unsupported() }
 
 func listen(string, ListenOptions) (*Listener, error) { return nil, unsupported() }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -8,43 +9,21 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// memory is the mapping of a whole memfd: page, left ring, right ring.
-type memory struct {
-	all         []byte
-	left, right int // bytes of the rings outside the page
-}
+// page is the mapping of a channel's memfd, whose rings are inside the page.
+type page []byte
 
-func (m *memory) Page() []byte  { return m.all[:ring.PageSize:ring.PageSize] }
-func (m *memory) Left() []byte  { return m.part(ring.PageSize, m.left) }
-func (m *memory) Right() []byte { return m.part(ring.PageSize+m.left, m.right) }
-func (m *memory) Close() error  { return unix.Munmap(m.all) }
+func (p page) Page() []byte  { return p }
+func (p page) Left() []byte  { return nil }
+func (p page) Right() []byte { return nil }
+func (p page) Close() error  { return unix.Munmap(p) }
 
-func (m *memory) part(at, n int) []byte {
-	if n == 0 {
-		return nil
-	}
-	return m.all[at : at+n : at+n]
-}
+// seals keep a page one page long. A guest can make a hole of it, which is
+// filled with zeros when it is next touched: the channel ends, and no memory
+// is used beyond the one page.
+const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
 
-// setOrders lays the rings into the mapping.
-func (m *memory) setOrders(o ring.Orders) {
-	m.left = o.LeftPages() * ring.PageSize
-	m.right = o.RightPages() * ring.PageSize
-}
-
-// memorySize is the exact size of a memfd for these orders, bytes.
-func memorySize(o ring.Orders) int { return (1 + o.Grants()) * ring.PageSize }
-
-func mapMemory(fd, size int) (*memory, error) {
-	b, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("map %d bytes of the memfd: %w", size, err)
-	}
-	return &memory{all: b}, nil
-}
-
-// makeMemory allocates and maps what a guest offers; the caller closes fd.
-func makeMemory(o ring.Orders) (m *memory, fd int, err error) {
+// makePage allocates a channel's memory; the caller closes fd.
+func makePage() (p page, fd int, err error) {
 	// MFD_NOEXEC_SEAL is only known since Linux 6.3.
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err = unix.MemfdCreate("vchan", flags|unix.MFD_NOEXEC_SEAL)
@@ -54,35 +33,48 @@ func makeMemory(o ring.Orders) (m *memory, fd int, err error) {
 	if err != nil {
 		return nil, -1, fmt.Errorf("make a memfd: %w", err)
 	}
-	m, err = sealAndMap(fd, o)
+	if err = unix.Ftruncate(fd, ring.PageSize); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals|unix.F_SEAL_SEAL)
+	}
+	if err == nil {
+		p, err = mapPage(fd)
+	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, -1, err
+		return nil, -1, fmt.Errorf("make a page of memory: %w", err)
 	}
-	return m, fd, nil
+	return p, fd, nil
 }
 
-func sealAndMap(fd int, o ring.Orders) (*memory, error) {
-	size := memorySize(o)
-	if err := unix.Ftruncate(fd, int64(size)); err != nil {
-		return nil, fmt.Errorf("set the memfd's size to %d bytes: %w", size, err)
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
-		return nil, fmt.Errorf("seal the memfd: %w", err)
-	}
-	m, err := mapMemory(fd, size)
+func mapPage(fd int) (page, error) {
+	return unix.Mmap(fd, 0, ring.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+}
+
+// takePage maps what a host sent, if it is what it must be.
+func takePage(fd int) (page, ring.Orders, error) {
+	var orders ring.Orders
+	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {
-		return nil, err
+		return nil, orders, fmt.Errorf("the host's memory is no memfd (F_GET_SEALS: %w)", err)
 	}
-	m.setOrders(o)
-	return m, nil
-}
-
-// pageNumbers is the grant list of local mode.
-func pageNumbers(o ring.Orders) []uint32 {
-	list := make([]uint32, o.Grants())
-	for i := range list {
-		list[i] = uint32(i + 1)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, orders, fmt.Errorf("look at the host's memfd: %w", err)
 	}
-	return list
+	if got&seals != seals || st.Size != ring.PageSize {
+		return nil, orders, fmt.Errorf("the host's memfd has %d bytes and seals %#x, want %d and at least %#x", st.Size, got, ring.PageSize, seals)
+	}
+	p, err := mapPage(fd)
+	if err != nil {
+		return nil, orders, fmt.Errorf("map the host's memfd: %w", err)
+	}
+	orders, err = ring.ReadOrders(p)
+	if err == nil && orders.Grants() != 0 {
+		err = errors.New("the rings of the host's page lie outside it")
+	}
+	if err != nil {
+		_ = p.Close()
+		return nil, orders, err
+	}
+	return p, orders, nil
 }

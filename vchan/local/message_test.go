@@ -1,7 +1,6 @@
 package local
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -9,16 +8,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMessageBytes(t *testing.T) {
-	require.Equal(t, "vchanmfd\x01\x00\x03\x00\x00\x00\x00\x00", string(encodeOffer()))
-	require.NoError(t, checkOffer(encodeOffer()))
-	require.Equal(t, "vchanmfd\x01\x00\x01\x00\x02\x00\x00\x00no", string(encodeAnswer(statusRefused, "no")))
-	require.NoError(t, decodeAnswer(encodeAnswer(statusAccepted, "")))
-	var re *RefusedError
-	require.ErrorAs(t, decodeAnswer(encodeAnswer(statusBusy, "a\x1b[2Jb")), &re)
-	require.Equal(t, RefusedError{Busy: true, Reason: "a?[2Jb"}, *re)
-	require.ErrorIs(t, decodeAnswer(encodeAnswer(3, "")), errMessage)
-	require.ErrorIs(t, decodeAnswer(append(encodeAnswer(1, "x"), 'y')), errMessage)
+func TestAnswerBytes(t *testing.T) {
+	require.Equal(t, "vchanmfd\x02\x00\x01\x00\x02\x00\x00\x00no", string(encodeAnswer(statusRefused, "no")))
+	require.Equal(t, "vchanmfd\x02\x00\x00\x00\x00\x00\x00\x00", string(encodeAnswer(statusAccepted, "")))
+	status, text, err := decodeHead(encodeAnswer(statusBusy, "later")[:headSize])
+	require.NoError(t, err)
+	require.Equal(t, []any{uint16(statusBusy), 5}, []any{status, text})
+	require.Equal(t, &RefusedError{Busy: true, Reason: "a?[2Jb"}, refusal(statusBusy, []byte("a\x1b[2Jb")))
+}
+
+// Each thing that can be wrong, alone.
+func TestAnswersThatAreNone(t *testing.T) {
+	good := string(encodeAnswer(statusRefused, "no")[:headSize])
+	for name, bad := range map[string]string{
+		"short":            good[:headSize-1],
+		"long":             good + "x",
+		"magic":            "Vchanmfd" + good[8:],
+		"version":          good[:8] + "\x01" + good[9:],
+		"status":           good[:10] + "\x03" + good[11:],
+		"accepted, text":   good[:10] + "\x00" + good[11:],
+		"text of 241":      good[:12] + "\xf1" + good[13:],
+		"reserved, first":  good[:14] + "\x01\x00",
+		"reserved, second": good[:14] + "\x00\x01",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := decodeHead([]byte(bad))
+			require.ErrorIs(t, err, errMessage)
+		})
+	}
+	_, n, err := decodeHead([]byte(good[:12] + "\xf0" + good[13:]))
+	require.NoError(t, err)
+	require.Equal(t, textLimit, n)
 }
 
 func TestLongTextIsCutBetweenCharacters(t *testing.T) {
@@ -30,17 +50,19 @@ func TestLongTextIsCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-func FuzzMessages(f *testing.F) {
-	f.Add(encodeOffer())
+func FuzzAnswer(f *testing.F) {
 	f.Add(encodeAnswer(statusBusy, "later"))
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if checkOffer(b) == nil && string(b) != string(encodeOffer()) {
-			t.Fatal("another offer than ours was taken")
+		head, rest := b[:min(len(b), headSize)], b[min(len(b), headSize):]
+		status, n, err := decodeHead(head)
+		if err != nil {
+			return
 		}
-		err := decodeAnswer(b)
-		var re *RefusedError
-		if errors.As(err, &re) && !utf8.ValidString(re.Error()) {
+		if n > textLimit || status > statusBusy {
+			t.Fatal("an answer beyond the limits was taken")
+		}
+		if !utf8.ValidString(refusal(status, rest).Error()) {
 			t.Fatal("words that are not text")
 		}
 	})

@@ -1,4 +1,4 @@
-package local
+package unixsock
 
 import (
 	"errors"
@@ -17,9 +17,20 @@ const pathLimit = 107
 // backlog is asked for; net.core.somaxconn caps it.
 const backlog = 4096
 
-// bindSocket makes the socket file and listens. The directory is locked
-// meanwhile, so that two starting hosts cannot both take a dead one's place.
-func bindSocket(path string, mode fs.FileMode) (l *net.UnixListener, own os.FileInfo, err error) {
+// File is the file of a listening socket.
+type File struct {
+	path   string
+	own    os.FileInfo
+	keeper keeper
+}
+
+// Listen makes a stream socket at path, mode of its file included, before
+// anybody can connect. A socket file that nobody listens on is replaced; the
+// directory must exist. It is locked meanwhile, so that two starting processes
+// cannot both take a dead one's place. prepare, if not nil, is given the
+// descriptor before it listens. The socket is non-blocking; net.FileListener
+// makes a net.Listener of it.
+func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f *File, err error) {
 	if len(path) > pathLimit {
 		return nil, nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: use a shorter one", len(path), pathLimit)
 	}
@@ -31,12 +42,16 @@ func bindSocket(path string, mode fs.FileMode) (l *net.UnixListener, own os.File
 	if err := clearStale(path); err != nil {
 		return nil, nil, err
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a socket: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), path)
-	defer func() { _ = f.Close() }() // the listener has a duplicate
+	s = os.NewFile(uintptr(fd), path)
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, nil, fmt.Errorf("bind the socket: %w", err)
 	}
@@ -49,17 +64,17 @@ func bindSocket(path string, mode fs.FileMode) (l *net.UnixListener, own os.File
 	if err := os.Chmod(path, mode.Perm()); err != nil {
 		return nil, nil, fmt.Errorf("set the socket's mode: %w", err)
 	}
-	if own, err = os.Lstat(path); err != nil {
+	own, err := os.Lstat(path)
+	if err != nil {
 		return nil, nil, fmt.Errorf("look at the new socket: %w", err)
+	}
+	if prepare != nil {
+		prepare(fd)
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
 		return nil, nil, fmt.Errorf("listen: %w", err)
 	}
-	nl, err := net.FileListener(f)
-	if err != nil {
-		return nil, nil, fmt.Errorf("use the socket: %w", err)
-	}
-	return nl.(*net.UnixListener), own, nil
+	return s, &File{path: path, own: own}, nil
 }
 
 func lockDir(dir string) (unlock func(), err error) {
@@ -89,7 +104,7 @@ func clearStale(path string) error {
 	if st.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("there is a file that is not a socket (%v): move it away or choose another path", st.Mode().Type())
 	}
-	c, err := net.Dial(network, path)
+	c, err := net.Dial("unix", path)
 	switch {
 	case err == nil:
 		_ = c.Close()
@@ -103,11 +118,19 @@ func clearStale(path string) error {
 	return nil
 }
 
-// removeSocket takes the file away unless another host has put its own there.
-func removeSocket(path string, own os.FileInfo) error {
-	st, err := os.Lstat(path)
-	if err != nil || !os.SameFile(st, own) {
+// Remove takes the file away, unless another process has put its own there, and
+// lets nobody be kept out any more.
+func (f *File) Remove() error {
+	f.keeper.close()
+	if !f.ours() {
 		return nil
 	}
-	return os.Remove(path)
+	return os.Remove(f.path)
+}
+
+// ours looks at the time too: the number of a file that was removed is soon
+// used again.
+func (f *File) ours() bool {
+	now, err := os.Lstat(f.path)
+	return err == nil && os.SameFile(now, f.own) && now.ModTime().Equal(f.own.ModTime())
 }

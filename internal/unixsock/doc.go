@@ -1,0 +1,9 @@
+// Package unixsock is what the daemon's listening Unix sockets have in common:
+// the socket file ([Listen]), and how often a user may connect ([Pacer]), with
+// the kernel's help against one who does not stop ([File.KeepOut]).
+package unixsock
+
+import "errors"
+
+// ErrInUse is given by Listen when another process listens on the path.
+var ErrInUse = errors.New("another process listens on the socket")

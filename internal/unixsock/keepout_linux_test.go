@@ -1,0 +1,106 @@
+package unixsock
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/internal/othertest"
+)
+
+const (
+	flooder = 12345
+	other   = 12346
+)
+
+// open lets every user reach the files of a test.
+func openDir(t *testing.T) string {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	return dir
+}
+
+func connectAs(t *testing.T, uid int, path string) (err error) {
+	othertest.As(t, uid, uid, func() {
+		var c net.Conn
+		if c, err = net.Dial("unix", path); err == nil {
+			_ = c.Close()
+		}
+	})
+	return err
+}
+
+func TestKeepOut(t *testing.T) {
+	path := filepath.Join(openDir(t), "s")
+	l, f, err := Listen(path, 0o666, nil)
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, connectAs(t, flooder, path))
+	if !f.KeepOut(flooder) {
+		t.Skip("the temporary directory's file system has no access control lists: set TMPDIR to one that has")
+	}
+	require.ErrorIs(t, connectAs(t, flooder, path), unix.EACCES)
+	require.NoError(t, connectAs(t, other, path), "nobody else")
+	require.True(t, f.KeepOut(other))
+	require.ErrorIs(t, connectAs(t, other, path), unix.EACCES)
+	require.ErrorIs(t, connectAs(t, flooder, path), unix.EACCES)
+
+	f.keeper.out[flooder] = time.Now()
+	f.lift()
+	require.NoError(t, connectAs(t, flooder, path))
+	require.ErrorIs(t, connectAs(t, other, path), unix.EACCES)
+	f.keeper.out[other] = time.Now()
+	f.lift()
+	require.NoError(t, connectAs(t, other, path))
+	require.False(t, f.listed(), "nothing is left")
+	st, err := os.Lstat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o666), st.Mode().Perm())
+	require.NoError(t, f.Remove())
+}
+
+func TestKeepOutIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, f, err := Listen(path, 0o660, nil)
+	require.NoError(t, err)
+	defer l.Close()
+	require.False(t, f.KeepOut(0), "root is kept out by no list")
+	if !f.KeepOut(1000) {
+		t.Skip("the temporary directory's file system has no access control lists: set TMPDIR to one that has")
+	}
+	for uid := range uint32(maxKeptOut - 1) {
+		require.True(t, f.KeepOut(2000+uid))
+	}
+	require.False(t, f.KeepOut(3000))
+	require.NoError(t, f.Remove())
+	require.False(t, f.KeepOut(1000), "after the end")
+}
+
+// A list of the administrator's is left alone.
+func TestKeepOutLeavesListsAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, f, err := Listen(path, 0o660, nil)
+	require.NoError(t, err)
+	defer l.Close()
+	if err := unix.Lsetxattr(path, aclName, encodeACL(0o660, []uint32{77}), 0); err != nil {
+		t.Skip("the temporary directory's file system has no access control lists: set TMPDIR to one that has")
+	}
+	require.False(t, f.KeepOut(1000))
+	require.True(t, f.listed())
+}
+
+// The bytes are those that setfacl(1) writes for "u::rw-,u:7:---,g::rw-,m::rw-,o::---".
+func TestACLBytes(t *testing.T) {
+	require.Equal(t, "\x02\x00\x00\x00"+
+		"\x01\x00\x06\x00\xff\xff\xff\xff"+
+		"\x02\x00\x00\x00\x07\x00\x00\x00"+
+		"\x04\x00\x06\x00\xff\xff\xff\xff"+
+		"\x10\x00\x06\x00\xff\xff\xff\xff"+
+		"\x20\x00\x00\x00\xff\xff\xff\xff", string(encodeACL(0o660, []uint32{7})))
+}

@@ -1,0 +1,92 @@
+package unixsock
+
+import "time"
+
+// Our own bounds: on the users that a Pacer knows, on what it takes for a flood
+// (so many connections beyond what a user may make), and on how often somebody
+// is told of one user.
+const (
+	maxUsers   = 4096
+	floodAfter = 100
+	tellEvery  = time.Second
+)
+
+// Pacer says how often each user may connect. Its clock is its caller's; it is
+// for one goroutine at a time.
+type Pacer struct {
+	rate, burst float64
+	users       map[uint32]*visitor
+	rest        *visitor // of those for whom there is no room
+	pruned      time.Time
+}
+
+// visitor is a token bucket that can be overdrawn by floodAfter.
+type visitor struct {
+	tokens float64
+	at     time.Time // when that was so
+	told   time.Time // when Refused last heard of this user
+}
+
+// NewPacer lets each user come rate times a second, and burst times at once.
+func NewPacer(rate float64, burst int) *Pacer {
+	return &Pacer{rate: rate, burst: float64(burst), users: make(map[uint32]*visitor)}
+}
+
+// Visit counts a connection. A flood is said once; then the count begins anew.
+func (p *Pacer) Visit(uid uint32, now time.Time) (ok, flood bool) {
+	v := p.visitor(uid, now)
+	v.refill(p, now)
+	v.tokens--
+	switch {
+	case v.tokens >= 0:
+		return true, false
+	case v.tokens <= -floodAfter:
+		v.tokens = 0
+		return false, true
+	}
+	return false, false
+}
+
+func (v *visitor) refill(p *Pacer, now time.Time) {
+	v.tokens = min(p.burst, v.tokens+p.rate*max(0, now.Sub(v.at).Seconds()))
+	v.at = now
+}
+
+// MayTell says whether to tell of a user now.
+func (p *Pacer) MayTell(uid uint32, now time.Time) bool {
+	v := p.visitor(uid, now)
+	if !v.told.IsZero() && now.Sub(v.told) < tellEvery {
+		return false
+	}
+	v.told = now
+	return true
+}
+
+func (p *Pacer) visitor(uid uint32, now time.Time) *visitor {
+	if v := p.users[uid]; v != nil {
+		return v
+	}
+	if len(p.users) >= maxUsers && !p.prune(now) {
+		if p.rest == nil {
+			p.rest = &visitor{tokens: p.burst, at: now}
+		}
+		return p.rest
+	}
+	v := &visitor{tokens: p.burst, at: now}
+	p.users[uid] = v
+	return v
+}
+
+// prune forgets who is as good as new, once a second at most, and says whether there is room now.
+func (p *Pacer) prune(now time.Time) bool {
+	if !p.pruned.IsZero() && now.Sub(p.pruned) < time.Second {
+		return false
+	}
+	p.pruned = now
+	for uid, v := range p.users {
+		if v.refill(p, now); v.tokens >= p.burst {
+			delete(p.users, uid)
+		}
+	}
+	return len(p.users) < maxUsers
+}

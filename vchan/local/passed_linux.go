@@ -1,0 +1,188 @@
+package local
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A guest can send descriptors on its socket. Nobody here asks for them, so
+// they come into no table of ours, but where the kernel takes them along it is
+// our thread that drops them, when it reads the bytes that they came with or
+// closes the socket that they wait in. If a descriptor was the last one of a
+// TCP socket that lingers (SO_LINGER, socket(7)), the thread waits in the
+// kernel until that has sent what it has, or for as long as its owner chose.
+//
+// Since Linux 6.16 a socket can do without (SO_PASSRIGHTS): a message with
+// descriptors is then an error of the sender's. Before that each call that may
+// drop any takes a place of its user's first, of which there are few, and is
+// called back from a wait: the wait ends at a signal.
+const (
+	handsUser = 4                      // calls at once for one user, a thread each if they wait
+	handsAll  = 64                     // for all together
+	handTime  = 100 * time.Millisecond // until a call is called back
+	handPause = 5 * time.Millisecond   // for a reader who finds no place
+)
+
+// passRights is false in tests that play a kernel before 6.16.
+var passRights = true
+
+// refuseDescriptors has the kernel refuse descriptors on a listening socket and
+// those that come of it. It says whether the kernel can.
+func refuseDescriptors(fd int) bool {
+	return passRights && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) == nil
+}
+
+// hands are the places of all users.
+type hands struct {
+	all   chan struct{}
+	mu    sync.Mutex
+	users map[uint32]*hand
+}
+
+func newHands() *hands {
+	return &hands{all: make(chan struct{}, handsAll), users: make(map[uint32]*hand)}
+}
+
+// hand is the places of one user. A nil hand is for a kernel that refuses
+// descriptors.
+type hand struct {
+	hands  *hands
+	uid    uint32
+	places chan struct{}
+	users  int // sockets; under hands.mu
+}
+
+// of gives a user's hand, to be let go by close. It is nil on nil.
+func (h *hands) of(uid uint32) *hand {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := h.users[uid]
+	if u == nil {
+		u = &hand{hands: h, uid: uid, places: make(chan struct{}, handsUser)}
+		h.users[uid] = u
+	}
+	u.users++
+	return u
+}
+
+func (u *hand) letGo() {
+	h := u.hands
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u.users--; u.users == 0 {
+		delete(h.users, u.uid)
+	}
+}
+
+// take runs a read. Without a place it gives an event that is none, after a
+// while: the caller looks at its deadline and comes again.
+func (u *hand) take(read func() (int, error)) (int, error) {
+	if u == nil {
+		return read()
+	}
+	select {
+	case u.places <- struct{}{}:
+		defer func() { <-u.places }()
+	default:
+		time.Sleep(handPause)
+		return 1, nil
+	}
+	select {
+	case u.hands.all <- struct{}{}:
+		defer func() { <-u.hands.all }()
+	default:
+		time.Sleep(handPause)
+		return 1, nil
+	}
+	var n int
+	var err error
+	calledBack(func() { n, err = read() })
+	return n, err
+}
+
+// close closes a socket, in a goroutine of its own where that may take a while:
+// it ends when the user's places are free, and holds no thread until then.
+func (u *hand) close(f *os.File) error {
+	if u == nil {
+		return f.Close()
+	}
+	last := keepLast(f)
+	err := f.Close()
+	u.closeSocket(last)
+	return err
+}
+
+// closeSocket is close for a descriptor.
+func (u *hand) closeSocket(fd int) {
+	if u == nil {
+		_ = unix.Close(fd)
+		return
+	}
+	go func() {
+		defer u.letGo()
+		u.places <- struct{}{}
+		u.hands.all <- struct{}{}
+		calledBack(func() { _ = unix.Close(fd) })
+		<-u.hands.all
+		<-u.places
+	}()
+}
+
+// closeListener closes a socket in which others wait, who may have sent
+// descriptors already.
+func (h *hands) closeListener(l *os.File) error {
+	if h == nil {
+		return l.Close()
+	}
+	last := keepLast(l)
+	err := l.Close()
+	calledBack(func() { _ = unix.Close(last) })
+	return err
+}
+
+// keepLast shuts a socket and gives a second descriptor of it, whose close then
+// drops what waits there; -1 if there is none to be had.
+func keepLast(c *os.File) (fd int) {
+	fd = -1
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(s uintptr) {
+			fd, _ = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 3)
+			_ = unix.Shutdown(int(s), unix.SHUT_RDWR)
+		})
+	}
+	return fd
+}
+
+// calledBack runs a system call and, while it lasts, sends its thread a signal
+// now and then. Go's runtime takes it for a request to be preempted, which it
+// may get at any time.
+func calledBack(call func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pid, tid := unix.Getpid(), unix.Gettid()
+	var mu sync.Mutex // over is not to be overtaken by a Reset
+	over := false
+	var t *time.Timer
+	mu.Lock()
+	t = time.AfterFunc(handTime, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			_ = unix.Tgkill(pid, tid, unix.SIGURG)
+			t.Reset(handTime)
+		}
+	})
+	mu.Unlock()
+	call()
+	mu.Lock()
+	over = true
+	t.Stop()
+	mu.Unlock()
+}
