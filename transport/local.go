@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 	"unicode"
 
+	"github.com/xentropyd/xentropyd/internal/peercred"
 	"github.com/xentropyd/xentropyd/internal/proc"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/local"
@@ -94,72 +90,11 @@ func (l *localListener) Address() Address { return l.address }
 // localPeer names a process by what the kernel says of it (SO_PEERCRED, unix(7)).
 func localPeer(p local.Peer) Peer {
 	return Peer{
-		ID:      fmt.Sprintf("%s:%d/%s", localScheme, p.UID, process(int(p.PID))),
-		Group:   userName(p.UID),
-		Name:    processName(int(p.PID)),
+		ID:      fmt.Sprintf("%s:%d/%s", localScheme, p.UID, proc.ID(int(p.PID))),
+		Group:   peercred.UserName(p.UID),
+		Name:    proc.Name(int(p.PID)),
 		Carrier: localScheme,
 	}
-}
-
-// names remembers the users' names for a while: to look one up is to read /etc/passwd, which nobody is to cause at will.
-var names struct {
-	mu    sync.Mutex
-	known map[uint32]string
-	until time.Time
-}
-
-const (
-	namesTime = time.Minute
-	maxNames  = 1024
-)
-
-// userName is a user for people, and the group of all its processes.
-func userName(uid uint32) string {
-	names.mu.Lock()
-	defer names.mu.Unlock()
-	now := time.Now()
-	if now.After(names.until) || len(names.known) >= maxNames {
-		names.known, names.until = make(map[uint32]string), now.Add(namesTime)
-	}
-	name, ok := names.known[uid]
-	if !ok {
-		number := strconv.FormatUint(uint64(uid), 10)
-		name = "uid " + number
-		if u, err := user.LookupId(number); err == nil {
-			name += " (" + u.Username + ")"
-		}
-		names.known[uid] = name
-	}
-	return name
-}
-
-// strangers counts the processes of other PID namespaces, which have no number here.
-var strangers atomic.Uint64
-
-// process names a process so that no other one is ever taken for it: its number, which is used again, and its start. One of
-// another PID namespace is a new one each time; what limits its user limits it.
-func process(pid int) string {
-	if start, err := proc.Start(pid); err == nil && pid > 0 {
-		return fmt.Sprintf("%d@%d", pid, start)
-	}
-	return fmt.Sprintf("stranger-%d", strangers.Add(1))
-}
-
-// processName is what /proc says (proc_pid_comm(5)): at most 15 bytes, which the process may have chosen itself.
-func processName(pid int) string {
-	if pid <= 0 { // of another PID namespace
-		return ""
-	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return ""
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, strings.TrimSuffix(string(b), "\n"))
 }
 
 // blaming is a Conn whose errors say whether the other end broke the ring's rules.

@@ -1,4 +1,3 @@
-// Package othertest lets tests act as another user.
 package othertest
 
 import (
@@ -18,7 +17,7 @@ func As(t testing.TB, uid, gid int, f func()) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		defer close(done) // also when a test's failure ends f
+		defer close(done)      // also when a test's failure ends f
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		// The system calls change the calling thread alone (nptl(7)).
 		var errno unix.Errno

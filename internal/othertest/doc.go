@@ -1,0 +1,2 @@
+// Package othertest lets tests act as another user.
+package othertest
