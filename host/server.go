@@ -2,13 +2,13 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/instance"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -49,13 +49,13 @@ func NewServer(entropy Drawer, cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		entropy:  entropy,
+		instance: instance.New(),
 		guests:   newGuests(),
 		started:  cfg.Now(),
 		sessions: make(map[*session]struct{}),
 		groups:   make(map[string]*group),
 		stopped:  make(chan struct{}),
 	}
-	rand.Read(s.instance[:])
 	return s, nil
 }
 
