@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/sockfile"
 )
 
 // InUseError says that somebody serves the control socket already. PID is 0 if it does not answer as a xentropyd.
@@ -25,7 +27,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("another xentropyd is running, pid %d, with the control socket %s", e.PID, e.Path)
 }
 
-// socketMode lets the owner and the group use the control API.
+// socketMode lets the owner and the group connect; what they may do is a matter of rights.
 const socketMode fs.FileMode = 0o660
 
 // Listen makes the control socket, mode 0660, and its directory, mode 0755. A socket file on which nobody listens is
@@ -42,23 +44,16 @@ func listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make its directory: %w", err)
 	}
+	defer sockfile.Lock(filepath.Dir(path))() // so that two that start do not take each other's for stale
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	l, own, err := sockfile.Listen(path, socketMode)
 	if errors.Is(err, syscall.EADDRINUSE) { // another one was faster
 		return nil, &InUseError{Path: path}
 	}
 	if err != nil {
 		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	own, err := os.Lstat(path)
-	if err == nil {
-		err = os.Chmod(path, socketMode)
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
 	}
 	return &ownSocket{l, path, own}, nil
 }
