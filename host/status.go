@@ -46,7 +46,7 @@ type GuestStatus struct {
 type Status struct {
 	Instance   string        `json:"instance"`   // random, new at each start
 	Generation uint64        `json:"generation"` // the last number given out
-	Uptime     float64       `json:"uptime_seconds"`
+	Uptime     Age           `json:"uptime_seconds"`
 	Sessions   int           `json:"sessions"`
 	TurnedAway uint64        `json:"turned_away"` // sessions over a limit
 	Guests     []GuestStatus `json:"guests"`      // ordered by ID
@@ -61,7 +61,7 @@ func (s *Server) Status() Status {
 	return Status{
 		Instance:   hex.EncodeToString(s.instance[:]),
 		Generation: s.guests.last(),
-		Uptime:     now.Sub(s.started).Seconds(),
+		Uptime:     ageAt(now, s.started),
 		Sessions:   n,
 		TurnedAway: away,
 		Guests:     s.guests.status(now),

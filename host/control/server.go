@@ -98,7 +98,7 @@ func Handler(cfg Config) http.Handler {
 	}
 	get("/v1/status", func() any {
 		return Status{
-			Version: cfg.Version, PID: cfg.PID, Uptime: time.Since(cfg.Started).Seconds(), Listen: cfg.Listen,
+			Version: cfg.Version, PID: cfg.PID, Uptime: host.AgeOf(time.Since(cfg.Started)), Listen: cfg.Listen,
 			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(), Domains: cfg.domains(),
 		}
 	})
@@ -123,18 +123,17 @@ func Handler(cfg Config) http.Handler {
 
 // renew begins a generation. The server logs it.
 func (cfg *Config) renew(w http.ResponseWriter, r *http.Request) {
-	id := r.URL.Query().Get("guest")
-	if id == "" {
-		g := cfg.Server.NewGeneration()
-		answer(w, http.StatusOK, Generation{g, cfg.Server.Status().Sessions})
-		return
+	var g uint64
+	if id := r.URL.Query().Get("guest"); id == "" {
+		g = cfg.Server.NewGeneration()
+	} else {
+		var ok bool
+		if g, ok = cfg.Server.NewGenerationFor(id); !ok {
+			answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no guest has the ID %q; status shows them", id)})
+			return
+		}
 	}
-	g, ok := cfg.Server.NewGenerationFor(id)
-	if !ok {
-		answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no guest has the ID %q; status shows them", id)})
-		return
-	}
-	answer(w, http.StatusOK, Generation{Generation: g})
+	answer(w, http.StatusOK, Generation{g, cfg.Server.Status().Sessions})
 }
 
 func answer(w http.ResponseWriter, code int, v any) {

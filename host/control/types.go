@@ -10,7 +10,7 @@ import (
 type Status struct {
 	Version string             `json:"version"`
 	PID     int                `json:"pid"`
-	Uptime  float64            `json:"uptime_seconds"`
+	Uptime  host.Age           `json:"uptime_seconds"`
 	Listen  []string           `json:"listen"` // channel addresses
 	Entropy host.EntropyStatus `json:"entropy"`
 	Server  host.Status        `json:"server"`
@@ -28,7 +28,7 @@ type Sources struct {
 // Generation is the answer to POST /v1/generation.
 type Generation struct {
 	Generation uint64 `json:"generation"`
-	Sessions   int    `json:"sessions,omitempty"` // open now; left out if it is for one guest alone
+	Sessions   int    `json:"sessions"` // open now
 }
 
 // errorAnswer is the body of every answer that is not a success.
