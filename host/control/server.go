@@ -98,7 +98,7 @@ func Handler(cfg Config) http.Handler {
 	}
 	get("/v1/status", func() any {
 		return Status{
-			Version: cfg.Version, PID: cfg.PID, Uptime: host.AgeOf(time.Since(cfg.Started)), Listen: cfg.Listen,
+			Version: cfg.Version, PID: cfg.PID, Uptime: host.AgeOf(time.Since(cfg.Started)), Time: time.Now(), Listen: cfg.Listen,
 			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(), Domains: cfg.domains(),
 		}
 	})

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"time"
+
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/source"
@@ -11,6 +13,7 @@ type Status struct {
 	Version string             `json:"version"`
 	PID     int                `json:"pid"`
 	Uptime  host.Age           `json:"uptime_seconds"`
+	Time    time.Time          `json:"time"`   // of this answer by the machine's clock, for who compares it with a log; no age comes from it
 	Listen  []string           `json:"listen"` // channel addresses
 	Entropy host.EntropyStatus `json:"entropy"`
 	Server  host.Status        `json:"server"`
