@@ -123,6 +123,35 @@ func TestRefusalsAreRare(t *testing.T) {
 	})
 }
 
+// The CPU time of sessions that are refused is their group's, also where no guest is known: one that owes some is not even told why.
+func TestRefusalsAreMetered(t *testing.T) {
+	cfg := quiet()
+	cfg.MaxPerGroup, cfg.SessionRate, cfg.CPUShare, cfg.cpuBurst = 1, 1e6, 0.001, 20*time.Millisecond
+	serve(t, cfg, func(b *bench) {
+		b.join("good").seed()
+		time.Sleep(time.Minute)
+		told := 0
+		for ; told < tellLines && !b.owes("group"); told++ {
+			c := &client{bench: b, conn: b.connect(fmt.Sprint("new name ", told)), proto: protocol.NewGuest(protocol.Hello{})}
+			c.conn.Write(c.proto.AppendHello(nil)) // may come too late
+			io.Copy(io.Discard, c.conn)
+		}
+		require.Less(t, told, tellLines, "each costs some milliseconds")
+		before := time.Now()
+		_, err := b.connect("again").Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
+		require.Zero(t, time.Since(before), "closed at once")
+	})
+}
+
+// owes says whether a group has used more than its share of CPU time.
+func (b *bench) owes(group string) bool {
+	synctest.Wait()
+	b.server.mu.Lock()
+	defer b.server.mu.Unlock()
+	return b.server.groups.all[groupKey{name: group}].cpu.Use(time.Now(), 0) > 0
+}
+
 func TestTableOfGroupsIsBounded(t *testing.T) {
 	cfg, err := Config{}.complete()
 	require.NoError(t, err)

@@ -716,3 +716,36 @@ func TestServeWaitsForItsListener(t *testing.T) {
 		require.True(t, l.done, "the listener is being closed still")
 	})
 }
+
+// A refusal whose time to wait is next to none is no reason to come again at once.
+func TestPushesThatCannotBeWait(t *testing.T) {
+	cfg := Config{Budget: Budget{64, 10 * time.Millisecond}, SeedInterval: time.Millisecond, KeepAlive: time.Hour}
+	serve(t, cfg, func(b *bench) {
+		c := b.join("a")
+		begin := time.Now()
+		refused := 0
+		for time.Since(begin) < 20*time.Second {
+			if r, ok := c.next().(protocol.Refusal); ok {
+				require.GreaterOrEqual(t, r.RetryAfter, time.Millisecond)
+				refused++
+			}
+		}
+		require.LessOrEqual(t, refused, 21)
+	})
+}
+
+// Budgets whose sums need more than 32 bits are given out on every machine.
+func TestLargeBudgetsServe(t *testing.T) {
+	for _, budget := range []Budget{{1 << 20, time.Minute}, {maxBudget, time.Minute}, {MinSeedBytes, 24 * time.Hour}} {
+		serve(t, Config{Budget: budget, MaxPerGroup: 4096, MaxSessions: 1 << 20, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+			for i := range 3 {
+				c := b.join(fmt.Sprint(i))
+				c.seed()
+				if budget.Bytes > MinSeedBytes {
+					c.send(protocol.Request{ID: 1, Bytes: 1024})
+					require.Len(t, c.seed().Payload, 1024)
+				}
+			}
+		})
+	}
+}

@@ -58,9 +58,15 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 // localCarrier is the carrier of processes of this machine, by the name that it has in a peer.
 const localCarrier = "local"
 
-// goesFirst says whom this machine's users must not keep out by their number: root's processes, and a hypervisor's guests.
+// goesFirst says whom this machine's users must not keep out by their number: root's processes, and guests whom the hypervisor vouches for.
 func goesFirst(p host.Peer) bool {
-	return p.Carrier != localCarrier || strings.HasPrefix(p.ID, localCarrier+":0/")
+	switch p.Carrier {
+	case "vchan", "console":
+		return true
+	case localCarrier:
+		return strings.HasPrefix(p.ID, localCarrier+":0/")
+	}
+	return false
 }
 
 const (

@@ -207,6 +207,7 @@ func TestWhoGoesFirst(t *testing.T) {
 		assert.Equal(t, first, goesFirst(host.Peer{ID: id, Carrier: "local"}), id)
 	}
 	assert.True(t, goesFirst(host.Peer{ID: "domain 7", Carrier: "vchan"}))
+	assert.False(t, goesFirst(host.Peer{ID: "unix:0/1", Carrier: "unix"}), "a carrier that nobody thought of")
 }
 
 // TestMoreSessionsThanDescriptors is said at the start, with both numbers.
