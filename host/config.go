@@ -14,8 +14,15 @@ const MinSeedBytes = 32
 
 // Config is how a [Server] behaves. The zero value of each field means its default.
 type Config struct {
-	Budget    Budget                    // per guest; DefaultBudget
-	BudgetFor func(Peer) (Budget, bool) // a guest's budget, zero for the common one, and whether it is the guest's own, not charged to its group; may be nil
+	Budget Budget // per guest; DefaultBudget
+
+	// BudgetFor gives a guest another budget than the common one, and says by what name: all guests of a group with one name share one
+	// budget, so that nobody has more by coming under ever new names. An empty name is for the common budget. It may be nil.
+	BudgetFor func(Peer) (b Budget, name string)
+
+	// First says of whom limits on sessions in all are not to keep out because of others: of root, of a hypervisor's guests. At the limit one
+	// of the others' sessions makes room for each of theirs. Nil: of nobody.
+	First func(Peer) bool
 
 	SeedBytes     int           // bytes of each pushed seed; 64
 	SeedInterval  time.Duration // between pushed seeds; a minute
@@ -24,7 +31,7 @@ type Config struct {
 	HandshakeTime time.Duration // a guest must have said hello by then; 5 s
 	WriteTime     time.Duration // a guest must take a frame within; 5 s
 
-	MaxSessions int     // in all; 4096
+	MaxSessions int     // in all; 4096. Then the newest session of the group with the most makes room for one of a group with fewer
 	MaxPerGroup int     // per peer group; 64; a group's guests together get no more than as many budgets
 	MaxPerGuest int     // per peer; 16
 	SessionRate float64 // new sessions per second and peer group, with a burst of MaxPerGroup; 100
@@ -71,7 +78,10 @@ func (c Config) complete() (Config, error) {
 		c.Log = slog.Default()
 	}
 	if c.BudgetFor == nil {
-		c.BudgetFor = func(Peer) (Budget, bool) { return Budget{}, false }
+		c.BudgetFor = func(Peer) (Budget, string) { return Budget{}, "" }
+	}
+	if c.First == nil {
+		c.First = func(Peer) bool { return false }
 	}
 	var errs []error
 	if err := c.Budget.Check(); err != nil {

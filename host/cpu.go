@@ -36,15 +36,15 @@ type metered struct {
 	shares  []*cputime.Share
 	owed    time.Duration // until then it should sleep, as of the last count
 	slowed  func()
-	stopped <-chan struct{} // ends a pause
+	quit    <-chan struct{} // ends a pause
 	longest time.Duration   // of one pause
 	tells   bool            // Channel is a Sleeper
 }
 
-// begin starts the count. It goes to sum, and against all of the shares; slowed is called when that makes the guest wait.
-func (m *metered) begin(s *Server, sum *cputime.Sum, slowed func(), shares ...*cputime.Share) {
+// begin starts the count. It goes to sum, and against all of the shares; slowed is called when that makes the guest wait. quit ends that.
+func (m *metered) begin(s *Server, quit <-chan struct{}, sum *cputime.Sum, slowed func(), shares ...*cputime.Share) {
 	m.meter = cputime.NewMeter(sum, s.cfg.threadTime)
-	m.shares, m.slowed, m.stopped = shares, slowed, s.stopped
+	m.shares, m.slowed, m.quit = shares, slowed, quit
 	m.longest = min(longPause, s.cfg.WriteTime/2) // a pause must not use up the time that the guest has
 	var c Sleeper
 	if c, m.tells = m.Channel.(Sleeper); m.tells {
@@ -87,7 +87,7 @@ func (m *metered) pause(ended <-chan struct{}) {
 	select {
 	case <-wait.C:
 	case <-ended:
-	case <-m.stopped:
+	case <-m.quit:
 	}
 }
 

@@ -126,7 +126,10 @@ func (e *Entropy) Run(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			err := <-done
-			return errors.Join(err, e.keepSeed())
+			if kept := e.keepSeed(); kept != nil { // no failure of the run that is ending
+				e.cfg.Log.Error("no seed kept for the next start; the old one stays", "error", kept)
+			}
+			return err
 		}
 	}
 }

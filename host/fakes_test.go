@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -108,6 +109,7 @@ type bench struct {
 	stop   func()
 
 	incarnation string // of the next peers
+	group       string // theirs, if it is not "group"
 }
 
 // serve runs test in a bubble with a server of this configuration.
@@ -147,7 +149,7 @@ type client struct {
 func (b *bench) connect(id string) net.Conn {
 	b.Helper()
 	here, there := net.Pipe()
-	b.l.guests <- arrival{there, Peer{ID: id, Group: "group", Name: id, Carrier: "pipe", Incarnation: b.incarnation}}
+	b.l.guests <- arrival{there, Peer{ID: id, Group: cmp.Or(b.group, "group"), Name: id, Carrier: "pipe", Incarnation: b.incarnation}}
 	b.Cleanup(func() { here.Close() })
 	return here
 }

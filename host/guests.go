@@ -12,16 +12,14 @@ import (
 // forgetAfter is how long a guest that is gone stays in the table, if it owes nothing to its budget.
 const forgetAfter = 10 * time.Minute
 
-// maxRecords bounds the table of guests, those that are gone included. A guest that comes and goes under new names
-// pushes out the oldest that are gone, never one that is connected.
-const maxRecords = 16384
-
 // record is what the server remembers of one guest over its sessions. Guarded by guests.mu.
 type record struct {
 	peer     Peer
 	label    string
 	budget   Budget
-	bucket   bucket
+	bucket   *bucket // its group's, if the budget is an entry of the configuration
+	common   bool    // the budget is the common one
+	renewal  pace    // of its generation
 	protocol int
 
 	// generation is the guest's current one, a number of the server's counter. It changes with the peer's incarnation and
@@ -60,10 +58,13 @@ type record struct {
 type guests struct {
 	mu          sync.Mutex
 	records     map[string]*record
+	most        int
 	generations uint64 // the last number given out
 }
 
-func newGuests() *guests { return &guests{records: make(map[string]*record), generations: 1} }
+func newGuests(most int) *guests {
+	return &guests{records: make(map[string]*record), most: most, generations: 1}
+}
 
 // next gives out a generation number. The caller holds mu.
 func (g *guests) next() uint64 {
@@ -71,31 +72,38 @@ func (g *guests) next() uint64 {
 	return g.generations
 }
 
-// renew begins a new generation for the guest with this ID, or for all of them, those that are gone included. It returns the new
-// number and how many guests it is for.
-func (g *guests) renew(id string, all bool) (generation uint64, n int) {
+// renew begins a new generation for all guests, those that are gone included, and returns its number.
+func (g *guests) renew() (generation uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	generation = g.next()
 	for _, r := range g.records {
-		if all || r.peer.ID == id {
-			r.generation.Store(generation)
-			n++
-		}
+		r.generation.Store(generation)
 	}
-	return generation, n
+	return generation
 }
 
-// connect returns the peer's record with one session more.
-func (g *guests) connect(p Peer, cfg *Config, b Budget, now time.Time) *record {
+// renewOne is renew for the guest with this ID.
+func (g *guests) renewOne(id string) (generation uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	generation = g.next()
+	if r := g.records[id]; r != nil { // else it is forgotten, and gets a newer one when it comes
+		r.generation.Store(generation)
+	}
+	return generation
+}
+
+// connect returns the peer's record with one session more. A new one has this budget and this bucket.
+func (g *guests) connect(p Peer, cfg *Config, e entry, b *bucket) *record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.records[p.ID]
 	if r == nil {
-		if len(g.records) >= maxRecords {
+		if len(g.records) >= g.most {
 			g.evictOldest()
 		}
-		r = &record{peer: p, budget: b, bucket: newBucket(b), share: cputime.NewShare(cfg.CPUShare, cfg.cpuBurst)}
+		r = &record{peer: p, budget: e.budget, bucket: b, common: e.name == "", share: cputime.NewShare(cfg.CPUShare, cfg.cpuBurst)}
 		r.generation.Store(g.next())
 		g.records[p.ID] = r
 	} else if r.peer.Incarnation != p.Incarnation {
@@ -141,16 +149,6 @@ func (g *guests) find(id string) *record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.records[id]
-}
-
-// sessions is how many sessions a guest has now.
-func (g *guests) sessions(id string) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if r := g.records[id]; r != nil {
-		return r.sessions
-	}
-	return 0
 }
 
 // evictOldest makes room: it drops an eighth of those that are gone, the longest gone first.

@@ -2,13 +2,13 @@ package host
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/instance"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -27,18 +27,32 @@ type Server struct {
 	guests   *guests
 	started  time.Time
 
+	renewals *renewals
+
 	mu         sync.Mutex
 	sessions   map[*session]struct{}
-	groups     map[string]*group
-	refusing   int    // sessions over the limit that are being told so
+	groups     *groups
+	placed     int    // sessions that have one of MaxSessions places
+	refusing   int    // sessions over a limit that are being told so
+	yielding   int    // sessions that are ending to make room
 	turnedAway uint64 // sessions over a limit since the start
 	closing    bool
 	wg         sync.WaitGroup // all sessions
 	stopped    chan struct{}  // closed when the server goes down
 }
 
-// maxRefusing is how many sessions over the limit are told why at once; more are just closed.
-const maxRefusing = 16
+// Our own bounds on sessions beside those that have a place.
+const (
+	maxRefusing      = 16 // sessions over a limit that are told why at once; more are just closed
+	maxRefusingGroup = 2  // of one group
+	maxYielding      = 64 // sessions that are ending to make room; more are not asked to meanwhile
+
+	yieldTime = 2 * time.Second // for that, with their goodbye
+)
+
+// tableSize bounds the tables of guests and groups, those that are gone included. Who comes and goes under ever new names pushes
+// out the longest gone, never one that is connected.
+func tableSize(maxSessions int) int { return max(16384, 2*maxSessions) }
 
 // NewServer returns a server that draws from entropy. It serves nothing until Serve is called.
 func NewServer(entropy Drawer, cfg Config) (*Server, error) {
@@ -49,13 +63,14 @@ func NewServer(entropy Drawer, cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		entropy:  entropy,
-		guests:   newGuests(),
+		instance: instance.New(),
+		guests:   newGuests(tableSize(cfg.MaxSessions)),
 		started:  cfg.Now(),
 		sessions: make(map[*session]struct{}),
-		groups:   make(map[string]*group),
+		groups:   newGroups(tableSize(cfg.MaxSessions)),
 		stopped:  make(chan struct{}),
+		renewals: newRenewals(),
 	}
-	rand.Read(s.instance[:])
 	return s, nil
 }
 
@@ -66,14 +81,24 @@ func (s *Server) Run(ctx context.Context) error {
 	ready := s.entropy.Ready()
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
+	renewed := s.renewals.begun
+	quiet := time.NewTimer(0)
+	defer quiet.Stop()
 	for {
 		select {
 		case <-ready:
 			ready = nil
-			s.kickAll()
+			s.kick(everybody)
 		case <-tick.C:
 			s.tidy(s.cfg.Now())
+		case <-renewed:
+			s.renewals.log(s.cfg.Log)
+			renewed = nil
+			quiet.Reset(renewalLogEvery)
+		case <-quiet.C:
+			renewed = s.renewals.begun
 		case <-ctx.Done():
+			s.renewals.log(s.cfg.Log)
 			return nil
 		}
 	}
@@ -106,75 +131,120 @@ func (s *Server) Serve(ctx context.Context, l Listener) error {
 func (s *Server) start(ch Channel, peer Peer) {
 	now := s.cfg.Now()
 	s.mu.Lock()
-	over := ""
-	g := s.groups[peer.Group]
-	if g == nil {
-		g = newGroup(&s.cfg)
-		s.groups[peer.Group] = g
-	}
-	g.seen = now
-	switch {
-	case len(s.sessions) >= s.cfg.MaxSessions:
-		over = fmt.Sprintf("this host serves %d sessions at most", s.cfg.MaxSessions)
-	case g.sessions >= s.cfg.MaxPerGroup:
-		over = fmt.Sprintf("%d sessions of %s at most", s.cfg.MaxPerGroup, peer.Group)
-	case s.guests.sessions(peer.ID) >= s.cfg.MaxPerGuest:
-		over = fmt.Sprintf("%d sessions of one guest at most", s.cfg.MaxPerGuest)
-	case !g.arrivals.AllowN(now, 1):
-		over = "new sessions come too fast"
-	}
-	if over != "" {
-		s.turnedAway++
-	}
-	if s.closing || over != "" && s.refusing >= maxRefusing {
+	g := s.groups.find(groupKey{peer.Group, s.cfg.First(peer)}, &s.cfg, now)
+	over, yields := s.admit(g, peer, now)
+	if s.closing || over != "" && !s.mayTell(g, now) {
+		if over != "" {
+			s.turnedAway++
+		}
 		s.mu.Unlock()
 		ch.Close()
 		return
 	}
-	ses := &session{server: s, ch: &metered{Channel: ch}, peer: peer, group: g, over: over}
-	if over != "" {
-		s.refusing++
-	} else {
-		g.sessions++
-	}
+	ses := &session{server: s, ch: &metered{Channel: ch}, peer: peer, group: g, over: over, quit: make(chan struct{})}
 	s.sessions[ses] = struct{}{}
+	if over == "" {
+		s.makeRoom(yields)
+		s.groups.add(ses)
+		s.placed++
+	} else {
+		s.turnedAway++
+		s.refusing++
+		g.refusing++
+	}
 	s.wg.Add(1)
 	s.mu.Unlock()
 	go func() {
 		defer s.wg.Done()
 		ses.run()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.sessions, ses)
-		if over != "" {
-			s.refusing--
-		} else {
-			g.sessions--
-		}
+		s.end(ses)
 	}()
 }
 
-// NewGeneration begins a new generation for every guest: each is pushed a fresh seed that voids all earlier ones, and
-// acknowledges it. Call it when the guests' state may have been copied. It returns the generation's number.
-func (s *Server) NewGeneration() uint64 {
-	g, _ := s.guests.renew("", true)
-	s.kickAll()
-	return g
+// admit says whether a session of this peer has a place, and which one has to make room for it, or what limit it is over. The caller holds mu.
+func (s *Server) admit(g *group, peer Peer, now time.Time) (over string, yields *session) {
+	same := 0
+	for _, ses := range g.sessions {
+		if ses.peer.ID == peer.ID {
+			same++
+		}
+	}
+	switch {
+	case !g.arrivals.AllowN(now, 1):
+		return "new sessions come too fast", nil
+	case len(g.sessions) >= s.cfg.MaxPerGroup:
+		return fmt.Sprintf("%d sessions of %s at most", s.cfg.MaxPerGroup, peer.Group), nil
+	case same >= s.cfg.MaxPerGuest:
+		return fmt.Sprintf("%d sessions of one guest at most", s.cfg.MaxPerGuest), nil
+	case s.placed < s.cfg.MaxSessions:
+		return "", nil
+	}
+	if s.yielding < maxYielding {
+		yields = s.groups.yielder(g)
+	}
+	if yields == nil {
+		return fmt.Sprintf("this host serves %d sessions at most", s.cfg.MaxSessions), nil
+	}
+	return "", yields
 }
 
-// NewGenerationFor is NewGeneration for the guest with this ID alone. It returns false if there is none.
-func (s *Server) NewGenerationFor(id string) (generation uint64, ok bool) {
-	generation, n := s.guests.renew(id, false)
-	s.kickAll()
-	return generation, n > 0
+// mayTell says whether a session over a limit is heard and told so. It costs as much as one that is served, so each group has a few of the places for it,
+// a few a second, and none while it owes CPU time. The caller holds mu.
+func (s *Server) mayTell(g *group, now time.Time) bool {
+	return s.refusing < maxRefusing && g.refusing < maxRefusingGroup && g.cpu.Use(time.Now(), 0) == 0 && g.tellings.AllowN(now, 1)
 }
 
-// kickAll makes every session look around.
-func (s *Server) kickAll() {
+// makeRoom takes a session's place, if there is one to be taken, and ends it. The caller holds mu.
+func (s *Server) makeRoom(ses *session) {
+	if ses == nil {
+		return
+	}
+	s.groups.remove(ses)
+	s.placed--
+	s.yielding++
+	s.turnedAway++
+	ses.finish(&closing{protocol.CloseLimit, errors.New("this host has no place left, and others have fewer")})
+	ses.hurry = time.AfterFunc(yieldTime, func() { ses.ch.Close() })
+}
+
+// bucketFor is what a guest of this group draws on: a bucket of its own, or the one that all guests with this entry of the configuration share.
+func (s *Server) bucketFor(g *group, e entry) *bucket {
+	if e.name == "" {
+		return newBucket(e.budget, 1)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.bucketOf(e)
+}
+
+// end takes back what a session had when it was there.
+func (s *Server) end(ses *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, ses)
+	switch {
+	case ses.over != "":
+		s.refusing--
+		ses.group.refusing--
+	case s.groups.remove(ses):
+		s.placed--
+	default:
+		s.yielding--
+		ses.hurry.Stop()
+	}
+}
+
+// everybody is who, where all sessions are meant.
+func everybody(*session) bool { return true }
+
+// kick makes the sessions look around that are meant.
+func (s *Server) kick(who func(*session) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ses := range s.sessions {
-		ses.kick()
+		if who(ses) {
+			ses.kick()
+		}
 	}
 }
 
@@ -183,11 +253,7 @@ func (s *Server) tidy(now time.Time) {
 	s.guests.forget(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, g := range s.groups {
-		if g.sessions == 0 && now.Sub(g.seen) >= forgetAfter && g.bucket.full(now) {
-			delete(s.groups, name)
-		}
-	}
+	s.groups.forget(now)
 }
 
 // shutdown ends all sessions and waits for them.
@@ -196,7 +262,7 @@ func (s *Server) shutdown() {
 	s.closing = true
 	close(s.stopped)
 	for ses := range s.sessions {
-		ses.stop()
+		ses.finish(errStopping)
 	}
 	s.mu.Unlock()
 	s.wg.Wait()

@@ -29,12 +29,13 @@ type session struct {
 	group  *group
 	over   string // not empty: the session is over a limit, and this says which; record is nil then
 
-	mu       sync.Mutex // guards the read deadline against kicks
-	kicked   bool
-	stopping bool
+	mu     sync.Mutex // guards the read deadline against kicks
+	kicked bool
+	why    error         // it was told to end, for this
+	quit   chan struct{} // closed then
+	hurry  *time.Timer   // closes ch if that takes too long; guarded by Server.mu
 
 	record     *record
-	ownBudget  bool // the configuration gives this guest a budget of its own
 	proto      *protocol.Host
 	decoder    *protocol.Decoder
 	pace       rate.Limiter
@@ -45,6 +46,9 @@ type session struct {
 	pinged     time.Time
 	unanswered time.Time // the first ping since the guest was last heard; zero for none
 }
+
+// maxBurst bounds a burst of frames, so that it fits an int of 32 bits.
+const maxBurst = 1 << 30
 
 // errStopping ends a session because the server goes down.
 var errStopping = errors.New("server is stopping")
@@ -65,16 +69,16 @@ type Hostile interface{ Hostile() bool }
 func (s *session) run() {
 	cfg := &s.server.cfg
 	if s.over == "" {
-		budget, own := cfg.BudgetFor(s.peer)
-		if budget.Check() != nil {
-			budget, own = cfg.Budget, false
+		budget, name := cfg.BudgetFor(s.peer)
+		if name == "" || budget.Check() != nil {
+			budget, name = cfg.Budget, ""
 		}
-		s.ownBudget = own
-		s.record = s.server.guests.connect(s.peer, cfg, budget, cfg.Now())
+		e := entry{name, budget}
+		s.record = s.server.guests.connect(s.peer, cfg, e, s.server.bucketFor(s.group, e))
 	}
 	s.beginCount()
 	defer s.ch.end()
-	s.pace = *rate.NewLimiter(rate.Limit(cfg.FrameRate), max(1, int(2*cfg.FrameRate)))
+	s.pace = *rate.NewLimiter(rate.Limit(cfg.FrameRate), int(min(max(1, 2*cfg.FrameRate), maxBurst)))
 	err := s.serve()
 	s.sayGoodbye(err)
 	s.ch.Close()
@@ -95,29 +99,28 @@ func (s *session) beginCount() {
 		r = guests.find(s.peer.ID)
 	}
 	if r == nil {
-		s.ch.begin(s.server, new(cputime.Sum), func() {}, s.group.cpu)
+		s.ch.begin(s.server, s.quit, new(cputime.Sum), func() {}, s.group.cpu)
 		return
 	}
 	slowed := func() { guests.update(r, func(r *record) { r.slowed++ }) }
-	s.ch.begin(s.server, &r.cpu, slowed, r.share, s.group.cpu)
+	s.ch.begin(s.server, s.quit, &r.cpu, slowed, r.share, s.group.cpu)
 }
 
-// take takes n bytes from the guest's budget and, unless that is its own by configuration, from what its group may have in all, so
-// that nobody gets more by coming under ever new names. The function returned gives them back; nil says how long to wait.
+// take takes n bytes from the guest's budget and, if that is the common one, from what its group may have in all, so that nobody gets more
+// by coming under ever new names. The function returned gives them back; nil says how long to wait.
 func (s *session) take(now time.Time, n int) (giveBack func(), wait time.Duration) {
-	mine, wait := s.record.bucket.take(now, n)
-	if mine == nil || s.ownBudget {
-		if mine == nil {
-			return nil, wait
-		}
-		return func() { mine.CancelAt(now) }, 0
-	}
-	ours, wait := s.group.bucket.take(now, n)
-	if ours == nil {
-		mine.CancelAt(now)
+	mine, ours := s.record.bucket, s.group.bucket
+	if ok, wait := mine.take(now, n); !ok {
 		return nil, wait
 	}
-	return func() { mine.CancelAt(now); ours.CancelAt(now) }, 0
+	if !s.record.common {
+		return func() { mine.giveBack(n) }, 0
+	}
+	if ok, wait := ours.take(now, n); !ok {
+		mine.giveBack(n)
+		return nil, wait
+	}
+	return func() { mine.giveBack(n); ours.giveBack(n) }, 0
 }
 
 // judge logs why the session ended, at a level that fits, and returns what the guest's record should keep of it. A guest can come
@@ -202,10 +205,10 @@ func (s *session) handshakeError(err error, limit time.Duration) error {
 	return err
 }
 
-// read is the channel's Read with a deadline and without kicks: it returns errStopping when the server goes down.
+// read is the channel's Read with a deadline and without kicks: it returns an error when the session is told to end.
 func (s *session) read(p []byte, deadline time.Time) (int, error) {
 	for {
-		if err := s.arm(deadline); err == errStopping {
+		if err := s.arm(deadline); err != nil && err != errKicked {
 			return 0, err
 		}
 		n, err := s.ch.Read(p)
@@ -222,12 +225,12 @@ func (s *session) read(p []byte, deadline time.Time) (int, error) {
 // errKicked says that there may be something to do before reading.
 var errKicked = errors.New("kicked")
 
-// arm sets the read deadline, unless the session was kicked since it last looked.
+// arm sets the read deadline, unless the session was kicked since it last looked, or told to end.
 func (s *session) arm(deadline time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping {
-		return errStopping
+	if s.why != nil {
+		return s.why
 	}
 	s.ch.SetReadDeadline(deadline)
 	if s.kicked {
@@ -248,11 +251,14 @@ func (s *session) kick() {
 	s.ch.SetReadDeadline(past)
 }
 
-// stop makes the session end.
-func (s *session) stop() {
+// finish makes the session end, for a reason. The first one counts.
+func (s *session) finish(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopping = true
+	if s.why == nil {
+		s.why = why
+		close(s.quit)
+	}
 	s.ch.SetReadDeadline(past)
 }
 
@@ -280,8 +286,8 @@ func (s *session) throttle() error {
 	select {
 	case <-wait.C:
 		return nil
-	case <-s.server.stopped:
-		return errStopping
+	case <-s.quit:
+		return nil // arm says why
 	}
 }
 

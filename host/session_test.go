@@ -68,8 +68,7 @@ func TestKernelIsSaidForItself(t *testing.T) {
 		ack(true)
 		g := b.guest("a")
 		require.Equal(t, s.Generation, g.KernelGeneration)
-		first := g.LastKernelAck
-		require.Equal(t, time.Now(), first)
+		require.Equal(t, AgeOf(0), g.LastKernelAck)
 		time.Sleep(time.Second)
 		b.server.NewGeneration()
 		s = c.next().(protocol.Seed)
@@ -78,7 +77,7 @@ func TestKernelIsSaidForItself(t *testing.T) {
 		require.True(t, g.Seeded)
 		require.Equal(t, s.Generation, g.CurrentGeneration)
 		require.Less(t, g.KernelGeneration, s.Generation)
-		require.Equal(t, first, g.LastKernelAck)
+		require.Equal(t, AgeOf(time.Second), g.LastKernelAck)
 	})
 }
 
@@ -146,11 +145,11 @@ func TestBudgetOutlivesTheSession(t *testing.T) {
 }
 
 func TestBudgetOfOneGuest(t *testing.T) {
-	own := func(p Peer) (Budget, bool) {
+	own := func(p Peer) (Budget, string) {
 		if p.ID == "big" {
-			return Budget{4096, time.Second}, true
+			return Budget{4096, time.Second}, "big"
 		}
-		return Budget{}, false
+		return Budget{}, ""
 	}
 	serve(t, Config{BudgetFor: own}, func(b *bench) {
 		require.EqualValues(t, 4096, b.join("big").welcome.BudgetBytes)
@@ -168,7 +167,7 @@ func TestUnseededHostGivesNothingThenAtOnce(t *testing.T) {
 		require.Equal(t, 1024, b.guest("a").BudgetLeft, "nothing was spent")
 		b.drawer.fail(nil)
 		before := time.Now()
-		b.server.kickAll() // as Run does when Ready
+		b.server.kick(everybody) // as Run does when Ready
 		require.Equal(t, protocol.ReasonConnect, c.seed().Reason)
 		require.Zero(t, time.Since(before))
 	})
@@ -393,6 +392,7 @@ func TestLimitOnSessionsOfAGroup(t *testing.T) {
 				first = c
 			}
 		}
+		time.Sleep(time.Second) // or it is the rate
 		text := b.hello("one too many").ended(protocol.CloseLimit).Text
 		require.Equal(t, "3 sessions of group at most", text)
 		first.conn.Close()
@@ -426,7 +426,7 @@ func TestLimitOnArrivals(t *testing.T) {
 func TestManyOverTheLimitAreJustClosed(t *testing.T) {
 	serve(t, Config{MaxPerGroup: 1, HandshakeTime: time.Hour}, func(b *bench) {
 		b.join("a")
-		for range maxRefusing {
+		for range maxRefusingGroup {
 			b.connect("b")
 		}
 		synctest.Wait()
@@ -466,16 +466,17 @@ func TestGuestThatGoesIsForgottenInTime(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		b.server.tidy(time.Now())
 		require.Empty(t, b.server.Status().Guests)
-		require.Empty(t, b.server.groups)
+		require.Empty(t, b.server.groups.all)
 	})
 }
 
 func TestTableOfGuestsIsBounded(t *testing.T) {
-	g := newGuests()
+	maxRecords := tableSize(4096)
+	g := newGuests(maxRecords)
 	now := time.Now()
-	keep := g.connect(Peer{ID: "connected"}, &Config{}, DefaultBudget, now)
+	keep := g.connect(Peer{ID: "connected"}, &Config{}, entry{}, nil)
 	for i := range maxRecords + 100 {
-		r := g.connect(Peer{ID: fmt.Sprint(i)}, &Config{}, DefaultBudget, now)
+		r := g.connect(Peer{ID: fmt.Sprint(i)}, &Config{}, entry{}, nil)
 		g.disconnect(r, now.Add(time.Duration(i)), nil)
 	}
 	require.LessOrEqual(t, len(g.records), maxRecords)
@@ -525,7 +526,7 @@ func TestProtocol1WaitsForASeededHost(t *testing.T) {
 		require.Error(t, err, "nothing comes")
 		conn.SetReadDeadline(time.Time{})
 		b.drawer.fail(nil)
-		b.server.kickAll()
+		b.server.kick(everybody)
 		_, err = io.ReadFull(conn, make([]byte, 1024))
 		require.NoError(t, err)
 	})
@@ -637,14 +638,27 @@ func TestGroupSharesItsBudgets(t *testing.T) {
 	})
 }
 
-func TestBudgetOfItsOwnIsNotTheGroups(t *testing.T) {
-	cfg := Config{MaxPerGroup: 1, Budget: Budget{64, time.Hour}, KeepAlive: time.Hour}
-	cfg.BudgetFor = func(Peer) (Budget, bool) { return Budget{1024, time.Hour}, true }
+// A budget that is not the common one is the group's: a new name is no new one, and nobody else's is spent.
+func TestBudgetOfAnEntryIsShared(t *testing.T) {
+	cfg := Config{MaxPerGroup: 4, Budget: Budget{64, time.Hour}, SessionRate: 1e6, SeedInterval: time.Hour, KeepAlive: time.Hour}
+	cfg.BudgetFor = func(p Peer) (Budget, string) {
+		if strings.HasPrefix(p.ID, "big") {
+			return Budget{1024, time.Hour}, "big*"
+		}
+		return Budget{}, ""
+	}
 	serve(t, cfg, func(b *bench) {
-		c := b.join("a")
+		c := b.join("big 1")
 		c.seed()
 		c.send(protocol.Request{ID: 1, Bytes: 900})
 		require.Len(t, c.seed().Payload, 900)
+		c.conn.Close()
+		again := b.join("big 2")
+		require.Equal(t, protocol.RefusedBudget, again.next().(protocol.Refusal).Reason)
+		require.Equal(t, 1024-64-900, b.guest("big 2").BudgetLeft)
+		b.join("small").seed()
+		b.group = "another"
+		b.join("big 3").seed()
 	})
 }
 
@@ -659,7 +673,7 @@ func TestLimitOnSessionsOfOneGuest(t *testing.T) {
 }
 
 func TestLinesAboutAGroupAreBounded(t *testing.T) {
-	g := newGroup(&Config{MaxPerGroup: 1, Budget: DefaultBudget, SessionRate: 1})
+	g := newGroup(groupKey{}, &Config{MaxPerGroup: 1, Budget: DefaultBudget, SessionRate: 1})
 	now := time.Now()
 	written := 0
 	for range 1000 {
@@ -701,4 +715,37 @@ func TestServeWaitsForItsListener(t *testing.T) {
 		require.NoError(t, s.Serve(ctx, l))
 		require.True(t, l.done, "the listener is being closed still")
 	})
+}
+
+// A refusal whose time to wait is next to none is no reason to come again at once.
+func TestPushesThatCannotBeWait(t *testing.T) {
+	cfg := Config{Budget: Budget{64, 10 * time.Millisecond}, SeedInterval: time.Millisecond, KeepAlive: time.Hour}
+	serve(t, cfg, func(b *bench) {
+		c := b.join("a")
+		begin := time.Now()
+		refused := 0
+		for time.Since(begin) < 20*time.Second {
+			if r, ok := c.next().(protocol.Refusal); ok {
+				require.GreaterOrEqual(t, r.RetryAfter, time.Millisecond)
+				refused++
+			}
+		}
+		require.LessOrEqual(t, refused, 21)
+	})
+}
+
+// Budgets whose sums need more than 32 bits are given out on every machine.
+func TestLargeBudgetsServe(t *testing.T) {
+	for _, budget := range []Budget{{1 << 20, time.Minute}, {maxBudget, time.Minute}, {MinSeedBytes, 24 * time.Hour}} {
+		serve(t, Config{Budget: budget, MaxPerGroup: 4096, MaxSessions: 1 << 20, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+			for i := range 3 {
+				c := b.join(fmt.Sprint(i))
+				c.seed()
+				if budget.Bytes > MinSeedBytes {
+					c.send(protocol.Request{ID: 1, Bytes: 1024})
+					require.Len(t, c.seed().Payload, 1024)
+				}
+			}
+		})
+	}
 }

@@ -45,13 +45,13 @@ func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration)
 				return err
 			}
 		}
-		switch err := s.arm(time.Now().Add(max(0, s.pushAt.Sub(now)))); err {
-		case errKicked:
+		switch err := s.arm(time.Now().Add(max(0, s.pushAt.Sub(now)))); {
+		case err == errKicked:
 			if s.waiting {
 				s.waiting, s.pushAt = false, now
 			}
 			continue
-		case errStopping:
+		case err != nil:
 			return err
 		}
 		switch _, err := s.ch.Read(buf); {
@@ -98,8 +98,10 @@ func (s *session) pushV1(now time.Time) error {
 			r.lastSeed = now
 		})
 	}
-	if given {
-		s.server.guests.update(s.record, func(r *record) { r.seeds++ })
+	if !given {
+		s.pushAt = now.Add(max(s.record.budget.Period, pushRetry))
+		return nil
 	}
+	s.server.guests.update(s.record, func(r *record) { r.seeds++ })
 	return nil
 }

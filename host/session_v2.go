@@ -11,6 +11,9 @@ import (
 // unseededRetry is how long to wait for a seeded or healthy host before looking again; readiness itself is signalled.
 const unseededRetry = time.Second
 
+// pushRetry is the least time to the next push after one that could not be: other sessions may be after the same few bytes.
+const pushRetry = time.Second
+
 // standstill is how late a ping's answer says that the guest stood still, paused or starved, and did not just think. It gets a seed then, on
 // its budget, since nobody knows what else was done to it meanwhile.
 const standstill = 5 * time.Second
@@ -73,13 +76,13 @@ func (s *session) loopV2() error {
 			wake = t
 		}
 		// The channel's deadline is on the real clock; an injected clock says how far off it is.
-		switch err := s.arm(time.Now().Add(max(0, wake.Sub(now)))); err {
-		case errKicked:
+		switch err := s.arm(time.Now().Add(max(0, wake.Sub(now)))); {
+		case err == errKicked:
 			if s.waiting {
 				s.waiting, s.pushAt = false, now
 			}
 			continue
-		case errStopping:
+		case err != nil:
 			return err
 		}
 		f, err := s.decoder.Next()
@@ -150,8 +153,10 @@ func (s *session) push(now time.Time, generation uint64) error {
 	}
 	if sent {
 		retry = s.jittered(cfg.SeedInterval)
+	} else {
+		retry = max(retry, pushRetry)
 	}
-	s.pushAt = now.Add(max(retry, time.Millisecond))
+	s.pushAt = now.Add(retry)
 	return err
 }
 
@@ -174,7 +179,7 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 	return false, nil
 }
 
-// beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it, so its budget cannot stop it.
+// beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it: it is not on its budget.
 func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.Duration, sent bool, err error) {
 	seed := make([]byte, s.server.cfg.SeedBytes)
 	defer clear(seed)
@@ -182,7 +187,6 @@ func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.
 	if err != nil {
 		return s.notNow(0, err) // the first seed that can be given will carry the new generation
 	}
-	s.record.bucket.force(now, len(seed))
 	s.generation = generation
 	return 0, true, s.sendSeed(now, protocol.Seed{Generation: generation, Credit: uint16(credit), Reason: protocol.ReasonGeneration, Payload: seed})
 }
@@ -192,7 +196,7 @@ func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.
 func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n int) (retry time.Duration, sent bool, err error) {
 	taken, retry := s.take(now, max(n, MinSeedBytes))
 	if taken == nil {
-		return retry, false, s.refuse(request, protocol.RefusedBudget, retry)
+		return retry, false, s.refuse(request, protocol.RefusedBudget, max(retry, time.Millisecond))
 	}
 	seed := make([]byte, n)
 	defer clear(seed)
@@ -232,9 +236,11 @@ func (s *session) refuse(request uint32, reason protocol.RefusalReason, retry ti
 	return s.send(protocol.Refusal{Request: request, Reason: reason, RetryAfter: retry})
 }
 
-// acknowledge notes what the guest says became of a seed.
+// acknowledge notes what the guest says became of a seed. Of one so old that the protocol has forgotten it nobody knows the generation: none counts
+// that was not sent.
 func (s *session) acknowledge(m protocol.Ack) {
 	now := s.server.cfg.Now()
+	m.Generation = min(m.Generation, s.generation)
 	s.server.guests.update(s.record, func(r *record) {
 		r.lastAck = now
 		library, failed := false, false

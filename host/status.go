@@ -9,44 +9,44 @@ import (
 
 // GuestStatus is what is known of one guest, connected or recently gone. No field holds anything secret.
 type GuestStatus struct {
-	ID                 string    `json:"id"`
-	Name               string    `json:"name"`
-	Label              string    `json:"label,omitempty"` // what the guest calls itself; not to be relied on
-	Carrier            string    `json:"carrier"`
-	Protocol           int       `json:"protocol"` // 0: no handshake yet
-	Connected          bool      `json:"connected"`
-	Seeded             bool      `json:"seeded"` // it acknowledged a seed of the current generation, or got one by protocol 1, which has no acknowledgement
-	Seeds              uint64    `json:"seeds"`  // sent
-	Bytes              uint64    `json:"bytes"`  // sent
-	CreditedBits       uint64    `json:"credited_bits"`
-	Acknowledged       uint64    `json:"acknowledged"`         // seeds that reached the guest's own generator
-	KernelAcknowledged uint64    `json:"kernel_acknowledged"`  // seeds that reached the guest's kernel
-	KernelCreditedBits uint64    `json:"kernel_credited_bits"` // as the guest reports
-	KernelGeneration   uint64    `json:"kernel_generation"`    // newest of which the guest's kernel has a seed
-	Generation         uint64    `json:"generation"`           // newest that it acknowledged in full
-	CurrentGeneration  uint64    `json:"current_generation"`   // the one that it should be in
-	Failures           uint64    `json:"failures"`             // outcomes that the guest reported as failed
-	LastFailure        string    `json:"last_failure,omitempty"`
-	Refused            uint64    `json:"refused"`
-	Reconnects         uint64    `json:"reconnects"`
-	Frames             uint64    `json:"frames"`      // received
-	Slowed             uint64    `json:"slowed"`      // times it was made to wait, for sending too fast or for its CPU time
-	Violations         uint64    `json:"violations"`  // sessions ended for breaking the rules
-	CPU                float64   `json:"cpu_seconds"` // that its sessions have used
-	BudgetBytes        int       `json:"budget_bytes"`
-	BudgetPeriod       float64   `json:"budget_period_seconds"`
-	BudgetLeft         int       `json:"budget_left"`
-	LastSeed           time.Time `json:"last_seed,omitzero"`
-	LastAck            time.Time `json:"last_ack,omitzero"`
-	LastKernelAck      time.Time `json:"last_kernel_ack,omitzero"`
-	LastError          string    `json:"last_error,omitempty"`
+	ID                 string  `json:"id"`
+	Name               string  `json:"name"`
+	Label              string  `json:"label,omitempty"` // what the guest calls itself; not to be relied on
+	Carrier            string  `json:"carrier"`
+	Protocol           int     `json:"protocol"` // 0: no handshake yet
+	Connected          bool    `json:"connected"`
+	Seeded             bool    `json:"seeded"` // it acknowledged a seed of the current generation, or got one by protocol 1, which has no acknowledgement
+	Seeds              uint64  `json:"seeds"`  // sent
+	Bytes              uint64  `json:"bytes"`  // sent
+	CreditedBits       uint64  `json:"credited_bits"`
+	Acknowledged       uint64  `json:"acknowledged"`         // seeds that reached the guest's own generator
+	KernelAcknowledged uint64  `json:"kernel_acknowledged"`  // seeds that reached the guest's kernel
+	KernelCreditedBits uint64  `json:"kernel_credited_bits"` // as the guest reports
+	KernelGeneration   uint64  `json:"kernel_generation"`    // newest of which the guest's kernel has a seed
+	Generation         uint64  `json:"generation"`           // newest that it acknowledged in full
+	CurrentGeneration  uint64  `json:"current_generation"`   // the one that it should be in
+	Failures           uint64  `json:"failures"`             // outcomes that the guest reported as failed
+	LastFailure        string  `json:"last_failure,omitempty"`
+	Refused            uint64  `json:"refused"`
+	Reconnects         uint64  `json:"reconnects"`
+	Frames             uint64  `json:"frames"`      // received
+	Slowed             uint64  `json:"slowed"`      // times it was made to wait, for sending too fast or for its CPU time
+	Violations         uint64  `json:"violations"`  // sessions ended for breaking the rules
+	CPU                float64 `json:"cpu_seconds"` // that its sessions have used
+	BudgetBytes        int     `json:"budget_bytes"`
+	BudgetPeriod       float64 `json:"budget_period_seconds"`
+	BudgetLeft         int     `json:"budget_left"`
+	LastSeed           Age     `json:"last_seed_age_seconds,omitzero"`
+	LastAck            Age     `json:"last_ack_age_seconds,omitzero"`
+	LastKernelAck      Age     `json:"last_kernel_ack_age_seconds,omitzero"`
+	LastError          string  `json:"last_error,omitempty"`
 }
 
 // Status is a snapshot of a server.
 type Status struct {
 	Instance   string        `json:"instance"`   // random, new at each start
 	Generation uint64        `json:"generation"` // the last number given out
-	Started    time.Time     `json:"started"`
+	Uptime     Age           `json:"uptime_seconds"`
 	Sessions   int           `json:"sessions"`
 	TurnedAway uint64        `json:"turned_away"` // sessions over a limit
 	Guests     []GuestStatus `json:"guests"`      // ordered by ID
@@ -61,7 +61,7 @@ func (s *Server) Status() Status {
 	return Status{
 		Instance:   hex.EncodeToString(s.instance[:]),
 		Generation: s.guests.last(),
-		Started:    s.started,
+		Uptime:     ageAt(now, s.started),
 		Sessions:   n,
 		TurnedAway: away,
 		Guests:     s.guests.status(now),
@@ -87,7 +87,7 @@ func (g *guests) status(now time.Time) []GuestStatus {
 			Generation: r.ackedGen, CurrentGeneration: r.generation.Load(), Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,
 			Reconnects: r.connects - 1, Frames: r.frames, Slowed: r.slowed, Violations: r.broken, CPU: r.cpu.Total().Seconds(),
 			BudgetBytes: r.budget.Bytes, BudgetPeriod: r.budget.Period.Seconds(), BudgetLeft: r.bucket.left(now),
-			LastSeed: r.lastSeed, LastAck: r.lastAck, LastKernelAck: r.kernelAck, LastError: r.lastError,
+			LastSeed: ageAt(now, r.lastSeed), LastAck: ageAt(now, r.lastAck), LastKernelAck: ageAt(now, r.kernelAck), LastError: r.lastError,
 		})
 	}
 	slices.SortFunc(all, func(a, b GuestStatus) int { return cmp.Compare(a.ID, b.ID) })

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"strings"
+
+	"golang.org/x/time/rate"
+
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/internal/recent"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -23,15 +28,15 @@ func (h hostListener) Close() error { return h.l.Close() }
 func hostConfig(c config.Config, d *daemon) host.Config {
 	return host.Config{
 		Budget: hostBudget(c.Budget),
-		BudgetFor: func(p host.Peer) (host.Budget, bool) {
-			cfg := d.cfg.Load()
+		BudgetFor: func(p host.Peer) (host.Budget, string) {
 			name := p.Name
-			if p.Carrier == "local" {
+			if p.Carrier == localCarrier {
 				name = "" // a process chooses its name itself
 			}
-			b := cfg.BudgetFor(p.ID, name)
-			return hostBudget(b), b != cfg.Budget
+			b, pattern := d.cfg.Load().BudgetFor(p.ID, name)
+			return hostBudget(b), pattern
 		},
+		First:         goesFirst,
 		SeedBytes:     c.Seed.Bytes,
 		SeedInterval:  c.Seed.Interval.Duration,
 		SeedJitter:    max(c.Seed.Jitter, noJitter),
@@ -50,9 +55,33 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 	}
 }
 
-// refused logs a guest that a carrier turned away. A process can come again as fast as it likes, so only a few of them make a line.
+// localCarrier is the carrier of processes of this machine, by the name that it has in a peer.
+const localCarrier = "local"
+
+// goesFirst says whom this machine's users must not keep out by their number: root's processes, and guests whom the hypervisor vouches for.
+func goesFirst(p host.Peer) bool {
+	switch p.Carrier {
+	case "vchan", "console":
+		return true
+	case localCarrier:
+		return strings.HasPrefix(p.ID, localCarrier+":0/")
+	}
+	return false
+}
+
+const (
+	refusalGroups = 256 // that have a limit of their own on lines about refusals
+	refusalLines  = 5   // at once
+	refusalRate   = 0.2 // then, in lines a second
+)
+
+func newRefusals() *recent.Table[string, *rate.Limiter] {
+	return recent.New[string](refusalGroups, func() *rate.Limiter { return rate.NewLimiter(refusalRate, refusalLines) })
+}
+
+// refused logs a guest that a carrier turned away. A process can come again as fast as it likes, so only a few of a group's make a line.
 func (d *daemon) refused(p transport.Peer, err error) {
-	if d.refusals.Allow() {
+	if d.refusals.Get(p.Group).Allow() {
 		d.log.Warn("guest turned away; of many at once only some are logged", "guest", p.ID, "name", p.Name, "error", err)
 	}
 }

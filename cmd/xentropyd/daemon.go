@@ -21,6 +21,8 @@ import (
 	"github.com/xentropyd/xentropyd/host/control"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/internal/recent"
+	"github.com/xentropyd/xentropyd/internal/rights"
 	"github.com/xentropyd/xentropyd/internal/seedfile"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
@@ -33,9 +35,10 @@ type daemon struct {
 	fixedLevel bool // the command line set the log level
 	log        *slog.Logger
 	started    time.Time
-	refusals   *rate.Limiter // of log lines
+	refusals   *recent.Table[string, *rate.Limiter] // of log lines, by group
 
 	control   net.Listener
+	rights    control.Rights
 	seeds     *seedfile.File
 	listeners []transport.Listener
 	xen       *xenGuests // nil: not asked for
@@ -46,7 +49,7 @@ type daemon struct {
 
 // newDaemon takes hold of all that can fail: sockets, seed file, sources. On an error nothing is left behind.
 func newDaemon(c config.Config, log *slog.Logger) (*daemon, error) {
-	d := &daemon{log: log, started: time.Now(), refusals: rate.NewLimiter(0.2, 5)}
+	d := &daemon{log: log, started: time.Now(), refusals: newRefusals()}
 	d.cfg.Store(&c)
 	if err := d.open(c); err != nil {
 		d.close()
@@ -66,6 +69,14 @@ func (d *daemon) open(c config.Config) (err error) {
 		}
 		entropy.Seeds = d.seeds
 	}
+	guests, err := rights.Parse(c.Rights.Guest)
+	if err != nil {
+		return fmt.Errorf("right to be a guest: %w", err)
+	}
+	if d.rights, err = controlRights(c.Rights); err != nil {
+		return err
+	}
+	d.warnOfDescriptors(c.Limits.Sessions)
 	mode, err := strconv.ParseUint(c.SocketMode, 8, 32)
 	if err != nil {
 		return fmt.Errorf("socket mode: %w", err)
@@ -76,7 +87,7 @@ func (d *daemon) open(c config.Config) (err error) {
 		}
 		l, err := transport.Listen(address, transport.ListenOptions{
 			Mode: fs.FileMode(mode), Rate: 2 * c.Limits.NewSessionsPerSecond, Burst: 8 * c.Limits.SessionsPerGroup,
-			Refused: d.refused,
+			Allow: guests.Allows, Refused: d.refused,
 		})
 		if err != nil {
 			return err
@@ -99,6 +110,28 @@ func (d *daemon) open(c config.Config) (err error) {
 	}
 	return err
 }
+
+func controlRights(c config.Rights) (r control.Rights, err error) {
+	if r.Look, err = rights.Parse(c.Look); err != nil {
+		return r, fmt.Errorf("right to look: %w", err)
+	}
+	if r.Change, err = rights.Parse(c.Change); err != nil {
+		return r, fmt.Errorf("right to change something: %w", err)
+	}
+	return r, nil
+}
+
+// warnOfDescriptors says if the process cannot have as many sessions as it is told to.
+func (d *daemon) warnOfDescriptors(sessions int) {
+	if have, known := maxDescriptors(); known && have < uint64(sessions+ownDescriptors) {
+		d.log.Warn("more sessions are configured than this process may have descriptors; raise the limit (LimitNOFILE in the unit, ulimit -Hn) or lower sessions",
+			"sessions", sessions, "descriptors", have, "wanted", sessions+ownDescriptors)
+	}
+}
+
+// ownDescriptors is what the daemon needs beside one for each session: control connections, sources, sessions that are ending or being refused,
+// xenstore and the devices of Xen.
+const ownDescriptors = 256
 
 // close gives everything back that run would have.
 func (d *daemon) close() error {
@@ -144,7 +177,7 @@ func (d *daemon) run(ctx context.Context) error {
 		watch(wg, func() error {
 			return control.Serve(ctx, d.control, control.Config{
 				Version: cli.Version(), PID: os.Getpid(), Started: d.started, Listen: c.Listen,
-				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Domains: d.xen.domains(), Log: d.log,
+				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Domains: d.xen.domains(), Rights: d.rights, Log: d.log,
 			})
 		})
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/time/rate"
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/host"
@@ -110,7 +110,7 @@ func TestDaemonAndGuest(t *testing.T) {
 
 	n, err := client.NewGeneration(t.Context(), "")
 	require.NoError(t, err)
-	st = theGuest(t, client, func(s host.GuestStatus) bool { return s.Generation == n })
+	st = theGuest(t, client, func(s host.GuestStatus) bool { return s.Generation == n.Generation })
 	assert.EqualValues(t, 2, st.Acknowledged)
 
 	require.NoError(t, stop())
@@ -186,14 +186,42 @@ func TestSourcesSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestRefusalsDoNotFloodTheLog: whoever may connect may do so a thousand times a second.
+// TestRefusalsDoNotFloodTheLog: whoever may connect may do so a thousand times a second, and hides nobody else's refusals by that.
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	var log bytes.Buffer
-	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), refusals: rate.NewLimiter(0, 5)}
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), refusals: newRefusals()}
 	for range 1000 {
-		d.refused(transport.Peer{ID: "local:0/1"}, io.ErrUnexpectedEOF)
+		d.refused(transport.Peer{ID: "local:1000/1", Group: "uid 1000"}, io.ErrUnexpectedEOF)
 	}
-	assert.Equal(t, 5, strings.Count(log.String(), "guest turned away"))
+	d.refused(transport.Peer{ID: "local:1001/1", Group: "uid 1001"}, io.ErrUnexpectedEOF)
+	assert.InDelta(t, refusalLines, strings.Count(log.String(), "guest=local:1000/1"), 1)
+	assert.Equal(t, 1, strings.Count(log.String(), "guest=local:1001/1"))
+	for i := range 100_000 {
+		d.refusals.Get(fmt.Sprint("group ", i))
+	}
+	assert.LessOrEqual(t, d.refusals.Len(), refusalGroups)
+}
+
+func TestWhoGoesFirst(t *testing.T) {
+	for id, first := range map[string]bool{"local:0/17@4": true, "local:1000/17@4": false, "local:01/1": false, "local:0": false} {
+		assert.Equal(t, first, goesFirst(host.Peer{ID: id, Carrier: "local"}), id)
+	}
+	assert.True(t, goesFirst(host.Peer{ID: "domain 7", Carrier: "vchan"}))
+	assert.False(t, goesFirst(host.Peer{ID: "unix:0/1", Carrier: "unix"}), "a carrier that nobody thought of")
+}
+
+// TestMoreSessionsThanDescriptors is said at the start, with both numbers.
+func TestMoreSessionsThanDescriptors(t *testing.T) {
+	have, known := maxDescriptors()
+	require.True(t, known)
+	var log bytes.Buffer
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
+	if have < 1<<30 {
+		d.warnOfDescriptors(int(have) - ownDescriptors)
+		assert.Empty(t, log.String(), "just enough")
+		d.warnOfDescriptors(int(have) - ownDescriptors + 1)
+		assert.Contains(t, log.String(), fmt.Sprintf("sessions=%d descriptors=%d", int(have)-ownDescriptors+1, have))
+	}
 }
 
 // TestFramesAreTimed: the arrival of a guest's frame is what the arrivals source lives on.

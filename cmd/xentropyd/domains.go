@@ -41,7 +41,7 @@ func notServed(d discovery.Domain) string {
 }
 
 // carrierNotes says what failed on a domain's carriers.
-func carrierNotes(d discovery.Domain, now time.Time) string {
+func carrierNotes(d discovery.Domain) string {
 	var notes []string
 	for _, c := range d.Carriers {
 		if c.Failures == 0 {
@@ -56,7 +56,7 @@ func carrierNotes(d discovery.Domain, now time.Time) string {
 		case c.Carrier != "vchan" && c.Carrier != "console":
 			how = "" // such as the announcement
 		}
-		note := fmt.Sprintf("%s failed %d times, last %s", c.Carrier, c.Failures, cli.Ago(now, c.LastFailure))
+		note := fmt.Sprintf("%s failed %d times, last %s", c.Carrier, c.Failures, ago(c.LastFailure))
 		if how != "" {
 			note += ", " + how
 		}

@@ -80,29 +80,40 @@ func (f *clientFlags) paths() ([]string, error) {
 }
 
 // connect finds a daemon that runs.
-func (f *clientFlags) connect(ctx context.Context) (*control.Client, control.Status, error) {
+func (f *clientFlags) connect(ctx context.Context) (c *control.Client, s control.Status, err error) {
+	err = f.find(func(there *control.Client) (err error) {
+		c = there
+		s, err = c.Status(ctx)
+		return err
+	})
+	return c, s, err
+}
+
+// find asks one daemon after the other until one is there.
+func (f *clientFlags) find(ask func(*control.Client) error) error {
 	paths, err := f.paths()
 	if err != nil {
-		return nil, control.Status{}, err
+		return cli.Usage(err)
 	}
 	var first error
 	for _, p := range paths {
-		c := control.Dial(p)
-		s, err := c.Status(ctx)
+		err := ask(control.Dial(p))
 		if err == nil {
-			return c, s, nil
+			return nil
 		}
 		if first == nil || errors.Is(first, control.ErrNotRunning) && !errors.Is(err, control.ErrNotRunning) {
 			first = err
 		}
 	}
-	return nil, control.Status{}, hintForClient(first)
+	return hintForClient(first)
 }
 
 func hintForClient(err error) error {
 	switch {
 	case errors.Is(err, control.ErrNotRunning):
 		return cli.WithHint(err, "start it with xentropyd run, or name another socket with --control")
+	case errors.Is(err, control.ErrDenied):
+		return cli.WithHint(err, "run this as root, or list your user or group in [rights] of the daemon's configuration and restart it")
 	case errors.Is(err, os.ErrPermission):
 		return cli.WithHint(err, "run this as root or as a member of the socket's group")
 	}

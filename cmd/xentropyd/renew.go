@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xentropyd/xentropyd/host/control"
 	"github.com/xentropyd/xentropyd/internal/cli"
 )
 
@@ -16,29 +17,31 @@ func renewCommand() *cobra.Command {
 		Short: "Begin a new generation: for toolstacks, after a clone or a restore",
 		Long: "Begin a new generation. Every connected guest is sent a fresh seed that voids all earlier ones, throws away what it has\n" +
 			"buffered, and acknowledges. A toolstack calls this after it has cloned or restored a guest. With GUEST, an ID as\n" +
-			"xentropyd status --json shows it, this is for one guest alone.",
+			"xentropyd status --json shows it, this is for one guest alone.\n\n" +
+			"It may be called for each of many clones: what comes within a quarter of a second begins one generation together, and no\n" +
+			"guest's budget is spent. Root and the daemon's own user may do this, and who is listed as change in [rights] of its\n" +
+			"configuration.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			guest := ""
 			if len(args) == 1 {
 				guest = args[0]
 			}
-			c, before, err := flags.connect(cmd.Context())
-			if err != nil {
+			var g control.Generation
+			err := flags.find(func(c *control.Client) (err error) {
+				g, err = c.NewGeneration(cmd.Context(), guest)
 				return err
-			}
-			g, err := c.NewGeneration(cmd.Context(), guest)
-			if err != nil {
-				return hintForClient(err)
-			}
-			if asJSON {
-				return cli.JSON(cmd.OutOrStdout(), map[string]any{"generation": g, "sessions": before.Server.Sessions})
-			}
-			if guest != "" {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "generation %d begun for %s\n", g, guest)
+			})
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return cli.JSON(cmd.OutOrStdout(), g)
+			case guest != "":
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "generation %d begun for %s\n", g.Generation, cli.Printable(guest))
+			default:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "generation %d begun; %d guests connected are being seeded anew\n", g.Generation, g.Sessions)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "generation %d begun; %d guests connected are being seeded anew\n", g, before.Server.Sessions)
 			return err
 		},
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,29 +14,58 @@ import (
 
 func statusCommand() *cobra.Command {
 	var flags clientFlags
-	var asJSON bool
+	var asJSON, check bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show a running daemon: is it seeded, from what, and who is served",
-		Args:  cobra.NoArgs,
+		Long: "Show a running daemon: is it seeded, from what, and who is served.\n\n" +
+			"The exit status says how it stands: 0 seeded and serving, 1 there is none or it cannot be asked, 2 the command line or the\n" +
+			"configuration is wrong, 3 degraded (no noise source is healthy), 4 not seeded yet. With --check that is all, and nothing is\n" +
+			"printed: for scripts and monitoring.",
+		Example: "  xentropyd status --check || echo \"no fresh entropy: status $?\"",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, s, err := flags.connect(cmd.Context())
+			switch {
+			case err != nil && check:
+				if _, bad := flags.paths(); bad != nil {
+					return cli.Quiet(cli.ExitUsage)
+				}
+				return cli.Quiet(cli.ExitFailure)
+			case err != nil:
+				return err
+			case check:
+			case asJSON:
+				err = cli.JSON(cmd.OutOrStdout(), s)
+			default:
+				err = printStatus(cmd.OutOrStdout(), s)
+			}
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return cli.JSON(cmd.OutOrStdout(), s)
-			}
-			return printStatus(cmd.OutOrStdout(), s, time.Now())
+			return cli.Quiet(standing(s.Entropy))
 		},
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&check, "check", false, "print nothing, not even errors; the exit status says it")
+	cmd.MarkFlagsMutuallyExclusive("json", "check")
 	return cmd
 }
 
-func printStatus(w io.Writer, s control.Status, now time.Time) error {
-	fmt.Fprintf(w, "xentropyd %s, pid %d, up %s\n", s.Version, s.PID, cli.Duration(now.Sub(s.Started)))
+// standing is how a daemon stands, as an exit status.
+func standing(e host.EntropyStatus) int {
+	switch {
+	case !e.Seeded:
+		return cli.ExitNotSeeded
+	case e.Degraded:
+		return cli.ExitDegraded
+	}
+	return cli.ExitOK
+}
+
+func printStatus(w io.Writer, s control.Status) error {
+	fmt.Fprintf(w, "xentropyd %s, pid %d, up %s\n", s.Version, s.PID, age(s.Uptime))
 	fmt.Fprintf(w, "%s\n", state(s.Entropy))
 	fmt.Fprintf(w, "entropy: %s gathered, %s credited to guests, reseeded %d times\n",
 		cli.Bits(s.Entropy.AssessedBits), cli.Bits(float64(s.Entropy.SpentBits)), s.Entropy.Reseeds)
@@ -54,7 +82,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 	var rows [][]string
 	var notes [][2]string
 	for _, g := range s.Server.Guests {
-		rows = append(rows, guestRow(g, now))
+		rows = append(rows, guestRow(g))
 		if n := guestNotes(g); n != "" {
 			notes = append(notes, [2]string{shortID(g.ID), n})
 		}
@@ -70,7 +98,7 @@ func printStatus(w io.Writer, s control.Status, now time.Time) error {
 		if why := notServed(d); why != "" {
 			unserved = append(unserved, [2]string{domainName(d), why})
 		}
-		if n := carrierNotes(d, now); n != "" {
+		if n := carrierNotes(d); n != "" {
 			notes = append(notes, [2]string{domainName(d), n})
 		}
 	}
@@ -98,7 +126,7 @@ func state(e host.EntropyStatus) string {
 	return "seeded and serving"
 }
 
-func guestRow(g host.GuestStatus, now time.Time) []string {
+func guestRow(g host.GuestStatus) []string {
 	name := g.Name
 	if g.Label != "" && g.Label != g.Name {
 		name = strings.TrimPrefix(name+" / "+g.Label, " / ")
@@ -114,9 +142,26 @@ func guestRow(g host.GuestStatus, now time.Time) []string {
 		how += ", " + g.Carrier
 	}
 	return []string{
-		shortID(g.ID), cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), cli.Ago(now, g.LastSeed),
+		shortID(g.ID), cli.OrDash(name), how, fmt.Sprint(g.Seeds), cli.Bytes(g.Bytes), ago(g.LastSeed),
 		fmt.Sprintf("%d of %d B", g.BudgetLeft, g.BudgetBytes), cpu(g.CPU),
 	}
+}
+
+// age shows an age, "-" for never.
+func age(a host.Age) string {
+	d, ever := a.Ago()
+	if !ever {
+		return "-"
+	}
+	return cli.Duration(d)
+}
+
+// ago shows how long ago something was, "-" for never.
+func ago(a host.Age) string {
+	if a.IsZero() {
+		return "-"
+	}
+	return age(a) + " ago"
 }
 
 // shortID cuts the UUID in a Xen guest's ID, whose name stands beside it. All of it is in --json.

@@ -19,6 +19,9 @@ import (
 // ErrNotRunning is wrapped by a Client's error when nobody serves the socket.
 var ErrNotRunning = errors.New("no xentropyd is running there")
 
+// ErrDenied is wrapped by a Client's error when the daemon does not let this user do that.
+var ErrDenied = errors.New("not allowed")
+
 // maxAnswer bounds an answer in bytes: 16,384 guests of about 900 bytes, with room to spare.
 const maxAnswer = 64 << 20
 
@@ -57,15 +60,14 @@ func (c *Client) Guests(ctx context.Context) ([]host.GuestStatus, error) {
 	return call[[]host.GuestStatus](ctx, c, http.MethodGet, "/v1/guests")
 }
 
-// NewGeneration begins a new generation and returns its number: every guest that is connected, or the one with this ID if it is not
-// empty, gets a fresh seed that voids all earlier ones.
-func (c *Client) NewGeneration(ctx context.Context, guest string) (uint64, error) {
+// NewGeneration begins a new generation: every guest that is connected, or the one with this ID if it is not empty, gets a fresh seed that
+// voids all earlier ones. Of many at once some share one, which began after each of these calls.
+func (c *Client) NewGeneration(ctx context.Context, guest string) (Generation, error) {
 	path := "/v1/generation"
 	if guest != "" {
 		path += "?guest=" + url.QueryEscape(guest)
 	}
-	g, err := call[Generation](ctx, c, http.MethodPost, path)
-	return g.Generation, err
+	return call[Generation](ctx, c, http.MethodPost, path)
 }
 
 func call[T any](ctx context.Context, c *Client, method, path string) (T, error) {
@@ -93,6 +95,9 @@ func (c *Client) do(ctx context.Context, method, path string, v any) error {
 		if d.Decode(&e) != nil || e.Error == "" {
 			e.Error = a.Status
 		}
+		if a.StatusCode == http.StatusForbidden {
+			return fmt.Errorf("%w: %s", ErrDenied, e.Error)
+		}
 		return errors.New(e.Error)
 	}
 	if err := d.Decode(v); err != nil {
@@ -108,6 +113,8 @@ func reason(err error) error {
 		return ErrNotRunning
 	case errors.Is(err, fs.ErrPermission):
 		return fs.ErrPermission
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return errors.New("it closed the connection: this user has too many, or comes too often")
 	}
 	return err
 }

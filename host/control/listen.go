@@ -8,8 +8,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
 // InUseError says that somebody serves the control socket already. PID is 0 if it does not answer as a xentropyd.
@@ -25,7 +26,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("another xentropyd is running, pid %d, with the control socket %s", e.PID, e.Path)
 }
 
-// socketMode lets the owner and the group use the control API.
+// socketMode lets the owner and the group connect; what they may do is a matter of rights.
 const socketMode fs.FileMode = 0o660
 
 // Listen makes the control socket, mode 0660, and its directory, mode 0755. A socket file on which nobody listens is
@@ -42,53 +43,20 @@ func listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make its directory: %w", err)
 	}
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if errors.Is(err, syscall.EADDRINUSE) { // another one was faster
-		return nil, &InUseError{Path: path}
-	}
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	own, err := os.Lstat(path)
-	if err == nil {
-		err = os.Chmod(path, socketMode)
+	l, file, err := unixsock.ListenNet(path, socketMode)
+	if errors.Is(err, unixsock.ErrInUse) {
+		ctx, cancel := context.WithTimeout(context.Background(), askTime)
+		defer cancel()
+		return nil, &InUseError{path, pidOf(ctx, path)}
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, err
 	}
-	return &ownSocket{l, path, own}, nil
+	return &ownSocket{l, file}, nil
 }
 
-// removeStale removes what a daemon left behind that was killed.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there and is no socket: remove it or choose another path", path)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	switch {
-	case err == nil:
-		c.Close()
-		return &InUseError{path, pidOf(ctx, path)}
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
-	return fmt.Errorf("find out whether another xentropyd is running: %w", err)
-}
+// askTime is how long whoever has the socket may take to say who it is.
+const askTime = 2 * time.Second
 
 func pidOf(ctx context.Context, path string) int {
 	s, err := Dial(path).Status(ctx)
@@ -100,14 +68,8 @@ func pidOf(ctx context.Context, path string) int {
 
 // ownSocket removes its file on Close unless another daemon has put its own there.
 type ownSocket struct {
-	*net.UnixListener
-	path string
-	own  fs.FileInfo
+	net.Listener
+	file *unixsock.File
 }
 
-func (l *ownSocket) Close() error {
-	if now, err := os.Lstat(l.path); err == nil && os.SameFile(l.own, now) {
-		os.Remove(l.path)
-	}
-	return l.UnixListener.Close()
-}
+func (l *ownSocket) Close() error { return errors.Join(l.file.Remove(), l.Listener.Close()) }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -65,7 +66,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	e, s := c.cfg.Entropy.Status(), c.cfg.Server.Status()
 	gauge(descInfo, 1, c.cfg.Version)
-	gauge(descStarted, float64(c.cfg.Started.UnixMilli())/1000)
+	now := time.Now() // what the clock says today of a start before it was set
+	gauge(descStarted, float64(now.Add(-now.Sub(c.cfg.Started)).UnixMilli())/1000)
 	gauge(descSeeded, truth(e.Seeded))
 	gauge(descDegraded, truth(e.Degraded))
 	count(descAssessed, e.AssessedBits)

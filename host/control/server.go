@@ -19,7 +19,6 @@ import (
 
 // Our own bounds on what a client can cost.
 const (
-	maxConns    = 32
 	maxHeader   = 8 << 10 // bytes
 	maxBody     = 4 << 10 // bytes
 	requestTime = 10 * time.Second
@@ -41,12 +40,13 @@ type Server interface {
 type Config struct {
 	Version string
 	PID     int
-	Started time.Time
-	Listen  []string // channel addresses
+	Started time.Time // with a monotonic reading, as time.Now gives it
+	Listen  []string  // channel addresses
 	Absent  []source.Status
 	Entropy Entropy
 	Server  Server
 	Domains func() []discovery.Domain // who is on this Xen host; nil without Xen
+	Rights  Rights                    // of others than root and the daemon's own user
 	Log     *slog.Logger              // slog.Default()
 }
 
@@ -69,10 +69,11 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		WriteTimeout:      requestTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return withConn(ctx, c.(*conn)) },
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(limit(l, maxConns)) }()
+	go func() { ended <- s.Serve(places(l, placeOf)) }()
 	select {
 	case err := <-ended:
 		s.Close()
@@ -92,43 +93,47 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 // Handler is the API without its socket.
 func Handler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, Status{
-			Version: cfg.Version, PID: cfg.PID, Started: cfg.Started, Listen: cfg.Listen,
+	get := func(path string, what func() any) {
+		mux.Handle("GET "+path, cfg.allow(RightLook, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, what()) }))
+	}
+	get("/v1/status", func() any {
+		return Status{
+			Version: cfg.Version, PID: cfg.PID, Uptime: host.AgeOf(time.Since(cfg.Started)), Time: time.Now(), Listen: cfg.Listen,
 			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(), Domains: cfg.domains(),
-		})
+		}
 	})
-	mux.HandleFunc("GET /v1/sources", func(w http.ResponseWriter, _ *http.Request) {
+	get("/v1/sources", func() any {
 		e := cfg.Entropy.Status()
-		answer(w, http.StatusOK, Sources{Sources: append(e.Sources, cfg.Absent...), SpentBits: e.SpentBits})
+		return Sources{Sources: append(e.Sources, cfg.Absent...), SpentBits: e.SpentBits}
 	})
-	mux.HandleFunc("GET /v1/guests", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, cfg.Server.Status().Guests)
-	})
-	mux.HandleFunc("POST /v1/generation", func(w http.ResponseWriter, r *http.Request) {
-		id := r.URL.Query().Get("guest")
-		if id == "" {
-			g := cfg.Server.NewGeneration()
-			cfg.Log.Info("new generation begun", "generation", g)
-			answer(w, http.StatusOK, Generation{g})
-			return
-		}
-		g, ok := cfg.Server.NewGenerationFor(id)
-		if !ok {
-			answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no guest has the ID %q; status shows them", id)})
-			return
-		}
-		cfg.Log.Info("new generation begun", "generation", g, "guest", id)
-		answer(w, http.StatusOK, Generation{g})
-	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(Registry(cfg), promhttp.HandlerOpts{MaxRequestsInFlight: 2}))
+	get("/v1/guests", func() any { return cfg.Server.Status().Guests })
+	mux.Handle("GET /metrics", cfg.allow(RightLook, promhttp.HandlerFor(Registry(cfg), promhttp.HandlerOpts{MaxRequestsInFlight: 2}).ServeHTTP))
+	mux.Handle("POST /v1/generation", cfg.allow(RightChange, cfg.renew))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no %s %s; there are GET /v1/status, /v1/sources, /v1/guests and /metrics, POST /v1/generation", r.Method, r.URL.Path)})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := connOf(r); c != nil && c.pace != nil && c.pace.requests.Wait(r.Context()) != nil {
+			return // it is gone
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// renew begins a generation. The server logs it.
+func (cfg *Config) renew(w http.ResponseWriter, r *http.Request) {
+	var g uint64
+	if id := r.URL.Query().Get("guest"); id == "" {
+		g = cfg.Server.NewGeneration()
+	} else {
+		var ok bool
+		if g, ok = cfg.Server.NewGenerationFor(id); !ok {
+			answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no guest has the ID %q; status shows them", id)})
+			return
+		}
+	}
+	answer(w, http.StatusOK, Generation{g, cfg.Server.Status().Sessions})
 }
 
 func answer(w http.ResponseWriter, code int, v any) {

@@ -12,7 +12,8 @@ import (
 type Status struct {
 	Version string             `json:"version"`
 	PID     int                `json:"pid"`
-	Started time.Time          `json:"started"`
+	Uptime  host.Age           `json:"uptime_seconds"`
+	Time    time.Time          `json:"time"`   // of this answer by the machine's clock, for who compares it with a log; no age comes from it
 	Listen  []string           `json:"listen"` // channel addresses
 	Entropy host.EntropyStatus `json:"entropy"`
 	Server  host.Status        `json:"server"`
@@ -30,6 +31,7 @@ type Sources struct {
 // Generation is the answer to POST /v1/generation.
 type Generation struct {
 	Generation uint64 `json:"generation"`
+	Sessions   int    `json:"sessions"` // open now
 }
 
 // errorAnswer is the body of every answer that is not a success.

@@ -1,10 +1,12 @@
 package discovery
 
 import (
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/instance"
 	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
@@ -24,7 +26,7 @@ type Config struct {
 	NoVChan   bool // connect no vchans
 	NoConsole bool // plug no consoles
 
-	Instance string // what to announce, new at each start of the daemon; random
+	Instance string // what to announce, new at each start of the daemon; one of internal/instance
 	Parallel int    // vchans and consoles that are being connected at once; 16
 	MaxOrder uint16 // the largest vchan ring that a guest may bring, as a power of two; 16
 
@@ -71,7 +73,8 @@ func (c Config) complete() (Config, error) {
 		c.MaxOrder = 16
 	}
 	if c.Instance == "" {
-		c.Instance = newInstance()
+		name := instance.New()
+		c.Instance = hex.EncodeToString(name[:])
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

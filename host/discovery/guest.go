@@ -30,7 +30,7 @@ type guest struct {
 	mu    sync.Mutex
 	id    identity
 	state DomainState
-	tally map[string]*CarrierStatus
+	tally map[string]*tally
 
 	cpu  map[string]*cputime.Sum // of each carrier
 	link *console.Link           // or nil; what it has used is not in cpu yet
@@ -41,7 +41,7 @@ func newGuest(d *Discovery, domid uint16, vm string, number uint64, before *gues
 		d: d, vm: vm, number: number, before: before,
 		id:    identity{domid: domid, uuid: parseUUID(vm)},
 		done:  make(chan struct{}),
-		tally: make(map[string]*CarrierStatus),
+		tally: make(map[string]*tally),
 		state: StateNew,
 		cpu:   map[string]*cputime.Sum{vchanCarrier: {}, consoleCarrier: {}, announcement: {}},
 	}
@@ -238,7 +238,7 @@ func (g *guest) trouble(carrier string, err error) {
 		t := g.carrier(carrier)
 		t.Failures++
 		first = t.LastError == ""
-		t.LastError, t.LastFailure = err.Error(), time.Now()
+		t.LastError, t.failed = err.Error(), time.Now()
 	})
 	log := g.d.cfg.Log.Debug
 	if first {
@@ -259,10 +259,10 @@ func (g *guest) connected(carrier string, up bool) {
 }
 
 // carrier is the tally of one; the caller holds mu.
-func (g *guest) carrier(name string) *CarrierStatus {
+func (g *guest) carrier(name string) *tally {
 	t := g.tally[name]
 	if t == nil {
-		t = &CarrierStatus{Carrier: name}
+		t = &tally{CarrierStatus: CarrierStatus{Carrier: name}}
 		g.tally[name] = t
 	}
 	return t

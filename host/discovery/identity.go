@@ -1,8 +1,6 @@
 package discovery
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"path"
 	"strconv"
@@ -106,10 +104,4 @@ func CheckPattern(p string) error {
 		return fmt.Errorf("%q is no pattern for a guest's name or UUID", p)
 	}
 	return nil
-}
-
-func newInstance() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return hex.EncodeToString(b[:])
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/xentropyd/xentropyd/host"
 )
 
 // DomainState is how we stand with a domain.
@@ -18,13 +20,19 @@ const (
 
 // CarrierStatus is what happened on one carrier of a domain.
 type CarrierStatus struct {
-	Carrier     string    `json:"carrier"`
-	Connected   bool      `json:"connected"` // a channel is with the host
-	Connects    uint64    `json:"connects"`
-	Failures    uint64    `json:"failures"` // offers and consoles that could not be connected
-	LastError   string    `json:"last_error,omitempty"`
-	LastFailure time.Time `json:"last_failure,omitzero"`
-	CPU         float64   `json:"cpu_seconds"` // of looking, connecting and taking events; what a session uses is host.GuestStatus's
+	Carrier     string   `json:"carrier"`
+	Connected   bool     `json:"connected"` // a channel is with the host
+	Connects    uint64   `json:"connects"`
+	Failures    uint64   `json:"failures"` // offers and consoles that could not be connected
+	LastError   string   `json:"last_error,omitempty"`
+	LastFailure host.Age `json:"last_failure_age_seconds,omitzero"`
+	CPU         float64  `json:"cpu_seconds"` // of looking, connecting and taking events; what a session uses is host.GuestStatus's
+}
+
+// tally counts what happened on one carrier.
+type tally struct {
+	CarrierStatus
+	failed time.Time // last, or zero
 }
 
 // Domain is one domain that is alive.
@@ -54,7 +62,10 @@ func (g *guest) status() Domain {
 	defer g.mu.Unlock()
 	s := Domain{DomID: g.id.domid, UUID: g.id.uuid, ID: g.id.id(), Name: g.id.name, State: g.state, Carriers: []CarrierStatus{}}
 	for name, t := range g.tally {
-		c := *t
+		c := t.CarrierStatus
+		if !t.failed.IsZero() {
+			c.LastFailure = host.AgeOf(time.Since(t.failed))
+		}
 		used := g.cpu[name].Total()
 		if name == consoleCarrier && g.link != nil {
 			used += g.link.CPU()

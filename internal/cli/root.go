@@ -37,6 +37,9 @@ func Root(name, short string) *cobra.Command {
 	}
 	root.PersistentFlags().String("log-level", "info", "log `LEVEL`: debug, info, warn or error")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it later, when it is no error of usage any more
+			return Usage(WithHint(err, "see "+cmd.CommandPath()+" --help"))
+		}
 		level, err := ParseLevel(cmd.Flag("log-level").Value.String())
 		if err != nil {
 			return Usage(fmt.Errorf("flag --log-level: %w", err))

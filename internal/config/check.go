@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/rights"
 	"github.com/xentropyd/xentropyd/protocol"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
@@ -68,6 +69,9 @@ func (c *Config) Check() []Problem {
 	k.oneOf("policy", c.Policy, "degraded", "stop")
 	k.oneOf("log_level", c.LogLevel, "debug", "info", "warn", "error")
 
+	k.rights("rights.look", c.Rights.Look)
+	k.rights("rights.guest", c.Rights.Guest)
+	k.rights("rights.change", c.Rights.Change)
 	between(&k, "budget.bytes", c.Budget.Bytes, minSeed, maxBudget)
 	span(&k, "budget.period", c.Budget.Period, minPeriod, maxPeriod)
 	for i, g := range c.Guests {
@@ -148,6 +152,15 @@ func (k *checker) patterns(key string, patterns []string) {
 	for i, p := range patterns {
 		if p == "" || !goodGlob(p) {
 			k.add(fmt.Sprintf("%s[%d]", key, i), "%q is not a pattern; * stands for anything, ? for one character, [a-z] for a range", p)
+		}
+	}
+}
+
+// rights looks names up on this machine.
+func (k *checker) rights(key string, entries []string) {
+	for i, e := range entries {
+		if err := rights.Check(e); err != nil {
+			k.add(fmt.Sprintf("%s[%d]", key, i), "%v", err)
 		}
 	}
 }

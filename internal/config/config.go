@@ -4,6 +4,8 @@ import (
 	"math"
 	"path/filepath"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/rights"
 )
 
 // Config is the whole configuration. Its toml names are the file's.
@@ -16,6 +18,7 @@ type Config struct {
 	Protocol1  bool     `toml:"protocol1"`   // serve protocol 1 too
 	LogLevel   string   `toml:"log_level"`
 
+	Rights  Rights  `toml:"rights"`
 	Budget  Budget  `toml:"budget"`
 	Guests  []Guest `toml:"guest"`
 	Seed    Seed    `toml:"seed"`
@@ -25,13 +28,21 @@ type Config struct {
 	Xen     Xen     `toml:"xen"`
 }
 
+// Rights says who may do what, beside root and the daemon's own user, who may do everything. An entry is a user ("anna" or "1000"), a group
+// ("@wheel" or "@50"), or "*" for everybody whom the sockets' file modes let in.
+type Rights struct {
+	Look   []string `toml:"look"`   // see status, sources, guests and metrics
+	Guest  []string `toml:"guest"`  // be a guest at a socket of this machine
+	Change []string `toml:"change"` // begin a new generation
+}
+
 // Budget is what one guest may be given.
 type Budget struct {
 	Bytes  int      `toml:"bytes"`
 	Period Duration `toml:"period"`
 }
 
-// Guest is the budget of the guests whose ID or name match. A zero field is taken from the common budget.
+// Guest is the budget of the guests whose ID or name match, which those of one group share. A zero field is taken from the common budget.
 type Guest struct {
 	Match  string   `toml:"match"`
 	Bytes  int      `toml:"bytes"`
@@ -112,6 +123,7 @@ func Default() Config {
 		Policy:     "degraded",
 		Protocol1:  true,
 		LogLevel:   "info",
+		Rights:     Rights{Look: []string{rights.Everybody}, Guest: []string{rights.Everybody}, Change: []string{}},
 		Budget:     Budget{Bytes: 1024, Period: minute},
 		Seed:       Seed{Bytes: 64, Interval: minute, Jitter: 0.25},
 		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: Duration{Duration: 25 * time.Second}},

@@ -123,10 +123,25 @@ period = "4s"
 `), Default())
 	require.NoError(t, err)
 	second := func(n int) Duration { return Duration{Duration: time.Duration(n) * time.Second} }
-	assert.Equal(t, Budget{200, second(1)}, c.BudgetFor("local:1000/17", "qemu-1"), "the first that matches counts")
-	assert.Equal(t, Budget{100, second(2)}, c.BudgetFor("xen:3", "qemu-1"), "by name")
-	assert.Equal(t, Budget{400, second(4)}, c.BudgetFor("local:0/17", "init"), "a star goes over slashes")
-	assert.Equal(t, Budget{100, second(1)}, c.BudgetFor("xen:3", "init"), "none")
+	for _, g := range []struct {
+		id, name, pattern string
+		budget            Budget
+	}{
+		{"local:1000/17", "qemu-1", "local:1000/*", Budget{200, second(1)}}, // the first that matches counts
+		{"xen:3", "qemu-1", "qemu-*", Budget{100, second(2)}},               // by name
+		{"local:0/17", "init", "local:*", Budget{400, second(4)}},           // a star goes over slashes
+		{"xen:3", "init", "", Budget{100, second(1)}},                       // none
+	} {
+		budget, pattern := c.BudgetFor(g.id, g.name)
+		assert.Equal(t, g.budget, budget, "%+v", g)
+		assert.Equal(t, g.pattern, pattern)
+	}
+}
+
+func TestRights(t *testing.T) {
+	c, err := Parse("f", []byte("[rights]\nlook = ['root', '@0']\nchange = ['1000', '@50', '*']"), Default())
+	require.NoError(t, err)
+	assert.Equal(t, Rights{Look: []string{"root", "@0"}, Guest: []string{"*"}, Change: []string{"1000", "@50", "*"}}, c.Rights)
 }
 
 // FuzzParse: no file panics, every error is an *Error with a place inside the file, and what is accepted passes the checks.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,13 +17,6 @@ const pathLimit = 107
 
 // backlog is asked for; net.core.somaxconn caps it.
 const backlog = 4096
-
-// File is the file of a listening socket.
-type File struct {
-	path   string
-	own    os.FileInfo
-	keeper keeper
-}
 
 // Listen makes a stream socket at path, mode of its file included, before
 // anybody can connect. A socket file that nobody listens on is replaced; the
@@ -77,6 +71,25 @@ func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f 
 	return s, &File{path: path, own: own}, nil
 }
 
+// ListenNet is Listen for a net.Listener.
+func ListenNet(path string, mode fs.FileMode) (net.Listener, *File, error) {
+	s, f, err := Listen(path, mode, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = s.Close() }() // the listener has a duplicate
+	l, err := net.FileListener(s)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("use the socket: %w", err), f.Remove())
+	}
+	return l, f, nil
+}
+
+// lockTime is how long another daemon may take to start in the same directory.
+const lockTime = 2 * time.Second
+
+// lockDir keeps other daemons out of a directory. Whoever may read it may hold
+// the lock, so after a while the work is done without.
 func lockDir(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,52 +98,10 @@ func lockDir(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the socket's directory: %w", err)
 	}
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
-		_ = d.Close()
-		return nil, fmt.Errorf("lock the directory %s: %w", dir, err)
+	for end := time.Now().Add(lockTime); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if !errors.Is(unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
+			break
+		}
 	}
 	return func() { _ = d.Close() }, nil
-}
-
-// clearStale removes a socket file that nobody listens on.
-func clearStale(path string) error {
-	st, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look for an old socket: %w", err)
-	}
-	if st.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("there is a file that is not a socket (%v): move it away or choose another path", st.Mode().Type())
-	}
-	c, err := net.Dial("unix", path)
-	switch {
-	case err == nil:
-		_ = c.Close()
-		return fmt.Errorf("%w: stop it or choose another path", ErrInUse)
-	case !errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("%w, or cannot be asked: %w", ErrInUse, err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove the old socket: %w", err)
-	}
-	return nil
-}
-
-// Remove takes the file away, unless another process has put its own there, and
-// lets nobody be kept out any more.
-func (f *File) Remove() error {
-	f.keeper.close()
-	if !f.ours() {
-		return nil
-	}
-	return os.Remove(f.path)
-}
-
-// ours looks at the time too: the number of a file that was removed is soon
-// used again.
-func (f *File) ours() bool {
-	now, err := os.Lstat(f.path)
-	return err == nil && os.SameFile(now, f.own) && now.ModTime().Equal(f.own.ModTime())
 }

@@ -59,7 +59,7 @@ func TestListenRefuses(t *testing.T) {
 	require.NoError(t, err)
 	defer other.Close()
 	for path, why := range map[string]string{
-		file:                           "not a socket",
+		file:                           "is no socket",
 		filepath.Join(dir, "no", "s"):  "create it",
 		"/" + strings.Repeat("x", 107): "use a shorter one",
 		filepath.Join(file, "s"):       "directory",

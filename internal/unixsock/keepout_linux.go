@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,14 +20,6 @@ const (
 	KeepOutTime = 10 * time.Second
 	maxKeptOut  = 32 // users at once
 )
-
-// keeper knows who is kept out.
-type keeper struct {
-	mu     sync.Mutex
-	out    map[uint32]time.Time // until when
-	timer  *time.Timer
-	closed bool
-}
 
 // KeepOut keeps a user out of the socket file for KeepOutTime, and says whether
 // it does. It does not where there are no such lists, where the administrator
@@ -76,15 +67,6 @@ func (f *File) lift() {
 	_ = f.apply()
 	if len(k.out) > 0 {
 		k.timer = time.AfterFunc(next, f.lift)
-	}
-}
-
-func (k *keeper) close() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.closed = true
-	if k.timer != nil {
-		k.timer.Stop()
 	}
 }
 

@@ -78,17 +78,16 @@ func (f follower) seededFromStart(t *report.T) {
 // seededSince waits until the daemon has the guest's word that its kernel was seeded after a moment of dom0's clock.
 func (s *daemon) seededSince(t *report.T, f follower, since time.Time, why string) host.GuestStatus {
 	var g host.GuestStatus
+	var at time.Time
 	poll(t, f.String()+" is seeded "+why, func() error {
 		status, err := s.status(t)
 		if err != nil {
 			return err
 		}
-		if g, err = guestNamed(status, f.config.Name); err == nil && (!g.LastKernelAck.After(since) || g.KernelGeneration != g.CurrentGeneration) {
-			err = fmt.Errorf("%+v", g)
-		}
+		g, at, err = kernelSeeded(status, f.config.Name, since)
 		return err
 	})
-	took := g.LastKernelAck.Sub(since)
+	took := at.Sub(since)
 	t.Logf("%s: kernel seeded %v %s", f, took.Round(time.Millisecond), why)
 	require.Less(t, took, soon(s.d))
 	require.Zero(t, g.Violations)

@@ -104,8 +104,9 @@ func restarts(t *report.T, d *xen.Dom0) {
 		s.start(t)
 		status, err := s.status(t)
 		require.NoError(t, err)
+		started, _ := when(status, status.Uptime)
 		for _, f := range []follower{steady, tough} {
-			s.seededSince(t, f, status.Started, "after the daemon's new start")
+			s.seededSince(t, f, started, "after the daemon's new start")
 			said, err := f.says(t)
 			require.NoError(t, err)
 			require.Equal(t, status.Server.Instance, said.Guest.Instance)

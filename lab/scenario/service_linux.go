@@ -86,9 +86,9 @@ func (s *daemon) pid(t *report.T) int {
 	return status.PID
 }
 
-// status is what the daemon says of itself.
+// status is what the daemon says of itself. That it is degraded or not seeded is no error.
 func (s *daemon) status(t *report.T) (status control.Status, err error) {
-	out, err := s.d.Run(t.Context(), "xentropyd", "status", "--control", serviceControl, "--json")
+	out, err := s.d.Shell(t.Context(), "xentropyd status --json --control "+serviceControl+"; case $? in 3|4) ;; *) exit $?;; esac")
 	if err != nil {
 		return status, err
 	}
@@ -96,6 +96,24 @@ func (s *daemon) status(t *report.T) (status control.Status, err error) {
 		return status, fmt.Errorf("%w: %s", err, out)
 	}
 	return status, nil
+}
+
+// when is the moment of dom0's clock at which something was, and false if it never was.
+func when(status control.Status, a host.Age) (at time.Time, ever bool) {
+	ago, ever := a.Ago()
+	return status.Time.Add(-ago), ever
+}
+
+// kernelSeeded is whether a guest's kernel acknowledged a seed of its generation after a moment of dom0's clock, and when.
+func kernelSeeded(status control.Status, name string, since time.Time) (g host.GuestStatus, at time.Time, err error) {
+	if g, err = guestNamed(status, name); err != nil {
+		return g, at, err
+	}
+	at, ever := when(status, g.LastKernelAck)
+	if !ever || !at.After(since) || g.KernelGeneration != g.CurrentGeneration {
+		err = fmt.Errorf("%+v", g)
+	}
+	return g, at, err
 }
 
 // descriptors is how many the daemon has open.

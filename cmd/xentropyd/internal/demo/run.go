@@ -135,12 +135,12 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 		return nil
 	}
 
-	generation, err := s.client.NewGeneration(ctx, "")
+	renewed, err := s.client.NewGeneration(ctx, "")
 	if err != nil {
 		return err
 	}
 	s.say("a new generation begins, as after a clone: fresh seeds for all")
-	r.Renewed = until(ctx, waitLimit/2, s.every(func(a *actor) bool { return a.now.Generation == generation }))
+	r.Renewed = until(ctx, waitLimit/2, s.every(func(a *actor) bool { return a.now.Generation == renewed.Generation }))
 	sleep(ctx, calm/2)
 	s.say("done")
 	return nil
