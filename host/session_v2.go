@@ -237,6 +237,9 @@ func (s *session) acknowledge(m protocol.Ack) {
 	now := s.server.cfg.Now()
 	s.server.guests.update(s.record, func(r *record) {
 		r.lastAck = now
+		if m.Forgotten {
+			return // nobody knows whether it was counted already
+		}
 		library, failed := false, false
 		for _, o := range m.Outcomes {
 			switch {

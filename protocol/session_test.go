@@ -159,6 +159,51 @@ func TestHostRefuses(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestAcknowledgementsOfForgottenSeeds leaves seeds unacknowledged, as a host does that begins many generations at once, and then
+// acknowledges each of them.
+func TestAcknowledgementsOfForgottenSeeds(t *testing.T) {
+	for _, outstanding := range []uint64{maxUnacked - 1, maxUnacked, maxUnacked + 1, 200} {
+		h, g := welcomed(t, 1)
+		for i := range outstanding {
+			h.Append(nil, seedOf(6+i, ReasonGeneration))
+		}
+		forgotten := outstanding - min(outstanding, maxUnacked)
+		open := func(m Ack) (Ack, error) {
+			got, err := h.Open(frameOf(t, g.Append(nil, m)))
+			ack, _ := got.(Ack)
+			return ack, err
+		}
+		claim := []Outcome{{Target: TargetLibrary, OK: true, Credit: 8}, {Target: TargetKernel, OK: true, Credit: 8}}
+		for i := uint64(1); i <= outstanding; i++ {
+			m, err := open(Ack{Sequence: i, Generation: 5 + i, Outcomes: claim})
+			require.NoError(t, err, "seed %d of %d", i, outstanding)
+			require.Equal(t, i <= forgotten, m.Forgotten, "seed %d of %d", i, outstanding)
+			require.Equal(t, claim, m.Outcomes)
+		}
+		for i := uint64(1); i <= outstanding; i++ {
+			m, err := open(Ack{Sequence: i, Generation: 5 + i, Outcomes: claim})
+			if i <= forgotten {
+				require.NoError(t, err, "the host cannot know")
+				require.True(t, m.Forgotten)
+				continue
+			}
+			require.ErrorIs(t, err, ErrUnexpected, "seed %d of %d again", i, outstanding)
+		}
+		for name, m := range map[string]Ack{
+			"never sent":                 {Sequence: outstanding + 1, Generation: 5 + outstanding},
+			"no seed":                    {Generation: 5},
+			"of a generation not begun":  {Sequence: 1, Generation: 6 + outstanding},
+			"two outcomes for a target":  {Sequence: 1, Generation: 6, Outcomes: []Outcome{{Target: TargetKernel}, {Target: TargetKernel}}},
+			"generation far from begun":  {Sequence: max(1, forgotten), Generation: 1 << 63},
+			"sequence far from any sent": {Sequence: 1 << 63, Generation: 5 + outstanding},
+		} {
+			_, err := open(m)
+			var perr *Error
+			require.ErrorAs(t, err, &perr, name)
+		}
+	}
+}
+
 func TestVersions(t *testing.T) {
 	for _, c := range []struct {
 		low, high uint8
