@@ -1,6 +1,10 @@
 package fortuna
 
-import "crypto/cipher"
+import (
+	"crypto/cipher"
+
+	"github.com/xentropyd/xentropyd/internal/scrub"
+)
 
 // Read fills p with random bytes and returns its length. No two reads get the same bytes. The error is nil,
 // ErrNotSeeded, ErrClosed, or with WithFreshness one that wraps ErrStale; with an error, nothing is given.
@@ -89,7 +93,12 @@ func (f *Fortuna) readLarge(p []byte) (int, error) {
 			clear(p)
 			return 0, err
 		}
-		protect(func() { fill(cipher.NewCTR(newCipher(&key), zeros[:blockSize]), rest[:n]) })
+		draw := func() { fill(cipher.NewCTR(newCipher(&key), zeros[:blockSize]), rest[:n]) }
+		if n%blockSize == 0 {
+			protect(draw)
+		} else {
+			scrub.Do(draw) // the standard library makes a part of a block on the stack
+		}
 		wipe(key[:])
 		rest = rest[n:]
 	}

@@ -3,6 +3,7 @@ package guest
 import (
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/scrub"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -14,6 +15,7 @@ const targetSeed = 32
 //
 // The seed counts as fresh for the value that the caller's counter had when the session began, not for the one it has now.
 func (g *Guest) apply(seed []byte, credit int, external uint64) []protocol.Outcome {
+	defer scrub.Stack()
 	outcomes := make([]protocol.Outcome, 0, protocol.MaxTargets)
 	library := protocol.Outcome{Target: protocol.TargetLibrary, OK: true, Credit: uint16(credit)}
 	var cpu [targetSeed]byte

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/scrub"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -176,6 +177,7 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 
 // beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it, so its budget cannot stop it.
 func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.Duration, sent bool, err error) {
+	defer scrub.Stack()
 	seed := make([]byte, s.server.cfg.SeedBytes)
 	defer clear(seed)
 	credit, err := s.server.entropy.Draw(seed)
@@ -194,6 +196,7 @@ func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n 
 	if taken == nil {
 		return retry, false, s.refuse(request, protocol.RefusedBudget, retry)
 	}
+	defer scrub.Stack()
 	seed := make([]byte, n)
 	defer clear(seed)
 	credit, err := s.server.entropy.Draw(seed)

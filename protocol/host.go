@@ -1,13 +1,12 @@
 package protocol
 
 import (
-	"crypto/sha256"
 	"slices"
 )
 
 // Host is the host's side of one session of protocol 2. Not safe for concurrent use.
 type Host struct {
-	key        [sha256.Size]byte
+	mac        *mac
 	count      uint64 // host frames sealed
 	sequence   uint64 // of the last seed
 	generation uint64 // of the last welcome or seed
@@ -26,7 +25,7 @@ func NewHost(f Frame) (*Host, Hello, error) {
 	if err != nil {
 		return nil, Hello{}, err
 	}
-	h := &Host{key: macKey(&hello.Nonce), version: Version}
+	h := &Host{mac: newMAC(&hello.Nonce), version: Version}
 	if hello.MinVersion > Version || hello.MaxVersion < Version {
 		return h, hello, fail(TypeHello, ErrVersion, "guest speaks %d to %d, this host %d", hello.MinVersion, hello.MaxVersion, Version)
 	}
@@ -50,7 +49,7 @@ func (h *Host) Append(b []byte, m Message) []byte {
 	}
 	start := len(b)
 	b = appendFrame(b, m, MACSize)
-	b = appendMAC(b, &h.key, h.count, b[start:])
+	b = h.mac.append(b, h.count, b[start:])
 	h.count++
 	return b
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/xentropyd/xentropyd/fortuna"
+	"github.com/xentropyd/xentropyd/internal/scrub"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -91,9 +92,10 @@ func (p *Pool) Seed(more ...[]byte) error {
 	}
 	p.mu.Lock()
 	if p.initial != nil {
-		p.initial.Sum(noise[:0])
-		p.initial.Write(make([]byte, sha512.BlockSize)) // over the samples that its block buffer holds
-		p.initial.Reset()
+		scrub.Do(func() {
+			p.initial.Sum(noise[:0])
+			scrub.Hash(p.initial)
+		})
 		p.initial = nil // from here on samples go to the pools
 	}
 	p.mu.Unlock()
