@@ -26,6 +26,7 @@ type Guest struct {
 	dial      Dialer
 	fortuna   *fortuna.Fortuna
 	pool      *gather.Pool
+	kernelRNG *gather.Kernel
 	harvester atomic.Pointer[source.Harvester] // nil until the own sources were started
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
@@ -56,7 +57,8 @@ func Open(ctx context.Context, dial Dialer, opts ...Option) (*Guest, error) {
 		return nil, fmt.Errorf("open guest: %d targets given, at most 2 besides the kernel", len(g.cfg.targets))
 	}
 	g.fortuna = fortuna.New(fortuna.WithExplicitSeed(), fortuna.WithFreshness(freshness{g}))
-	g.pool = gather.New(g.fortuna)
+	g.kernelRNG = gather.NewKernel(g.cfg.kernelRNG, g.cfg.log)
+	g.pool = gather.New(g.fortuna, g.kernelRNG)
 	run, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
 	g.startOwn(run)
@@ -92,7 +94,8 @@ func (g *Guest) waitSeeded(ctx context.Context) error {
 		case <-late:
 			late, enough = nil, g.pool.Enough()
 		case <-enough:
-			return g.seedAlone()
+			g.seedAlone()
+			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("open guest: not seeded in time: %s: %w", g.missing(), context.Cause(ctx))
 		}
@@ -102,20 +105,17 @@ func (g *Guest) waitSeeded(ctx context.Context) error {
 var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // seedAlone seeds from the own sources, unless the host was faster.
-func (g *Guest) seedAlone() error {
+func (g *Guest) seedAlone() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state.HostSeeded {
-		return nil
+		return
 	}
-	if err := g.pool.Seed(); err != nil {
-		return fmt.Errorf("open guest: %w", err)
-	}
+	g.pool.Seed()
 	g.state.Seeded = true
 	if g.dial != nil {
 		g.cfg.log.Warn("host did not answer in time; seeded from own noise sources alone", "bits", int(g.pool.Bits()))
 	}
-	return nil
 }
 
 // missing says why the guest is not seeded.

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/xentropyd/xentropyd/internal/gather"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -41,26 +40,6 @@ func newSession(g *Guest, rw io.ReadWriteCloser) *session {
 	return &session{g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw), pending: make(map[uint32]chan error)}
 }
 
-// nonce makes the session's nonce. It must differ between two clones of one machine: the kernel's RNG may be cloned as well,
-// so the CPU's generator and the time are mixed in. It is no secret.
-func (g *Guest) nonce() (n [protocol.NonceSize]byte, err error) {
-	if err := gather.Kernel(n[:]); err != nil {
-		return n, err
-	}
-	var own [protocol.NonceSize]byte
-	if !g.instruction(own[:]) {
-		g.untested(own[:])
-	}
-	for i := range n {
-		n[i] ^= own[i]
-	}
-	now := uint64(time.Now().UnixNano())
-	for i := range 8 {
-		n[i] ^= byte(now >> (8 * i))
-	}
-	return n, nil
-}
-
 // goodbyeTime is how long a closing guest tries to tell the host.
 const goodbyeTime = 500 * time.Millisecond
 
@@ -68,12 +47,7 @@ const goodbyeTime = 500 * time.Millisecond
 func (s *session) run(ctx context.Context) (err error) {
 	cfg := &s.g.cfg
 	s.external = s.g.external() // before the nonce is made
-	n, err := s.g.nonce()
-	if err != nil {
-		s.rw.Close()
-		return err
-	}
-	s.proto = protocol.NewGuest(protocol.Hello{Kernel: cfg.kernel != nil, Nonce: n, Label: cfg.label})
+	s.proto = protocol.NewGuest(protocol.Hello{Kernel: cfg.kernel != nil, Nonce: s.g.nonce(), Label: cfg.label})
 	s.silence = cfg.helloTime
 	s.watchdog = time.AfterFunc(cfg.helloTime, func() { s.rw.Close() })
 	said := make(chan struct{})
