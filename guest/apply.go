@@ -78,7 +78,7 @@ func (g *Guest) note(seed []byte, credit int, outcomes []protocol.Outcome) {
 				s.Seeds++
 				s.SeedBytes += uint64(len(seed))
 				s.CreditedBits += uint64(credit)
-				s.LastSeed = time.Now()
+				g.lastSeed = time.Now() // update holds the lock that guards it
 			}
 		}
 	})

@@ -37,8 +37,12 @@ type Guest struct {
 	generation atomic.Uint64 // changes when a generation ended whose successor's seed is not here yet
 	bytes      atomic.Uint64 // read
 
+	presence presence // for follow's goroutine
+
 	mu       sync.Mutex
 	state    Status
+	lastSeed time.Time     // zero for never
+	askAfter time.Time     // a refusal said that asking the host earlier is of no use
 	arrived  chan struct{} // closed at the next seed, then replaced
 	freshFor uint64        // freshness.Generation when the last seed came in
 	session  *session      // nil while not connected
@@ -148,7 +152,8 @@ func (g *Guest) Close() error {
 }
 
 // Refresh asks the host for a fresh seed and returns once it is in use. It is for a caller that has a reason not to wait for
-// the host's own schedule.
+// the host's own schedule. The host may refuse; then the next Refresh waits as long as the host said, 1 s at least, before it asks
+// again, so that it does no harm to try for ever.
 func (g *Guest) Refresh(ctx context.Context) error {
 	g.mu.Lock()
 	s := g.session
