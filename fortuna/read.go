@@ -93,12 +93,8 @@ func (f *Fortuna) readLarge(p []byte) (int, error) {
 			clear(p)
 			return 0, err
 		}
-		draw := func() { fill(cipher.NewCTR(newCipher(&key), zeros[:blockSize]), rest[:n]) }
-		if n%blockSize == 0 {
-			protect(draw)
-		} else {
-			scrub.Do(draw) // the standard library makes a part of a block on the stack
-		}
+		// The standard library makes the last block on the stack when only a part of it is wanted.
+		scrub.Do(func() { fill(cipher.NewCTR(newCipher(&key), zeros[:blockSize]), rest[:n]) })
 		wipe(key[:])
 		rest = rest[n:]
 	}
