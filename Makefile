@@ -51,7 +51,7 @@ wasip1:
 
 # The build in which the runtime erases what the standard library keeps of keys.
 secret:
-	GOEXPERIMENT=runtimesecret $(GO) test ./fortuna
+	GOEXPERIMENT=runtimesecret $(GO) test ./fortuna ./protocol ./internal/scrub ./internal/gather ./guest
 
 # A short run of every fuzz target there is.
 fuzz:

@@ -21,8 +21,8 @@
 // # Secrets in memory
 //
 // What this package holds (keys, counters, buffered output, pool digests) is overwritten once it was handed
-// out or replaced. What the standard library holds cannot be: expanded AES keys inside cipher.Block and
-// cipher.Stream values, and copies of SHA-256 states made while a digest is computed, stay on the heap or the
-// stack until they are used for something else. Built with GOEXPERIMENT=runtimesecret, the steps that touch
-// keys run inside [runtime/secret.Do], and the runtime erases those as well.
+// out or replaced, and so are the block buffers of the hashes and the stack that they used. Expanded AES keys,
+// inside the standard library's cipher.Block and cipher.Stream values, cannot be: they stay on the heap until
+// it is used for something else. Built with GOEXPERIMENT=runtimesecret, the steps that touch keys run inside
+// [runtime/secret.Do], and the runtime erases those as well.
 package fortuna

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/scrub"
 )
 
 // Fortuna is a generator that reseeds itself from 32 pools. All methods are safe for concurrent use. Reads
@@ -107,7 +109,7 @@ func (f *Fortuna) reseedFromPools() {
 	due := f.due() // no other read was faster
 	if due {
 		f.last.Store(int64(f.elapsed()))
-		protect(f.mixPoolsLocked)
+		scrub.Do(f.mixPoolsLocked)
 	}
 	f.mu.Unlock()
 	if due {

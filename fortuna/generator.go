@@ -1,6 +1,10 @@
 package fortuna
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+
+	"github.com/xentropyd/xentropyd/internal/scrub"
+)
 
 // Generator is Fortuna's generator alone, with MirageOS's schedule: AES-256 in counter mode with a 128-bit
 // big-endian counter, rekeyed after each request. It is deterministic: the same seeds and the same sequence
@@ -21,7 +25,7 @@ func NewGenerator() *Generator {
 // Reseed mixes a seed of any length into the key and marks the generator as seeded. The caller keeps the seed
 // and should wipe it.
 func (g *Generator) Reseed(seed []byte) {
-	protect(func() { g.reseed(seed) })
+	scrub.Do(func() { g.reseed(seed) })
 }
 
 func (g *Generator) reseed(seed []byte) {

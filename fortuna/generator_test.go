@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -119,6 +120,40 @@ func TestGeneratorCounterCarries(t *testing.T) {
 			assert.Equal(t, m.ctr, g.ctr, "%s %d", carry, n)
 		}
 	}
+}
+
+func TestAddCounter(t *testing.T) {
+	for _, c := range []struct {
+		n        uint64
+		from, to string
+	}{
+		{0, "00000000000000000000000000000005", "00000000000000000000000000000005"},
+		{0, "0000000000000000ffffffffffffffff", "0000000000000000ffffffffffffffff"},
+		{1, "0000000000000000ffffffffffffffff", "00000000000000010000000000000000"},
+		{2, "0000000000000000fffffffffffffffe", "00000000000000010000000000000000"},
+		{math.MaxUint64, "00000000000000000000000000000001", "00000000000000010000000000000000"},
+		{1, "ffffffffffffffffffffffffffffffff", "00000000000000000000000000000000"},
+	} {
+		ctr := [blockSize]byte(unhex(t, c.from))
+		addCounter(&ctr, c.n)
+		assert.Equal(t, unhex(t, c.to), ctr[:], "%s + %d", c.from, c.n)
+	}
+}
+
+// A short request makes no cipher.Stream: that would cost it more than the encryption.
+func TestShortRequestsMakeNoStream(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates by itself: run it without -race")
+	}
+	g := seededGenerator()
+	allocs := func(n int) float64 {
+		p := make([]byte, n)
+		return testing.AllocsPerRun(100, func() { g.Read(p) })
+	}
+	short := allocs(1)
+	assert.Equal(t, short, allocs(tinyBlocks*blockSize))
+	assert.Equal(t, short, allocs(tinyBlocks*blockSize+blockSize-1), "a part of a block more")
+	assert.Equal(t, short+1, allocs((tinyBlocks+1)*blockSize))
 }
 
 func TestGeneratorWipes(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"hash"
 	"sync"
+
+	"github.com/xentropyd/xentropyd/internal/scrub"
 )
 
 // pool is one entropy pool P_i. The hash of the string is kept in place of the string.
@@ -57,7 +59,7 @@ func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.hash != nil {
-		wipeHash(p.hash)
+		scrub.Hash(p.hash)
 	}
 	p.size = 0
 	p.closed = true

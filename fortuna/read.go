@@ -1,6 +1,10 @@
 package fortuna
 
-import "crypto/cipher"
+import (
+	"crypto/cipher"
+
+	"github.com/xentropyd/xentropyd/internal/scrub"
+)
 
 // Read fills p with random bytes and returns its length. No two reads get the same bytes. The error is nil,
 // ErrNotSeeded, ErrClosed, or with WithFreshness one that wraps ErrStale; with an error, nothing is given.
@@ -89,7 +93,8 @@ func (f *Fortuna) readLarge(p []byte) (int, error) {
 			clear(p)
 			return 0, err
 		}
-		protect(func() { fill(cipher.NewCTR(newCipher(&key), zeros[:blockSize]), rest[:n]) })
+		// The standard library makes the last block on the stack when only a part of it is wanted.
+		scrub.Do(func() { fill(cipher.NewCTR(newCipher(&key), zeros[:blockSize]), rest[:n]) })
 		wipe(key[:])
 		rest = rest[n:]
 	}

@@ -71,7 +71,8 @@ func (s *shards) init() {
 	s.hint.New = func() any { return s.another() }
 }
 
-func (s *shards) another() *shard { return &s.all[int(s.next.Add(1)-1)%len(s.all)] }
+// another goes round all the shards. The remainder is taken of the unsigned number: half of them are no int on 32 bits.
+func (s *shards) another() *shard { return &s.all[s.next.Add(1)%uint32(len(s.all))] }
 
 // lock returns a locked shard, for unlock. Two processors can come to share one shard: the first of them that
 // finds it locked moves on to another.

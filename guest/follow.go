@@ -17,22 +17,24 @@ func (g *Guest) follow(ctx context.Context) {
 	pause := g.cfg.backoffMin
 	for ctx.Err() == nil {
 		began := time.Now()
+		fed := g.Status().Seeds
 		welcomed, err := g.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if welcomed {
+		lasted := welcomed && time.Since(began) >= steady
+		if lasted || welcomed && g.Status().Seeds != fed {
 			pause = g.cfg.backoffMin
 		}
 		var retry *retryError
 		wait := time.Duration(float64(pause) * (0.5 + rand.Float64())) // spread: not every guest at once
-		if welcomed && time.Since(began) >= steady {
+		if lasted {
 			wait = 0
 		}
 		if errors.As(err, &retry) {
 			wait = max(wait, min(retry.after, g.cfg.backoffMax))
 		}
-		g.cfg.log.Info("host lost", "reason", err, "retry_in", wait.Round(time.Millisecond))
+		g.hostIsAway(err, wait)
 		g.update(func(s *Status) { s.Connected, s.LastError = false, err.Error() })
 		pause = min(2*pause, g.cfg.backoffMax)
 		if wait == 0 {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/xentropyd/xentropyd/internal/gather"
 )
 
 // renewWait is how long a read waits for the host's seed when the generation changed and the guest has no fast noise source.
@@ -35,9 +33,7 @@ func (g *Guest) generationAt(external uint64) uint64 {
 // waits for a seed of the host that came after the change.
 func (f freshness) Renew(generation uint64) ([]byte, error) {
 	fresh := make([]byte, 64)
-	if err := gather.Kernel(fresh[:32]); err != nil { // the kernel may be a clone too: mixed in, not relied on
-		return nil, err
-	}
+	f.g.kernelRNG.Fill(fresh[:32])                                                 // the kernel may be a clone too: mixed in, not relied on
 	fresh = binary.LittleEndian.AppendUint64(fresh, uint64(time.Now().UnixNano())) // differs between copies, if little else does
 	if f.g.instruction(fresh[32:64]) {
 		return fresh, nil

@@ -26,6 +26,7 @@ type Guest struct {
 	dial      Dialer
 	fortuna   *fortuna.Fortuna
 	pool      *gather.Pool
+	kernelRNG *gather.Kernel
 	harvester atomic.Pointer[source.Harvester] // nil until the own sources were started
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
@@ -36,8 +37,12 @@ type Guest struct {
 	generation atomic.Uint64 // changes when a generation ended whose successor's seed is not here yet
 	bytes      atomic.Uint64 // read
 
+	presence presence // for follow's goroutine
+
 	mu       sync.Mutex
 	state    Status
+	lastSeed time.Time     // zero for never
+	askAfter time.Time     // a refusal said that asking the host earlier is of no use
 	arrived  chan struct{} // closed at the next seed, then replaced
 	freshFor uint64        // freshness.Generation when the last seed came in
 	session  *session      // nil while not connected
@@ -56,7 +61,8 @@ func Open(ctx context.Context, dial Dialer, opts ...Option) (*Guest, error) {
 		return nil, fmt.Errorf("open guest: %d targets given, at most 2 besides the kernel", len(g.cfg.targets))
 	}
 	g.fortuna = fortuna.New(fortuna.WithExplicitSeed(), fortuna.WithFreshness(freshness{g}))
-	g.pool = gather.New(g.fortuna)
+	g.kernelRNG = gather.NewKernel(g.cfg.kernelRNG, g.cfg.log)
+	g.pool = gather.New(g.fortuna, g.kernelRNG)
 	run, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
 	g.startOwn(run)
@@ -92,7 +98,8 @@ func (g *Guest) waitSeeded(ctx context.Context) error {
 		case <-late:
 			late, enough = nil, g.pool.Enough()
 		case <-enough:
-			return g.seedAlone()
+			g.seedAlone()
+			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("open guest: not seeded in time: %s: %w", g.missing(), context.Cause(ctx))
 		}
@@ -102,20 +109,17 @@ func (g *Guest) waitSeeded(ctx context.Context) error {
 var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // seedAlone seeds from the own sources, unless the host was faster.
-func (g *Guest) seedAlone() error {
+func (g *Guest) seedAlone() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state.HostSeeded {
-		return nil
+		return
 	}
-	if err := g.pool.Seed(); err != nil {
-		return fmt.Errorf("open guest: %w", err)
-	}
+	g.pool.Seed()
 	g.state.Seeded = true
 	if g.dial != nil {
 		g.cfg.log.Warn("host did not answer in time; seeded from own noise sources alone", "bits", int(g.pool.Bits()))
 	}
-	return nil
 }
 
 // missing says why the guest is not seeded.
@@ -148,7 +152,8 @@ func (g *Guest) Close() error {
 }
 
 // Refresh asks the host for a fresh seed and returns once it is in use. It is for a caller that has a reason not to wait for
-// the host's own schedule.
+// the host's own schedule. The host may refuse; then the next Refresh waits as long as the host said, 1 s at least, before it asks
+// again, so that it does no harm to try for ever.
 func (g *Guest) Refresh(ctx context.Context) error {
 	g.mu.Lock()
 	s := g.session

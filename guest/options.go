@@ -27,6 +27,7 @@ type config struct {
 	dialTime   time.Duration
 	helloTime  time.Duration
 	kernel     Target
+	kernelRNG  func([]byte) error // nil is this system's; tests give one that fails
 	targets    []Target
 	external   func() uint64
 	version1   bool

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/xentropyd/xentropyd/internal/gather"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -28,6 +27,8 @@ type session struct {
 	lastID  uint32
 	pending map[uint32]chan error
 	ended   bool
+
+	over chan struct{} // closed when the session has ended
 }
 
 // welcomeOf is the host that the guest last heard of.
@@ -38,27 +39,7 @@ type welcomeOf struct {
 }
 
 func newSession(g *Guest, rw io.ReadWriteCloser) *session {
-	return &session{g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw), pending: make(map[uint32]chan error)}
-}
-
-// nonce makes the session's nonce. It must differ between two clones of one machine: the kernel's RNG may be cloned as well,
-// so the CPU's generator and the time are mixed in. It is no secret.
-func (g *Guest) nonce() (n [protocol.NonceSize]byte, err error) {
-	if err := gather.Kernel(n[:]); err != nil {
-		return n, err
-	}
-	var own [protocol.NonceSize]byte
-	if !g.instruction(own[:]) {
-		g.untested(own[:])
-	}
-	for i := range n {
-		n[i] ^= own[i]
-	}
-	now := uint64(time.Now().UnixNano())
-	for i := range 8 {
-		n[i] ^= byte(now >> (8 * i))
-	}
-	return n, nil
+	return &session{g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw), pending: make(map[uint32]chan error), over: make(chan struct{})}
 }
 
 // goodbyeTime is how long a closing guest tries to tell the host.
@@ -68,12 +49,7 @@ const goodbyeTime = 500 * time.Millisecond
 func (s *session) run(ctx context.Context) (err error) {
 	cfg := &s.g.cfg
 	s.external = s.g.external() // before the nonce is made
-	n, err := s.g.nonce()
-	if err != nil {
-		s.rw.Close()
-		return err
-	}
-	s.proto = protocol.NewGuest(protocol.Hello{Kernel: cfg.kernel != nil, Nonce: n, Label: cfg.label})
+	s.proto = protocol.NewGuest(protocol.Hello{Kernel: cfg.kernel != nil, Nonce: s.g.nonce(), Label: cfg.label})
 	s.silence = cfg.helloTime
 	s.watchdog = time.AfterFunc(cfg.helloTime, func() { s.rw.Close() })
 	said := make(chan struct{})
@@ -134,7 +110,7 @@ func (s *session) handle(m protocol.Message) error {
 	case protocol.Seed:
 		return s.seed(m)
 	case protocol.Refusal:
-		s.g.update(func(st *Status) { st.Refused++ })
+		s.g.refused(m)
 		s.answer(m.Request, fmt.Errorf("host refused a seed: %s, retry after %v", m.Reason, m.RetryAfter))
 	case protocol.Ping:
 		return s.send(protocol.Pong(m))
@@ -170,7 +146,7 @@ func (s *session) welcome(m protocol.Welcome) {
 			st.Reconnects++
 		}
 	})
-	g.cfg.log.Info("connected to host", "instance", hex.EncodeToString(m.Instance[:]), "generation", m.Generation, "degraded", m.Degraded)
+	g.hostIsHere("instance", hex.EncodeToString(m.Instance[:]), "generation", m.Generation, "degraded", m.Degraded)
 }
 
 // seed uses a seed and acknowledges what it reached.
@@ -185,6 +161,7 @@ func (s *session) seed(m protocol.Seed) error {
 		g.mu.Unlock()
 		g.cfg.log.Info("a new generation began", "generation", m.Generation)
 	}
+	g.hostIsHere("generation", m.Generation)
 	outcomes := g.apply(m.Payload, int(m.Credit), s.external)
 	if m.Request != 0 {
 		s.answer(m.Request, nil)
@@ -211,13 +188,59 @@ func (s *session) write(m protocol.Message) error {
 	return nil
 }
 
+// Bounds on how long a refusal keeps a guest from asking again (our choice): a host that names no time is asked no more often than the first,
+// and none is believed to mean more than the second.
+const (
+	refusalMin = time.Second
+	refusalMax = time.Minute
+)
+
+// refused notes when the host may be asked again. A refusal without a time says that it is of no use.
+func (g *Guest) refused(m protocol.Refusal) {
+	wait := m.RetryAfter
+	if wait <= 0 {
+		wait = refusalMax
+	}
+	g.update(func(s *Status) {
+		s.Refused++
+		if m.Request != 0 {
+			g.askAfter = time.Now().Add(min(max(wait, refusalMin), refusalMax))
+		}
+	})
+}
+
+// mayAsk waits until the host may be asked.
+func (s *session) mayAsk(ctx context.Context) error {
+	s.g.mu.Lock()
+	wait := time.Until(s.g.askAfter)
+	s.g.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.over:
+		return errLost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+var errLost = errors.New("connection was lost")
+
 // request asks for a seed and waits for the answer.
 func (s *session) request(ctx context.Context) error {
+	if err := s.mayAsk(ctx); err != nil {
+		return fmt.Errorf("ask host for a seed: %w", err)
+	}
 	answer := make(chan error, 1)
 	s.writing.Lock()
 	if s.ended {
 		s.writing.Unlock()
-		return errors.New("ask host for a seed: connection was lost")
+		return fmt.Errorf("ask host for a seed: %w", errLost)
 	}
 	s.lastID++
 	id := s.lastID
@@ -260,6 +283,7 @@ func (s *session) end(err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.ended = true
+	close(s.over)
 	for id, c := range s.pending {
 		c <- orEOF(err)
 		delete(s.pending, id)

@@ -37,6 +37,7 @@ func (g *Guest) serveV1(ctx context.Context, rw io.ReadWriteCloser) error {
 			s.Reconnects++
 		}
 	})
+	g.hostIsHere("protocol", 1)
 	// A console gives pieces of any size: fewer bytes than make a seed wait for more.
 	buf := make([]byte, protocol.MaxSeed)
 	defer clear(buf)

@@ -30,17 +30,21 @@ type Status struct {
 	KernelFailures     uint64 `json:"kernel_failures"`
 	LastFailure        string `json:"last_failure,omitempty"`
 
-	BytesRead  uint64          `json:"bytes_read"`
-	OwnBits    float64         `json:"own_bits"` // assessed min-entropy of the guest's own sources
-	OwnSources []source.Status `json:"own_sources"`
-	LastSeed   time.Time       `json:"last_seed,omitzero"`
-	LastError  string          `json:"last_error,omitempty"` // why the host was last lost or not reached
+	BytesRead   uint64          `json:"bytes_read"`
+	OwnBits     float64         `json:"own_bits"` // assessed min-entropy of the guest's own sources
+	OwnSources  []source.Status `json:"own_sources"`
+	LastSeedAge *float64        `json:"last_seed_age_seconds,omitempty"` // age of the host's last seed by the monotonic clock, nil for none
+	LastError   string          `json:"last_error,omitempty"`            // why the host was last lost or not reached
 }
 
 // Status returns a snapshot.
 func (g *Guest) Status() Status {
 	g.mu.Lock()
 	s := g.state
+	if !g.lastSeed.IsZero() {
+		age := time.Since(g.lastSeed).Seconds()
+		s.LastSeedAge = &age
+	}
 	g.mu.Unlock()
 	s.Kernel = g.cfg.kernel != nil
 	s.BytesRead = g.bytes.Load()

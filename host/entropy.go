@@ -52,7 +52,7 @@ type SeedStore interface {
 // EntropyConfig is what an [Entropy] is made of.
 type EntropyConfig struct {
 	Sources   []source.Source    // noise sources; closed by Run
-	Kernel    func([]byte) error // fills from the kernel's RNG without blocking; always mixed in, never credited
+	Kernel    func([]byte) error // fills 8*n bytes from the kernel's RNG without blocking, nil: this system's; never credited, never needed
 	Seeds     SeedStore          // nil: none kept
 	Policy    Policy             // PolicyDegraded
 	Harvester []source.Option    // pace, alpha, clock of the harvest
@@ -81,7 +81,8 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	}
 	orDefault(&cfg.Log, slog.Default())
 	f := fortuna.New(fortuna.WithExplicitSeed())
-	e := &Entropy{cfg: cfg, fortuna: f, pool: gather.New(f), started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	pool := gather.New(f, gather.NewKernel(cfg.Kernel, cfg.Log))
+	e := &Entropy{cfg: cfg, fortuna: f, pool: pool, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1)}
 	usual := []source.Option{source.WithLogger(cfg.Log), source.WithNotify(func(source.Status) {
 		select {
 		case e.changed <- struct{}{}:
@@ -105,10 +106,7 @@ func (e *Entropy) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return <-done
 	}
-	if err := e.seed(); err != nil {
-		stop()
-		return errors.Join(err, <-done)
-	}
+	e.seed()
 	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond), "assessed_bits", int(e.pool.Bits()))
 
 	watch := time.NewTicker(healthEvery)
@@ -134,8 +132,8 @@ func (e *Entropy) Run(ctx context.Context) error {
 	}
 }
 
-// seed gives Fortuna its first seed: the noise, the kernel's RNG and the kept seed. A new seed is kept before any output.
-func (e *Entropy) seed() error {
+// seed gives Fortuna its first seed: the noise, the kernel's RNG where it answers, and the kept seed. A new seed is kept before any output.
+func (e *Entropy) seed() {
 	var kept []byte
 	if e.cfg.Seeds != nil {
 		var err error
@@ -147,15 +145,12 @@ func (e *Entropy) seed() error {
 		}
 		defer clear(kept)
 	}
-	if err := e.pool.Seed(kept); err != nil {
-		return err
-	}
+	e.pool.Seed(kept)
 	if err := e.keepSeed(); err != nil {
 		e.cfg.Log.Error("no seed kept for the next start", "error", err)
 	}
 	e.isReady.Store(true)
 	close(e.ready)
-	return nil
 }
 
 func (e *Entropy) keepSeed() error {

@@ -107,6 +107,19 @@ func TestEntropySeedsItself(t *testing.T) {
 	require.Equal(t, 3, store.times(), "and at the end")
 }
 
+// What the kernel gives is never credited, so the host does without it.
+func TestEntropySeedsItselfFromNoiseAlone(t *testing.T) {
+	asked := 0
+	kernel := func([]byte) error { asked++; return errors.New("getrandom: operation not permitted") }
+	gathering(t, EntropyConfig{Sources: []source.Source{good(4)}, Kernel: kernel}, func(t *testing.T, e *Entropy) {
+		require.True(t, isReady(e))
+		require.Equal(t, 1, asked)
+		credit, err := e.Draw(make([]byte, 64))
+		require.NoError(t, err)
+		require.Equal(t, 256, credit)
+	})
+}
+
 func TestEntropyGivesNothingBeforeItHasEnough(t *testing.T) {
 	// 1,024 samples are all that this source gives: its start-up test.
 	for name, c := range map[string]struct {

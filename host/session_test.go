@@ -328,6 +328,32 @@ func TestGuestMayPing(t *testing.T) {
 	})
 }
 
+// An operator who renews once a clone begins two hundred generations before a slow guest has answered the first of them.
+func TestManyGenerationsUnacknowledgedEndNoSession(t *testing.T) {
+	serve(t, Config{KeepAlive: time.Hour, SeedInterval: time.Hour}, func(b *bench) {
+		c := b.join("a")
+		c.seed()
+		var seeds []protocol.Seed
+		for range 200 {
+			b.server.NewGeneration()
+			seeds = append(seeds, c.next().(protocol.Seed))
+		}
+		for _, s := range seeds {
+			c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{
+				{Target: protocol.TargetLibrary, OK: true, Credit: s.Credit}, {Target: protocol.TargetKernel, OK: true, Credit: s.Credit},
+			}})
+		}
+		c.send(protocol.Ping{Token: 1})
+		require.Equal(t, protocol.Pong{Token: 1}, c.next())
+		g := b.guest("a")
+		require.True(t, g.Connected)
+		require.Zero(t, g.Violations)
+		require.Equal(t, seeds[199].Generation, g.Generation)
+		require.EqualValues(t, 1+32, g.Acknowledged, "of the others nobody knows whether they were counted")
+		require.EqualValues(t, 32*256, g.KernelCreditedBits)
+	})
+}
+
 func TestRuleBreakerLosesItsSessionOnly(t *testing.T) {
 	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
 		good, bad := b.join("good"), b.join("bad")

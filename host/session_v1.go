@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/scrub"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -72,6 +73,7 @@ const v1Chunk = 256
 // pushV1 gives all that the budget holds and sets the time of the next push.
 func (s *session) pushV1(now time.Time) error {
 	s.pushAt = now.Add(s.record.budget.Period)
+	defer scrub.Stack()
 	seed := make([]byte, v1Chunk)
 	defer clear(seed)
 	given := false

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/scrub"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
@@ -181,6 +182,7 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 
 // beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it: it is not on its budget.
 func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.Duration, sent bool, err error) {
+	defer scrub.Stack()
 	seed := make([]byte, s.server.cfg.SeedBytes)
 	defer clear(seed)
 	credit, err := s.server.entropy.Draw(seed)
@@ -198,6 +200,7 @@ func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n 
 	if taken == nil {
 		return retry, false, s.refuse(request, protocol.RefusedBudget, max(retry, time.Millisecond))
 	}
+	defer scrub.Stack()
 	seed := make([]byte, n)
 	defer clear(seed)
 	credit, err := s.server.entropy.Draw(seed)
@@ -243,6 +246,9 @@ func (s *session) acknowledge(m protocol.Ack) {
 	m.Generation = min(m.Generation, s.generation)
 	s.server.guests.update(s.record, func(r *record) {
 		r.lastAck = now
+		if m.Forgotten {
+			return // nobody knows whether it was counted already
+		}
 		library, failed := false, false
 		for _, o := range m.Outcomes {
 			switch {

@@ -39,6 +39,10 @@ type Ack struct {
 	Sequence   uint64
 	Generation uint64
 	Outcomes   []Outcome // at most MaxTargets
+
+	// Forgotten is not sent. Host.Open sets it when so many later seeds were unacknowledged that the host does not know any more
+	// what this one was worth, or whether it was acknowledged before: nothing should be counted then.
+	Forgotten bool
 }
 
 // Type implements [Message].

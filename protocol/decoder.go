@@ -34,12 +34,10 @@ func (d *Decoder) Preload(b []byte) { d.n += copy(d.buf[d.n:], b) }
 // within a frame becomes io.ErrUnexpectedEOF. A frame longer than its direction allows is an [*Error] with
 // [ErrTooLong], after which the stream is of no use.
 func (d *Decoder) Next() (Frame, error) {
-	if d.used > 0 {
-		copy(d.buf, d.buf[d.used:d.n])
-		clear(d.buf[d.n-d.used : d.n])
-		d.n -= d.used
-		d.used = 0
-	}
+	copy(d.buf, d.buf[d.used:d.n])
+	clear(d.buf[d.n-d.used : d.n])
+	d.n -= d.used
+	d.used = 0
 	for {
 		if d.n >= HeaderSize {
 			t, length := Type(d.buf[0]), int(binary.BigEndian.Uint16(d.buf[2:]))

@@ -56,7 +56,7 @@ func FuzzGuest(f *testing.F) {
 		g.welcomed = kind != byte(TypeWelcome)
 		n := len(payload) + MACSize
 		raw := append([]byte{kind, 0, byte(n >> 8), byte(n)}, payload...)
-		raw = appendMAC(raw, &g.key, 0, raw)
+		raw = g.mac.append(raw, 0, raw)
 		m, err := g.Open(Frame{Type: Type(kind), Payload: raw[HeaderSize:], raw: raw})
 		if err == nil && !bytes.Equal(m.append(nil), payload) {
 			t.Fatalf("%s %x was read as %+v", Type(kind), payload, m)

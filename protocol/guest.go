@@ -2,13 +2,12 @@ package protocol
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 )
 
 // Guest is the guest's side of one session of protocol 2. Not safe for concurrent use.
 type Guest struct {
 	hello      Hello
-	key        [sha256.Size]byte
+	mac        *mac
 	count      uint64 // host frames opened
 	welcomed   bool
 	closed     bool
@@ -20,7 +19,7 @@ type Guest struct {
 // version fields are filled in.
 func NewGuest(hello Hello) *Guest {
 	hello.MinVersion, hello.MaxVersion = Version, Version
-	return &Guest{hello: hello, key: macKey(&hello.Nonce)}
+	return &Guest{hello: hello, mac: newMAC(&hello.Nonce)}
 }
 
 // AppendHello appends the session's first frame.
@@ -40,8 +39,7 @@ func (g *Guest) Open(f Frame) (Message, error) {
 	if body < HeaderSize {
 		return nil, fail(f.Type, ErrMalformed, "no room for its authentication code")
 	}
-	var buf [MACSize]byte
-	if !hmac.Equal(appendMAC(buf[:0], &g.key, g.count, f.raw[:body]), f.raw[body:]) {
+	if !hmac.Equal(g.mac.append(nil, g.count, f.raw[:body]), f.raw[body:]) {
 		return nil, fail(f.Type, ErrMAC, "frame %d of the session", g.count)
 	}
 	g.count++

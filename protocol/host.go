@@ -1,17 +1,17 @@
 package protocol
 
 import (
-	"crypto/sha256"
 	"slices"
 )
 
 // Host is the host's side of one session of protocol 2. Not safe for concurrent use.
 type Host struct {
-	key        [sha256.Size]byte
+	mac        *mac
 	count      uint64 // host frames sealed
 	sequence   uint64 // of the last seed
 	generation uint64 // of the last welcome or seed
 	unacked    []sent // seeds that wait for their acknowledgement, in order
+	forgotten  uint64 // up to this sequence number nothing is known any more of who acknowledged what
 	version    uint8
 }
 
@@ -25,7 +25,7 @@ func NewHost(f Frame) (*Host, Hello, error) {
 	if err != nil {
 		return nil, Hello{}, err
 	}
-	h := &Host{key: macKey(&hello.Nonce), version: Version}
+	h := &Host{mac: newMAC(&hello.Nonce), version: Version}
 	if hello.MinVersion > Version || hello.MaxVersion < Version {
 		return h, hello, fail(TypeHello, ErrVersion, "guest speaks %d to %d, this host %d", hello.MinVersion, hello.MaxVersion, Version)
 	}
@@ -49,7 +49,7 @@ func (h *Host) Append(b []byte, m Message) []byte {
 	}
 	start := len(b)
 	b = appendFrame(b, m, MACSize)
-	b = appendMAC(b, &h.key, h.count, b[start:])
+	b = h.mac.append(b, h.count, b[start:])
 	h.count++
 	return b
 }
@@ -58,7 +58,7 @@ func (h *Host) Append(b []byte, m Message) []byte {
 func (h *Host) Sequence() uint64 { return h.sequence }
 
 // Open decodes a frame of the guest: Request, Ack, Ping, Pong or Close. An acknowledgement of something that was never
-// sent is an error. After an error the session must be given up.
+// sent, or a second one of the same, is an error; one of a seed that the host has forgotten is marked [Ack.Forgotten]. After an error the session must be given up.
 func (h *Host) Open(f Frame) (Message, error) {
 	switch f.Type {
 	case TypeRequest:
@@ -66,7 +66,7 @@ func (h *Host) Open(f Frame) (Message, error) {
 	case TypeAck:
 		m, err := parseAck(f.Payload)
 		if err == nil {
-			err = h.settle(m)
+			err = h.settle(&m)
 		}
 		return m, err
 	}
@@ -79,29 +79,37 @@ type sent struct {
 	credit               uint16
 }
 
-// maxUnacked bounds how many seeds a guest may leave unacknowledged before the oldest is forgotten.
+// maxUnacked bounds how many seeds a guest may leave unacknowledged before the oldest is forgotten. The host itself causes more of
+// them at will: each new generation is a seed.
 const maxUnacked = 32
 
 func (h *Host) remember(m Seed) {
 	if len(h.unacked) == maxUnacked {
+		h.forgotten = h.unacked[0].sequence
 		h.unacked = slices.Delete(h.unacked, 0, 1)
 	}
 	h.unacked = append(h.unacked, sent{m.Sequence, m.Generation, m.Credit})
 }
 
 // settle accepts one acknowledgement of each seed, for the generation it was sent in, of each target once, and of no more credit
-// than the seed had.
-func (h *Host) settle(m Ack) error {
+// than the seed had. Of a seed that was forgotten it can tell none of that but the targets, and marks the acknowledgement.
+func (h *Host) settle(m *Ack) error {
+	var seen [TargetApplication + 1]bool
+	for _, o := range m.Outcomes {
+		if o.Target != TargetApplication && seen[o.Target] {
+			return fail(TypeAck, ErrMalformed, "two outcomes for the %s", o.Target)
+		}
+		seen[o.Target] = true
+	}
+	if 0 < m.Sequence && m.Sequence <= h.forgotten && m.Generation <= h.generation {
+		m.Forgotten = true
+		return nil
+	}
 	i := slices.IndexFunc(h.unacked, func(s sent) bool { return s.sequence == m.Sequence && s.generation == m.Generation })
 	if i < 0 {
 		return fail(TypeAck, ErrUnexpected, "seed %d of generation %d was not sent, or was acknowledged before", m.Sequence, m.Generation)
 	}
-	var seen [TargetApplication + 1]int
 	for _, o := range m.Outcomes {
-		seen[o.Target]++
-		if o.Target != TargetApplication && seen[o.Target] > 1 {
-			return fail(TypeAck, ErrMalformed, "two outcomes for the %s", o.Target)
-		}
 		if o.Credit > h.unacked[i].credit {
 			return fail(TypeAck, ErrMalformed, "%d bits credited of %d", o.Credit, h.unacked[i].credit)
 		}

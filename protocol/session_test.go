@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -155,8 +156,114 @@ func TestHostRefuses(t *testing.T) {
 		_, err := h.Open(frameOf(t, g.Append(nil, m)))
 		require.Error(t, err, name)
 	}
-	_, err = h.Open(frameOf(t, g.Append(nil, Request{ID: 1, Bytes: MaxSeed})))
+	for name, m := range map[string]Message{
+		"the longest request": Request{ID: 1, Bytes: MaxSeed},
+		"the first reason":    Close{Reason: CloseDone},
+		"the last reason":     Close{Reason: CloseForbidden},
+		"as many outcomes as there may be": Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{
+			{Target: TargetLibrary}, {Target: TargetKernel}, {Target: TargetApplication}, {Target: TargetApplication, OK: true, Credit: 8},
+		}},
+	} {
+		_, err = h.Open(frameOf(t, g.Append(nil, m)))
+		require.NoError(t, err, name)
+	}
+	for name, raw := range map[string][]byte{
+		"a reason over the last":       {byte(TypeClose), 0, 0, 2, byte(CloseForbidden) + 1, 0},
+		"more outcomes than there may": append([]byte{byte(TypeAck), 0, 0, 17 + 5*5, 16: 0, 20: 5}, bytes.Repeat([]byte{3, 0, 0, 0, 0}, 5)...),
+		"a status over the last":       append([]byte{byte(TypeAck), 0, 0, 17 + 5, 16: 0, 20: 1}, 1, 2, 0, 0, 0),
+	} {
+		_, err = h.Open(frameOf(t, raw))
+		require.ErrorIs(t, err, ErrMalformed, name)
+	}
+}
+
+func TestGuestTakesTheLastReasonOfARefusal(t *testing.T) {
+	h, g := welcomed(t, 1)
+	m, err := g.Open(frameOf(t, h.Append(nil, Refusal{Request: 3, Reason: RefusedTooLarge, RetryAfter: time.Second})))
 	require.NoError(t, err)
+	require.Equal(t, Refusal{Request: 3, Reason: RefusedTooLarge, RetryAfter: time.Second}, m)
+}
+
+func TestWelcomesFlags(t *testing.T) {
+	h, g := pair(t, 1)
+	m, err := g.Open(frameOf(t, h.Append(nil, Welcome{Degraded: true})))
+	require.NoError(t, err)
+	require.True(t, m.(Welcome).Degraded)
+	for name, payload := range map[string][]byte{
+		"unknown flag": append([]byte{Version, 2}, make([]byte, 38)...),
+		"too short":    append([]byte{Version, 0}, make([]byte, 37)...),
+	} {
+		_, err := parseWelcome(payload)
+		require.ErrorIs(t, err, ErrMalformed, name)
+	}
+}
+
+// A frame with nothing but its code is looked at; only one too short for a code is malformed by that.
+func TestShortestFrameHasACode(t *testing.T) {
+	for n, want := range map[int]error{MACSize: ErrMAC, MACSize - 1: ErrMalformed, 0: ErrMalformed} {
+		_, g := welcomed(t, 1)
+		_, err := g.Open(frameOf(t, append([]byte{byte(TypePing), 0, 0, byte(n)}, make([]byte, n)...)))
+		require.ErrorIs(t, err, want, "%d bytes", n)
+	}
+}
+
+func TestMillisecondsAreBounded(t *testing.T) {
+	for d, want := range map[time.Duration]uint32{
+		-time.Hour: 0, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2,
+		(1<<32 - 2) * time.Millisecond: 1<<32 - 2, (1<<32 - 1) * time.Millisecond: 1<<32 - 1, 1 << 32 * time.Millisecond: 1<<32 - 1,
+	} {
+		require.Equal(t, want, milliseconds(d), "%v", d)
+	}
+}
+
+// TestAcknowledgementsOfForgottenSeeds leaves seeds unacknowledged, as a host does that begins many generations at once, and then
+// acknowledges each of them.
+func TestAcknowledgementsOfForgottenSeeds(t *testing.T) {
+	for _, outstanding := range []uint64{maxUnacked - 1, maxUnacked, maxUnacked + 1, 200} {
+		h, g := welcomed(t, 1)
+		for i := range outstanding {
+			h.Append(nil, seedOf(6+i, ReasonGeneration))
+		}
+		forgotten := outstanding - min(outstanding, maxUnacked)
+		open := func(m Ack) (Ack, error) {
+			got, err := h.Open(frameOf(t, g.Append(nil, m)))
+			ack, _ := got.(Ack)
+			return ack, err
+		}
+		claim := []Outcome{{Target: TargetLibrary, OK: true, Credit: 8}, {Target: TargetKernel, OK: true, Credit: 8}}
+		for i := uint64(1); i <= outstanding; i++ {
+			m, err := open(Ack{Sequence: i, Generation: 5 + i, Outcomes: claim})
+			require.NoError(t, err, "seed %d of %d", i, outstanding)
+			require.Equal(t, i <= forgotten, m.Forgotten, "seed %d of %d", i, outstanding)
+			require.Equal(t, claim, m.Outcomes)
+		}
+		for i := uint64(1); i <= outstanding; i++ {
+			m, err := open(Ack{Sequence: i, Generation: 5 + i, Outcomes: claim})
+			if i <= forgotten {
+				require.NoError(t, err, "the host cannot know")
+				require.True(t, m.Forgotten)
+				continue
+			}
+			require.ErrorIs(t, err, ErrUnexpected, "seed %d of %d again", i, outstanding)
+		}
+		if forgotten > 0 {
+			m, err := open(Ack{Sequence: forgotten, Generation: 5 + outstanding})
+			require.NoError(t, err, "the last generation that was begun")
+			require.True(t, m.Forgotten)
+		}
+		for name, m := range map[string]Ack{
+			"never sent":                 {Sequence: outstanding + 1, Generation: 5 + outstanding},
+			"no seed":                    {Generation: 5},
+			"of a generation not begun":  {Sequence: 1, Generation: 6 + outstanding},
+			"two outcomes for a target":  {Sequence: 1, Generation: 6, Outcomes: []Outcome{{Target: TargetKernel}, {Target: TargetKernel}}},
+			"generation far from begun":  {Sequence: max(1, forgotten), Generation: 1 << 63},
+			"sequence far from any sent": {Sequence: 1 << 63, Generation: 5 + outstanding},
+		} {
+			_, err := open(m)
+			var perr *Error
+			require.ErrorAs(t, err, &perr, name)
+		}
+	}
 }
 
 func TestVersions(t *testing.T) {
@@ -283,10 +390,19 @@ func TestTexts(t *testing.T) {
 	got, err := c.text(TypeHello, 5)
 	require.NoError(t, err)
 	require.Equal(t, "žž", got, "cut at a rune's boundary")
+	c = cursor{b: []byte("\x05aaaaa")}
+	_, err = c.text(TypeHello, 5)
+	require.NoError(t, err, "as long as it may be")
 	for _, bad := range []string{"\x03a\x00b", "\x01\xff", "\x06aaaaaa", "\x01\x1b"} {
 		c := cursor{b: []byte(bad)}
 		_, err := c.text(TypeHello, 5)
 		require.Error(t, err, "%q", bad)
+	}
+}
+
+func TestV1LinesBeginWithALetterOfTheirOwn(t *testing.T) {
+	for _, line := range []string{V1Request, V1Answer} {
+		require.Equal(t, 1, strings.Count(line, line[:1]), "Matcher relies on it")
 	}
 }
 

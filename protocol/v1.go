@@ -35,10 +35,12 @@ func NewV1AnswerMatcher() *Matcher { return &Matcher{want: V1Answer} }
 // line, which in the host's answer is entropy. Junk of over 4,096 bytes before the line is [ErrMalformed].
 func (m *Matcher) Feed(b []byte) (rest []byte, found bool, err error) {
 	for i, c := range b {
-		for m.matched > 0 && m.want[m.matched] != c {
-			m.dropped += m.fallBack()
+		if c != m.want[m.matched] {
+			// The first letter of either line comes only once in it: no part of what was matched can begin the line.
+			m.dropped += m.matched
+			m.matched = 0
 		}
-		if m.want[m.matched] == c {
+		if c == m.want[m.matched] {
 			m.matched++
 		} else {
 			m.dropped++
@@ -51,22 +53,6 @@ func (m *Matcher) Feed(b []byte) (rest []byte, found bool, err error) {
 		}
 	}
 	return nil, false, nil
-}
-
-// fallBack shortens the match to the longest shorter one that the bytes seen still allow, and returns how many bytes
-// that gives up.
-func (m *Matcher) fallBack() int {
-	seen := m.want[:m.matched]
-	for n := m.matched - 1; n > 0; n-- {
-		if m.want[:n] == seen[m.matched-n:] {
-			gone := m.matched - n
-			m.matched = n
-			return gone
-		}
-	}
-	gone := m.matched
-	m.matched = 0
-	return gone
 }
 
 // V1Handshake asks for entropy on rw by protocol 1 and returns a reader of the entropy that follows. It blocks until the

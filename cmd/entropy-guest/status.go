@@ -11,6 +11,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/kernelrng"
+	"github.com/xentropyd/xentropyd/internal/proc"
 )
 
 const statusLong = `Show what entropy-guest run is doing, from its status file, and how the kernel's generator is.
@@ -98,7 +99,7 @@ func (o overview) print(w io.Writer, now time.Time) error {
 		}
 		row("host", "%s, %s", r.Host, link)
 		row("instance", "%s, generation %d, %d changes, %d reconnects", cli.OrDash(g.Instance), g.Generation, g.Generations, g.Reconnects)
-		row("seeds", "%d (%s, %s credited), last %s, %d refused", g.Seeds, cli.Bytes(g.SeedBytes), cli.Bits(float64(g.CreditedBits)), cli.Ago(now, g.LastSeed), g.Refused)
+		row("seeds", "%d (%s, %s credited), last %s, %d refused", g.Seeds, cli.Bytes(g.SeedBytes), cli.Bits(float64(g.CreditedBits)), r.lastSeed(proc.SinceBoot()), g.Refused)
 		row("fed", "%d times (%s credited), %d failures", g.KernelSeeds, cli.Bits(float64(g.KernelCreditedBits)), g.KernelFailures)
 		row("acknowledged", "%d of %d", g.Acknowledged, g.Seeds)
 		if g.LastFailure != "" {

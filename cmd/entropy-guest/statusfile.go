@@ -31,6 +31,7 @@ type report struct {
 	DryRun   bool         `json:"dry_run"`
 	Started  time.Time    `json:"started"`
 	Updated  time.Time    `json:"updated"`
+	Boottime float64      `json:"updated_boottime_seconds"` // the same moment in seconds since boot: ages go by it
 	Guest    guest.Status `json:"guest"`
 }
 
@@ -48,7 +49,7 @@ func newStatusFile(path, host, label string, dryRun bool) *statusFile {
 
 // write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing.
 func (f *statusFile) write(s guest.Status) error {
-	f.report.Guest, f.report.Updated = s, time.Now()
+	f.report.Guest, f.report.Updated, f.report.Boottime = s, time.Now(), proc.SinceBoot().Seconds()
 	var b bytes.Buffer
 	if err := cli.JSON(&b, f.report); err != nil {
 		return fmt.Errorf("write status file %s: %w", f.path, err)
@@ -91,6 +92,15 @@ func readReport(path string) (*report, error) {
 		return nil, fmt.Errorf("read status file %s: it names no process", path)
 	}
 	return &r, nil
+}
+
+// lastSeed says how long ago the last seed came, at a time since boot. No step of the wall clock changes it.
+func (r *report) lastSeed(sinceBoot time.Duration) string {
+	if r.Guest.LastSeedAge == nil {
+		return "-"
+	}
+	age := *r.Guest.LastSeedAge + max(0, sinceBoot.Seconds()-r.Boottime)
+	return cli.Duration(time.Duration(age*float64(time.Second))) + " ago"
 }
 
 // gone says why the report is out of date, "" if its process lives.

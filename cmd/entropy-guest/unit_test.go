@@ -19,6 +19,7 @@ import (
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/kernelrng"
+	"github.com/xentropyd/xentropyd/internal/proc"
 )
 
 func TestParseSize(t *testing.T) {
@@ -208,8 +209,9 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 	r := &report{PID: 42, Host: "local:/x\x1b[2J", Started: now.Add(-time.Hour), Updated: now.Add(-2 * time.Second), Guest: guest.Status{
 		Connected: true, Degraded: true, Instance: "abcd", Generation: 5, Generations: 4, Reconnects: 2, Refused: 1,
 		Seeds: 3, Acknowledged: 3, SeedBytes: 192, CreditedBits: 768, KernelSeeds: 2, KernelCreditedBits: 512, KernelFailures: 1,
-		LastFailure: "kernel: out of order", LastError: "host closed the channel", LastSeed: now.Add(-3 * time.Second),
+		LastFailure: "kernel: out of order", LastError: "host closed the channel", LastSeedAge: new(1.0),
 	}}
+	r.Boottime = proc.SinceBoot().Seconds() - 2
 	var out strings.Builder
 	require.NoError(t, overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}.print(&out, now))
 	for _, want := range []string{
@@ -219,6 +221,15 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 	} {
 		assert.Contains(t, out.String(), want)
 	}
+}
+
+// The age of the last seed is that of the snapshot and the time since then, whatever the wall clock was set to meanwhile.
+func TestAgeOfTheLastSeed(t *testing.T) {
+	r := &report{Updated: time.Unix(0, 0), Boottime: 1000, Guest: guest.Status{LastSeedAge: new(60.0)}}
+	require.Equal(t, "90 s ago", r.lastSeed(1030*time.Second))
+	require.Equal(t, "60 s ago", r.lastSeed(0), "the time since boot is not known")
+	r.Guest.LastSeedAge = nil
+	require.Equal(t, "-", r.lastSeed(1030*time.Second))
 }
 
 func TestUsersOwnDaemonIsFound(t *testing.T) {

@@ -26,6 +26,9 @@ import (
 // daemonDir is set in a process that is to be a daemon, to the directory where it keeps its socket and seed.
 const daemonDir = "XENTROPYD_E2E_DAEMON"
 
+// parts are what a process of a test can be instead, by the environment variable that says so.
+var parts = map[string]func(string) error{}
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(daemonDir); dir != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -35,6 +38,15 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	for name, play := range parts {
+		if part := os.Getenv(name); part != "" {
+			if err := play(part); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
+		}
 	}
 	os.Exit(m.Run())
 }

@@ -6,14 +6,13 @@
 package gather
 
 import (
-	"context"
 	"crypto/sha512"
-	"fmt"
 	"hash"
 	"slices"
 	"sync"
 
 	"github.com/xentropyd/xentropyd/fortuna"
+	"github.com/xentropyd/xentropyd/internal/scrub"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -24,6 +23,7 @@ const Need = source.SeedBits + source.MarginBits
 // Pool stands between the sources and one Fortuna. Its methods may be called from several goroutines.
 type Pool struct {
 	fortuna *fortuna.Fortuna
+	kernel  *Kernel
 	ledger  source.Ledger
 	enough  chan struct{}
 
@@ -34,12 +34,13 @@ type Pool struct {
 }
 
 // New returns a pool for f, which should have been made with fortuna.WithExplicitSeed.
-func New(f *fortuna.Fortuna) *Pool {
-	return &Pool{fortuna: f, enough: make(chan struct{}), initial: sha512.New()}
+func New(f *fortuna.Fortuna, k *Kernel) *Pool {
+	return &Pool{fortuna: f, kernel: k, enough: make(chan struct{}), initial: sha512.New()}
 }
 
 // Absorb takes a batch in. It is a source.Sink.
 func (p *Pool) Absorb(b source.Batch) {
+	defer scrub.Stack()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ledger.Add(b.Bits)
@@ -80,43 +81,23 @@ func (p *Pool) Refused() error {
 	return p.refused
 }
 
-// Seed reseeds Fortuna with what was absorbed so far, the kernel's RNG, and more (a kept seed, a host's). It may be
+// Seed reseeds Fortuna with what was absorbed so far, the kernel's RNG where it answers, and more (a kept seed, a host's). It may be
 // called again: what came in since the first time is in Fortuna's pools then. The caller wipes more.
-func (p *Pool) Seed(more ...[]byte) error {
+func (p *Pool) Seed(more ...[]byte) {
 	var noise, kernel [sha512.Size]byte
 	defer clear(noise[:])
 	defer clear(kernel[:])
-	if err := Kernel(kernel[:]); err != nil {
-		return err
-	}
+	p.kernel.Fill(kernel[:])
 	p.mu.Lock()
 	if p.initial != nil {
-		p.initial.Sum(noise[:0])
-		p.initial.Write(make([]byte, sha512.BlockSize)) // over the samples that its block buffer holds
-		p.initial.Reset()
+		scrub.Do(func() {
+			p.initial.Sum(noise[:0])
+			scrub.Hash(p.initial)
+		})
 		p.initial = nil // from here on samples go to the pools
 	}
 	p.mu.Unlock()
 	material := slices.Concat(append([][]byte{noise[:], kernel[:]}, more...)...)
 	defer clear(material)
 	p.fortuna.Reseed(material)
-	return nil
-}
-
-// Kernel fills b, whose length must be a multiple of 8, from the operating system's RNG. It does not block, not even in
-// early boot: it claims no credit.
-func Kernel(b []byte) error {
-	found, err := source.Find(source.NameKernel)
-	if err != nil {
-		return err
-	}
-	defer found[0].Close()
-	for len(b) > 0 {
-		n, err := found[0].Sample(context.Background(), b)
-		if err != nil {
-			return fmt.Errorf("mix in the kernel's RNG: %w", err)
-		}
-		b = b[n:]
-	}
-	return nil
 }

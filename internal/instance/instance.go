@@ -4,6 +4,7 @@ package instance
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"sync/atomic"
@@ -22,12 +23,12 @@ var made atomic.Uint64
 
 // New returns a name that no other run has, nor another call in this one. It never waits: where the kernel's generator has no seed yet, or
 // cannot be asked, there are the boot's number, the process's, the clocks and how long it takes to read them.
-func New() [Size]byte { return draw(gather.Kernel) }
+func New() [Size]byte { return draw(gather.NewKernel(nil, slog.New(slog.DiscardHandler)).Fill) }
 
-func draw(kernel func([]byte) error) (name [Size]byte) {
+func draw(kernel func([]byte)) (name [Size]byte) {
 	h := sha256.New()
 	var b [32]byte
-	_ = kernel(b[:]) // else without
+	kernel(b[:])
 	h.Write(b[:])
 	number := func(n uint64) { h.Write(binary.LittleEndian.AppendUint64(nil, n)) }
 	number(rand.Uint64()) // what the kernel gave the process at its start (AT_RANDOM, getauxval(3)), used up to here

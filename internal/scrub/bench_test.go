@@ -1,0 +1,9 @@
+package scrub
+
+import "testing"
+
+func BenchmarkDo(b *testing.B) {
+	for b.Loop() {
+		Do(func() {})
+	}
+}
