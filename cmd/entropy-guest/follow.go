@@ -51,6 +51,7 @@ type follower struct {
 
 	mu      sync.Mutex
 	latest  guest.Status
+	failed  bool          // the kernel was not fed, the last time
 	changed chan struct{} // of capacity 1: latest did
 
 	said       bool // systemd knows that we are ready
@@ -163,6 +164,12 @@ func (f *follower) options() []guest.Option {
 // note takes the guest's new status.
 func (f *follower) note(s guest.Status) {
 	f.mu.Lock()
+	switch {
+	case s.KernelFailures > f.latest.KernelFailures:
+		f.failed = true
+	case s.KernelSeeds > f.latest.KernelSeeds:
+		f.failed = false
+	}
 	f.latest = s
 	f.mu.Unlock()
 	f.wake()
@@ -186,7 +193,10 @@ func (f *follower) report() {
 	if f.file == nil {
 		return
 	}
-	err := f.file.write(f.state())
+	f.mu.Lock()
+	s, failed := f.latest, f.failed
+	f.mu.Unlock()
+	err := f.file.write(s, failed)
 	if err != nil && !f.writeFails {
 		f.log.Warn("status file not written", "error", err)
 	}

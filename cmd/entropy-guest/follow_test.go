@@ -241,6 +241,26 @@ func TestFollowOnceKernelFails(t *testing.T) {
 	})
 }
 
+// TestFollowReportsTheLastFeed: what failed once and then worked has not failed.
+func TestFollowReportsTheLastFeed(t *testing.T) {
+	sc := newScene(t)
+	failed := func(want bool) func() bool {
+		return func() bool {
+			r, err := readReport(sc.file.path)
+			return err == nil && r.Guest.Seeds > 0 && r.FeedFailed == want
+		}
+	}
+	sc.kernel.Fail(errors.New("out of order"))
+	sc.start()
+	sc.eventually(t, "reported", failed(true))
+	sc.kernel.Fail(nil)
+	sc.host.NewGeneration()
+	sc.eventually(t, "mended", failed(false))
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+	sc.file.close()
+}
+
 func TestFollowOnceGivesUp(t *testing.T) {
 	sc := newScene(t)
 	sc.drawer.unseeded.Store(true)

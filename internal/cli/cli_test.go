@@ -61,6 +61,18 @@ func TestExitStatusAndMessages(t *testing.T) {
 	}
 }
 
+func TestFlagsThatDoNotGoTogether(t *testing.T) {
+	root := tree(func(*cobra.Command) error { t.Error("it ran"); return nil })
+	do, _, err := root.Find([]string{"do"})
+	require.NoError(t, err)
+	do.Flags().Bool("a", false, "")
+	do.Flags().Bool("b", false, "")
+	do.MarkFlagsMutuallyExclusive("a", "b")
+	code, _, stderr := run(t, root, "do", "--a", "--b")
+	assert.Equal(t, ExitUsage, code)
+	assert.Contains(t, stderr, "\nhint: see xentropyd do --help\n")
+}
+
 func TestLogLevel(t *testing.T) {
 	defer slog.SetDefault(slog.Default())
 	log := func(*cobra.Command) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,6 +42,10 @@ func Root(name, short string) *cobra.Command {
 		level, err := ParseLevel(cmd.Flag("log-level").Value.String())
 		if err != nil {
 			return Usage(fmt.Errorf("flag --log-level: %w", err))
+		}
+		// cobra would do so when this function is through, too late for the exit status.
+		if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+			return Usage(WithHint(err, "see "+cmd.CommandPath()+" --help"))
 		}
 		Level.Set(level)
 		slog.SetDefault(slog.New(newLogHandler(cmd.ErrOrStderr())))
