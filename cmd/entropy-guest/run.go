@@ -29,7 +29,8 @@ the kernel credits none of them and nothing is acknowledged.
 
 In an initramfs it can be the first process: the kernel's command line then ends in, for example,
 "rdinit=/entropy-guest -- run --exec /sbin/init". It mounts /proc, /sys and /dev and loads the modules by itself, waits until the kernel
-is seeded, leaves the machine as it found it and becomes CMD, without a seed too once --wait (then 30s by default) is over.
+is seeded, leaves the machine as it found it and becomes CMD, without a seed too once --wait (then 30s by default) is over. As the first
+process of a container it is a process like any other, and ends at SIGTERM.
 
 Under systemd (Type=notify) the service is ready once the kernel was seeded. What run is doing stands in the status file, for
 entropy-guest status.`

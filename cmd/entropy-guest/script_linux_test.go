@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 		"entropy-guest": main,
 		"unprivileged":  unprivileged,
 		"hidden":        hidden,
+		"contained":     contained,
 	})
 }
 
