@@ -32,7 +32,8 @@ In an initramfs it can be the first process: the kernel's command line then ends
 is seeded, leaves the machine as it found it and becomes CMD, without a seed too once --wait (then 30s by default) is over. As the first
 process of a container it is a process like any other, and ends at SIGTERM.
 
-Under systemd (Type=notify) the service is ready once the kernel was seeded. What run is doing stands in the status file, for
+Under systemd (Type=notify) the service is ready once the kernel was seeded; with --wait, also when that time is over, and at once where
+no host listens. What run is doing stands in the status file, for
 entropy-guest status.`
 
 // maxLabel is what protocol 2 allows, in bytes.
