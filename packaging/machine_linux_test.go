@@ -111,13 +111,13 @@ func boot(t *testing.T, install func(f files)) *machine {
 	f.system()
 	install(f)
 
-	console, err := os.Create(filepath.Join(dir, "console"))
+	output, err := os.Create(filepath.Join(dir, "output")) // of its making; systemd logs to the journal
 	require.NoError(t, err)
-	defer console.Close()
+	defer output.Close()
 	runtime.LockOSThread() // the machine ends with the thread that started it
 	t.Cleanup(runtime.UnlockOSThread)
 	m.systemd = m.stage("boot")
-	m.systemd.Stdout, m.systemd.Stderr = console, console
+	m.systemd.Stdout, m.systemd.Stderr = output, output
 	m.systemd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET
 	require.NoError(t, m.systemd.Start(), "make namespaces; this needs root")
 	t.Cleanup(m.end)
@@ -136,8 +136,8 @@ func (m *machine) stage(name string) *exec.Cmd {
 // end kills all of the machine: its first process takes the others with it. What it mounted goes with its namespace.
 func (m *machine) end() {
 	if m.t.Failed() {
-		said, _ := os.ReadFile(filepath.Join(m.dir, "console"))
-		m.t.Logf("the machine's console:\n%s", said)
+		said, _ := os.ReadFile(filepath.Join(m.dir, "output"))
+		m.t.Logf("the machine said: %s", said)
 		m.t.Logf("its journal:\n%s", m.command("journalctl", "--no-pager", "-b"))
 	}
 	_ = m.systemd.Process.Kill()
@@ -268,7 +268,7 @@ func becomeSystemd(dir, group string) (err error) {
 	mount("tmpfs", root+"/run", "mode=755", 0)
 	mount("tmpfs", root+"/tmp", "mode=1777", 0)
 	mount("tmpfs", root+"/dev", "mode=755", 0)
-	step(&err, "make devices", func() error { return makeDevices(root+"/dev", at("console")) })
+	step(&err, "make devices", func() error { return makeDevices(root + "/dev") })
 	step(&err, "change the root", func() error {
 		return errors.Join(unix.Chdir(root), unix.PivotRoot(".", "."), unix.Unmount(".", unix.MNT_DETACH), unix.Chdir("/"))
 	})
@@ -278,7 +278,7 @@ func becomeSystemd(dir, group string) (err error) {
 	// A container: systemd leaves the kernel's settings alone.
 	env := []string{"container=boot-test", "SYSTEMD_UNIT_PATH=" + unitPath, "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	const program = "/lib/systemd/systemd"
-	return unix.Exec(program, []string{program, "--unit=multi-user.target", "--log-target=console", "--show-status=no"}, env)
+	return unix.Exec(program, []string{program, "--unit=multi-user.target", "--log-target=journal", "--show-status=no"}, env)
 }
 
 // enterCgroup makes a cgroup the root of a new namespace, and this process its first.
@@ -292,7 +292,7 @@ func enterCgroup(path string) error {
 	return unix.Unshare(unix.CLONE_NEWCGROUP)
 }
 
-func makeDevices(dev, console string) error {
+func makeDevices(dev string) error {
 	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty", "hwrng"} {
 		var s unix.Stat_t
 		if err := unix.Stat("/dev/"+name, &s); err != nil {
@@ -301,12 +301,6 @@ func makeDevices(dev, console string) error {
 		if err := unix.Mknod(dev+"/"+name, s.Mode, int(s.Rdev)); err != nil {
 			return err
 		}
-	}
-	if err := os.WriteFile(dev+"/console", nil, 0o600); err != nil {
-		return err
-	}
-	if err := unix.Mount(console, dev+"/console", "", unix.MS_BIND, ""); err != nil {
-		return err
 	}
 	return errors.Join(os.Symlink("/proc/self/fd", dev+"/fd"), os.Mkdir(dev+"/shm", 0o1777))
 }
