@@ -92,7 +92,7 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	return e, nil
 }
 
-// Run gathers until ctx ends, then waits for its goroutines and keeps a last seed. That none could be kept is logged and no error.
+// Run gathers until ctx ends, then waits for its goroutines and keeps a last seed.
 func (e *Entropy) Run(ctx context.Context) error {
 	harvest, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -126,11 +126,7 @@ func (e *Entropy) Run(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			err := <-done
-			// The end is in order all the same: the next start finds the seed before this one, or none.
-			if err := e.keepSeed(); err != nil {
-				e.cfg.Log.Error("no seed kept for the next start", "error", err)
-			}
-			return err
+			return errors.Join(err, e.keepSeed())
 		}
 	}
 }
