@@ -83,7 +83,8 @@ func both(t *testing.T) {
 	m := boot(t, func(f files) { f.host(); f.guest() })
 	require.Equal(t, "active", m.state(hostUnit))
 	require.Equal(t, "active", m.state(guestUnit))
-	hostReady, guestStart, guestReady := m.at(hostUnit, "ActiveEnter"), m.at(guestUnit, "ExecMainStart"), m.at(guestUnit, "ActiveEnter")
+	hostReady := m.at(hostUnit, "ActiveEnter")
+	guestStart, guestReady := m.at(guestUnit, "ExecMainStart"), m.at(guestUnit, "ActiveEnter")
 	sysinit := m.at("sysinit.target", "ActiveEnter")
 	assert.Less(t, hostReady, guestStart, "the host is ready before the guest starts")
 	assert.Less(t, guestReady, sysinit, "the guest is ready before anything ordinary starts")
@@ -117,10 +118,10 @@ func reload(t *testing.T, m *machine) {
 	assert.Equal(t, pid, m.show(hostUnit, "MainPID"))
 	m.must("xentropyd", "status", "--control", "/run/xentropyd/control.sock")
 	m.eventually("the journal has the fault, among the errors", func() bool {
-		return strings.Contains(m.command("journalctl", "--no-pager", "-o", "cat", "-p", "err", "-u", hostUnit), file+":3:1: budget.bytes: 1; want")
+		return strings.Contains(m.journal(hostUnit, "-p", "err"), file+":3:1: budget.bytes: 1; want")
 	})
-	assert.NotContains(t, m.must("journalctl", "--no-pager", "-o", "cat", "-p", "warning", "-u", hostUnit), "level=INFO")
-	assert.NotContains(t, m.must("journalctl", "--no-pager", "-o", "cat", "-u", hostUnit), "<6>")
+	assert.NotContains(t, m.journal(hostUnit, "-p", "warning"), "level=INFO")
+	assert.NotContains(t, m.journal(hostUnit), "<6>")
 	require.NoError(t, os.WriteFile(m.path(file), good, 0o644))
 	m.must("systemctl", "reload", hostUnit)
 }
@@ -137,17 +138,17 @@ func restart(t *testing.T, m *machine) {
 	assert.Equal(t, "active", m.state(hostUnit))
 	assert.NotEqual(t, pid, m.show(hostUnit, "MainPID"))
 	assert.Equal(t, before, inode())
-	m.eventually("the guest has come back", func() bool { code, _ := m.run("entropy-guest", "status", "--check"); return code == 0 })
+	check := func() int { code, _ := m.run("entropy-guest", "status", "--check"); return code }
+	m.eventually("the guest has come back", func() bool { return check() == 0 })
 
 	// Nor is it gone while the host is.
 	m.must("systemctl", "stop", hostUnit)
 	assert.Equal(t, before, inode())
 	assert.Equal(t, "success", m.show(hostUnit, "Result"))
-	m.eventually("the guest knows", func() bool { code, _ := m.run("entropy-guest", "status", "--check"); return code == 3 })
+	m.eventually("the guest knows", func() bool { return check() == 3 })
 	m.must("systemctl", "stop", guestUnit)
 	assert.Equal(t, "success", m.show(guestUnit, "Result"))
-	code, _ := m.run("entropy-guest", "status", "--check")
-	assert.Equal(t, 1, code)
+	assert.Equal(t, 1, check())
 }
 
 // guestAlone has no host at all, and waits for none.
@@ -160,7 +161,7 @@ func guestAlone(t *testing.T) {
 	t.Logf("ready %v after its start", ready-m.at(guestUnit, "ExecMainStart"))
 	code, out := m.run("entropy-guest", "status", "--check")
 	assert.Equal(t, 4, code, out)
-	assert.Empty(t, m.must("journalctl", "--no-pager", "-o", "cat", "-q", "-p", "err", "-u", guestUnit))
+	assert.Empty(t, m.journal(guestUnit, "-p", "err"))
 }
 
 // brokenConfiguration ends the host with status 2, once, and holds nobody up.
@@ -176,6 +177,6 @@ func brokenConfiguration(t *testing.T) {
 	assert.Equal(t, "0", m.show(hostUnit, "NRestarts"))
 	assert.Equal(t, "active", m.state(guestUnit))
 	m.eventually("the journal has the fault, among the errors", func() bool {
-		return strings.Contains(m.command("journalctl", "--no-pager", "-o", "cat", "-p", "err", "-u", hostUnit), `unknown key "polizei"`)
+		return strings.Contains(m.journal(hostUnit, "-p", "err"), `unknown key "polizei"`)
 	})
 }

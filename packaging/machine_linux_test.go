@@ -28,8 +28,8 @@ const unitPath = "/etc/boot"
 
 // systemUnits are those of systemd itself that make a boot.
 var systemUnits = []string{
-	"sysinit.target", "basic.target", "multi-user.target", "local-fs.target", "local-fs-pre.target", "shutdown.target", "umount.target",
-	"sockets.target", "paths.target", "timers.target", "slices.target", "swap.target",
+	"sysinit.target", "basic.target", "multi-user.target", "shutdown.target", "umount.target", "local-fs.target",
+	"local-fs-pre.target", "sockets.target", "paths.target", "timers.target", "slices.target", "swap.target",
 	"systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket",
 }
 
@@ -118,7 +118,8 @@ func boot(t *testing.T, install func(f files)) *machine {
 	t.Cleanup(runtime.UnlockOSThread)
 	m.systemd = m.stage("boot")
 	m.systemd.Stdout, m.systemd.Stderr = output, output
-	m.systemd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET
+	m.systemd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC |
+		syscall.CLONE_NEWNET
 	require.NoError(t, m.systemd.Start(), "make namespaces; this needs root")
 	t.Cleanup(m.end)
 	m.eventually("the boot is over", func() bool { return m.state("multi-user.target") == "active" })
@@ -128,7 +129,7 @@ func boot(t *testing.T, install func(f files)) *machine {
 // stage is this program, doing its part of a machine in a mount namespace of its own.
 func (m *machine) stage(name string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
-	c.Env = []string{stageEnv + "=" + name, dirEnv + "=" + m.dir, groupEnv + "=" + m.cgroup, "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	c.Env = []string{stageEnv + "=" + name, dirEnv + "=" + m.dir, groupEnv + "=" + m.cgroup}
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	return c
 }
@@ -138,7 +139,8 @@ func (m *machine) end() {
 	if m.t.Failed() {
 		said, _ := os.ReadFile(filepath.Join(m.dir, "output"))
 		m.t.Logf("the machine said: %s", said)
-		m.t.Logf("its journal:\n%s", m.command("journalctl", "--no-pager", "-b"))
+		_, journal := m.run("journalctl", "--no-pager")
+		m.t.Logf("its journal:\n%s", journal)
 	}
 	_ = m.systemd.Process.Kill()
 	_ = m.systemd.Wait()
@@ -161,8 +163,10 @@ func (m *machine) eventually(what string, f func() bool) {
 // run runs a command inside and returns its exit status and what it said.
 func (m *machine) run(args ...string) (code int, out string) {
 	m.t.Helper()
-	enter := []string{"--target", strconv.Itoa(m.systemd.Process.Pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/"}
-	c := exec.Command("nsenter", append(append(enter, "--"), args...)...)
+	enter := []string{
+		"--target", strconv.Itoa(m.systemd.Process.Pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/", "--",
+	}
+	c := exec.Command("nsenter", append(enter, args...)...)
 	c.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_UNIT_PATH=" + unitPath, "LC_ALL=C.UTF-8"}
 	var b bytes.Buffer
 	c.Stdout, c.Stderr = &b, &b
@@ -174,10 +178,10 @@ func (m *machine) run(args ...string) (code int, out string) {
 	return c.ProcessState.ExitCode(), b.String()
 }
 
-func (m *machine) command(args ...string) string {
+// journal is what a unit's processes have said so far.
+func (m *machine) journal(unit string, more ...string) string {
 	m.t.Helper()
-	_, out := m.run(args...)
-	return out
+	return m.must(append([]string{"journalctl", "--no-pager", "--quiet", "--output", "cat", "--unit", unit}, more...)...)
 }
 
 // must runs a command that has to work.
@@ -242,8 +246,8 @@ func step(err *error, what string, f func() error) {
 	}
 }
 
-// becomeSystemd runs as process 1 of the new namespaces: it makes a root directory from this machine's files and those below files/,
-// with kernel file systems of its own, and becomes systemd.
+// becomeSystemd runs as process 1 of the new namespaces: it makes a root directory from this machine's files and
+// those below files/, with kernel file systems of its own, and becomes systemd.
 func becomeSystemd(dir, group string) (err error) {
 	at := func(path string) string { return filepath.Join(dir, path) }
 	mount := func(kind, target, options string, flags uintptr) {
@@ -261,7 +265,8 @@ func becomeSystemd(dir, group string) (err error) {
 	step(&err, "copy files", func() error { return os.CopyFS(at("layers/upper"), os.DirFS(at("files"))) })
 	step(&err, "make a directory", func() error { return os.Mkdir(at("layers/work"), 0o755) })
 	root := at("root")
-	mount("overlay", root, fmt.Sprintf("lowerdir=/,upperdir=%s,workdir=%s", at("layers/upper"), at("layers/work")), 0)
+	layers := fmt.Sprintf("lowerdir=/,upperdir=%s,workdir=%s", at("layers/upper"), at("layers/work"))
+	mount("overlay", root, layers, 0)
 	mount("proc", root+"/proc", "", 0)
 	mount("sysfs", root+"/sys", "", unix.MS_RDONLY)
 	mount("cgroup2", root+"/sys/fs/cgroup", "", 0)

@@ -20,7 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// contained PROC ARGUMENT…: entropy-guest, as the first process of a container whose /proc is its own, the host's, or missing.
+// contained PROC ARGUMENT…: entropy-guest, as the first process of a container whose /proc is its own, the host's,
+// or missing.
 func contained() {
 	kind := os.Args[1]
 	os.Args = append(os.Args[:1], os.Args[2:]...)

@@ -14,9 +14,10 @@ func wholeFile(kind int16) *unix.Flock_t {
 	return &unix.Flock_t{Type: kind, Whence: io.SeekStart}
 }
 
-// claim takes a lock on a new status file that the kernel gives back when the file is closed, however its process ends. It needs no
-// /proc and no number of a process, so it is seen in every namespace; and only who may write to the file can take it, so that no
-// reader can make a dead process look alive (fcntl(2), open file description locks).
+// claim takes a lock on a new status file that the kernel gives back when the file is closed, however its process
+// ends. It needs no /proc and no number of a process, so it is seen in every namespace; and only who may write to
+// the file can take it, so that no reader can make a dead process look alive (fcntl(2), open file description
+// locks).
 func claim(f *os.File) error {
 	err := fcntlLock(f, unix.F_OFD_SETLK, wholeFile(unix.F_WRLCK))
 	if err != nil {

@@ -102,19 +102,22 @@ func readReport(path string) (*report, error) {
 	}
 }
 
-// readOnce reads the file that is there now. It is replaced when it was let go of because there is a newer one: nothing follows from that.
+// readOnce reads the file that is there now. It is replaced when it was let go of because there is a newer one:
+// nothing follows from that.
 func readOnce(path string) (r *report, replaced bool, err error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, false, cli.WithHint(fmt.Errorf("entropy-guest run has left no status file: %w", err), "start it, or give its --status-file")
+		err = fmt.Errorf("entropy-guest run has left no status file: %w", err)
+		return nil, false, cli.WithHint(err, "start it, or give its --status-file")
 	case err != nil:
 		return nil, false, fmt.Errorf("read status file: %w", err)
 	}
 	defer f.Close()
 	r = new(report)
 	if err := json.NewDecoder(io.LimitReader(f, maxStatusFile)).Decode(r); err != nil {
-		return nil, false, cli.WithHint(fmt.Errorf("read status file %s: %w", path, err), "it was written by another version or another program: restart entropy-guest run")
+		err = fmt.Errorf("read status file %s: %w", path, err)
+		return nil, false, cli.WithHint(err, "it was written by another version or another program: restart entropy-guest run")
 	}
 	if r.PID <= 0 {
 		return nil, false, fmt.Errorf("read status file %s: it names no process", path)

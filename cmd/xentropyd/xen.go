@@ -21,8 +21,8 @@ const (
 	xenPause = time.Second
 )
 
-// xenGuests is the search for the guests of a Xen host, a listener to the server. The daemon starts before most of the system does and
-// xenstored does not: the search begins when xenstored answers, and nobody waits for it.
+// xenGuests is the search for the guests of a Xen host, a listener to the server. The daemon starts before most of
+// the system does and xenstored does not: the search begins when xenstored answers, and nobody waits for it.
 type xenGuests struct {
 	open func(ctx context.Context) (xenFinder, io.Closer, error)
 	log  *slog.Logger

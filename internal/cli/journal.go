@@ -26,7 +26,8 @@ func priority(level slog.Level) string {
 	return priorityDebug
 }
 
-// withPriority puts a level's priority before each line: the journal takes each for a message of its own (sd-daemon(3)).
+// withPriority puts a level's priority before each line: the journal takes each for a message of its own
+// (sd-daemon(3)).
 func withPriority(level slog.Level, text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -53,7 +53,8 @@ func TestJournalLearnsPriorities(t *testing.T) {
 		return hint
 	}), []string{"do", "--log-level=debug"}, io.Discard, f)
 	assert.Equal(t, ExitFailure, code)
-	assert.Equal(t, "<7>level=DEBUG msg=d\n<6>level=INFO msg=i\n<4>level=WARN msg=w k=v\n<3>level=ERROR msg=e g.text=\"two\\nlines\"\n"+
+	assert.Equal(t, "<7>level=DEBUG msg=d\n<6>level=INFO msg=i\n<4>level=WARN msg=w k=v\n"+
+		"<3>level=ERROR msg=e g.text=\"two\\nlines\"\n"+
 		"<3>xentropyd: read x: gone; and y\n<3>hint: put it back\n", read())
 
 	// Also what waits a while before it is written.
@@ -99,7 +100,8 @@ func TestLogFromManyGoroutines(t *testing.T) {
 	}
 }
 
-// TestPanicIsNoUsage: a service manager that does not start a program again that was used wrongly starts one again that crashed.
+// TestPanicIsNoUsage: a service manager that does not start a program again that was used wrongly starts one again
+// that crashed.
 func TestPanicIsNoUsage(t *testing.T) {
 	if os.Getenv("CLI_TEST_PANIC") != "" {
 		os.Args = []string{"xentropyd", "do"}
