@@ -7,7 +7,7 @@ FUZZTIME ?= 20000x
 SOAK ?= 60s
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build install check fmt vet staticcheck vulncheck race cross wasip1 fuzz secret soak clean
+.PHONY: all build install check fmt vet staticcheck vulncheck race cross wasip1 test386 boot fuzz secret soak clean
 
 all: build
 
@@ -41,6 +41,15 @@ cross:
 		echo "build $$p"; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=$$arm $(GO) build ./...; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=$$arm $(GO) test -exec true -run NONE ./fortuna ./protocol ./vchan/... ./source/... ./guest ./host >/dev/null; \
 	done
+
+# 32 bits, natively on amd64, without the packages whose tests are end to end and slow.
+SLOW386 = /internal/e2e$$|/cmd/xentropyd/internal/demo$$|/lab(/|$$)
+test386:
+	GOARCH=386 CGO_ENABLED=0 $(GO) test $$(GOARCH=386 $(GO) list ./... | grep -vE '$(SLOW386)')
+
+# The units of packaging/, booted by a real systemd in namespaces. As root; needs systemd, util-linux and cgroup2.
+boot:
+	XENTROPYD_BOOT=1 $(GO) test -count 1 -v -run '^TestBoot$$' ./packaging
 
 # What a unikernel links runs without an operating system to speak of, and the guest library takes no network with it.
 WASI = GOOS=wasip1 GOARCH=wasm

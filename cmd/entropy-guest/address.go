@@ -105,6 +105,11 @@ func noteRestore(err error) {
 	}
 }
 
+// nobodyServes says whether a dial failed because there is no socket, or nobody behind it.
+func nobodyServes(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
 // hostHint adds to an error about the host at an address what can be done about it.
 func hostHint(address string, err error) error {
 	switch {
@@ -116,7 +121,7 @@ func hostHint(address string, err error) error {
 		return cli.WithHint(err, "run it as root: the devices below /dev/xen and the consoles are root's")
 	case onXen(address):
 		return cli.WithHint(err, "see in domain 0 whether xentropyd runs and what xentropyd status says of this guest, or give another --host")
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case nobodyServes(err):
 		return cli.WithHint(err, "nobody serves there: start xentropyd, or give --host")
 	case errors.Is(err, fs.ErrPermission):
 		return cli.WithHint(err, "this user may not write to the host's socket: join its group, or run it as root")

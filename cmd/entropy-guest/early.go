@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,12 +20,9 @@ import (
 // execWait is how long a boot is held up at most when --wait does not say.
 const execWait = 30 * time.Second
 
-// initPID is the first process's number.
-const initPID = 1
-
 // The process itself; tests replace these.
 var (
-	getpid  = os.Getpid
+	isInit  = sync.OnceValue(earlyboot.Init)
 	replace = execve
 	mount   = earlyboot.Mount
 	forever = func() {
@@ -34,11 +32,11 @@ var (
 	}
 )
 
-// asInit makes a command line of what the kernel gives its first process: unless that begins with one of our commands or a flag, it
-// is words of the kernel's command line that nobody knew, meant for a real init.
-func asInit(pid int, args []string) []string {
+// asInit makes a command line of what the kernel gives the machine's init: unless that begins with one of our commands or a flag, it
+// is words of the kernel's command line that nobody knew, meant for a real init. A container's first process is given what somebody wrote.
+func asInit(first bool, args []string) []string {
 	known := func(c *cobra.Command) bool { return len(args) > 0 && c.Name() == args[0] }
-	if pid != initPID || len(args) > 0 && strings.HasPrefix(args[0], "-") || slices.ContainsFunc(root().Commands(), known) {
+	if !first || len(args) > 0 && strings.HasPrefix(args[0], "-") || slices.ContainsFunc(root().Commands(), known) {
 		return args
 	}
 	return []string{"run"}
@@ -46,7 +44,7 @@ func asInit(pid int, args []string) []string {
 
 // start prepares the machine where nobody has, runs, and becomes another program where it was told to.
 func (o *runOptions) start(cmd *cobra.Command, args []string) error {
-	first := getpid() == initPID
+	first := isInit()
 	mounts := new(earlyboot.Mounts)
 	if first {
 		var err error

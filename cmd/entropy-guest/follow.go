@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -51,9 +52,10 @@ type follower struct {
 
 	mu      sync.Mutex
 	latest  guest.Status
+	failed  bool          // the kernel was not fed, the last time
 	changed chan struct{} // of capacity 1: latest did
 
-	said       bool // systemd knows that we are ready
+	said       string // what systemd was told last: that we are ready, and how; "" before
 	writeFails bool
 	topUps     int
 	topped     uint64 // the kernel's seeds when one more was last asked for
@@ -68,8 +70,9 @@ func (f *follower) follow(ctx context.Context) error {
 		err error
 	}
 	opened := make(chan opening, 1)
+	dial, absent := f.watchDial()
 	go func() {
-		g, err := guest.Open(work, f.dial, f.options()...)
+		g, err := guest.Open(work, dial, f.options()...)
 		opened <- opening{g, err}
 	}()
 	var g *guest.Guest
@@ -107,7 +110,7 @@ func (f *follower) follow(ctx context.Context) error {
 				return o.err
 			}
 			f.wake() // what came before could not be acted on
-			if s := g.Status(); !s.HostSeeded {
+			if s := g.Status(); !s.HostSeeded && f.said != noHost {
 				f.log.Warn("no seed from the host yet; going on trying", "host", f.address, "error", s.LastError)
 			}
 		case <-f.changed:
@@ -124,9 +127,15 @@ func (f *follower) follow(ctx context.Context) error {
 			if f.once {
 				return f.unseeded(fmt.Errorf("no seed was used and acknowledged within %v", f.wait))
 			}
-			if !f.said {
+			if f.said == "" {
 				f.log.Warn("no seed yet; the service manager is told to go on without", "waited", f.wait)
-				f.sayReady("no seed yet")
+				f.sayReady(noSeed)
+			}
+		case <-absent:
+			absent = nil
+			if f.said == "" && f.wait > 0 && !f.once {
+				f.log.Info("no host here; going on trying, and the service manager is told not to wait", "host", f.address)
+				f.sayReady(noHost)
 			}
 		case <-ctx.Done():
 			if f.once {
@@ -163,6 +172,12 @@ func (f *follower) options() []guest.Option {
 // note takes the guest's new status.
 func (f *follower) note(s guest.Status) {
 	f.mu.Lock()
+	switch {
+	case s.KernelFailures > f.latest.KernelFailures:
+		f.failed = true
+	case s.KernelSeeds > f.latest.KernelSeeds:
+		f.failed = false
+	}
 	f.latest = s
 	f.mu.Unlock()
 	f.wake()
@@ -186,7 +201,10 @@ func (f *follower) report() {
 	if f.file == nil {
 		return
 	}
-	err := f.file.write(f.state())
+	f.mu.Lock()
+	s, failed := f.latest, f.failed
+	f.mu.Unlock()
+	err := f.file.write(s, failed)
 	if err != nil && !f.writeFails {
 		f.log.Warn("status file not written", "error", err)
 	}
@@ -211,7 +229,7 @@ func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err 
 		f.topUp(ctx, g, s.KernelSeeds)
 		return false, nil
 	}
-	f.sayReady("seeded")
+	f.sayReady(seededNow)
 	return f.once && acknowledged, nil
 }
 
@@ -229,14 +247,38 @@ func (f *follower) topUp(ctx context.Context, g *guest.Guest, seeds uint64) {
 	}
 }
 
-// sayReady tells systemd once that the start is over.
+// What systemd is told.
+const (
+	seededNow = "seeded"
+	noSeed    = "no seed yet"
+	noHost    = "no host here yet"
+)
+
+// sayReady tells systemd that the start is over, once, and how it stands whenever that changes.
 func (f *follower) sayReady(status string) {
-	if f.said {
+	state := "STATUS=" + status
+	switch f.said {
+	case status:
 		return
+	case "":
+		state = daemon.SdNotifyReady + "\n" + state
 	}
-	f.said = true
-	f.tell(daemon.SdNotifyReady + "\nSTATUS=" + status)
-	if f.kernel != nil {
+	f.said = status
+	f.tell(state)
+	if f.kernel != nil && status == seededNow {
 		f.log.Info("kernel's generator", "state", status)
 	}
+}
+
+// watchDial is dial, and a channel that is closed when a dial found nobody there. On Xen a dial waits for the host instead.
+func (f *follower) watchDial() (guest.Dialer, <-chan struct{}) {
+	absent := make(chan struct{})
+	say := sync.OnceFunc(func() { close(absent) })
+	return func(ctx context.Context) (io.ReadWriteCloser, error) {
+		c, err := f.dial(ctx)
+		if err != nil && !f.patient && nobodyServes(err) {
+			say()
+		}
+		return c, err
+	}, absent
 }

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,6 +47,8 @@ func (s *systemd) heard() []string {
 const (
 	readySeeded = "READY=1\nSTATUS=seeded"
 	readyLate   = "READY=1\nSTATUS=no seed yet"
+	readyAlone  = "READY=1\nSTATUS=no host here yet"
+	seededLater = "STATUS=seeded"
 	stopping    = "STOPPING=1"
 )
 
@@ -241,6 +247,26 @@ func TestFollowOnceKernelFails(t *testing.T) {
 	})
 }
 
+// TestFollowReportsTheLastFeed: what failed once and then worked has not failed.
+func TestFollowReportsTheLastFeed(t *testing.T) {
+	sc := newScene(t)
+	failed := func(want bool) func() bool {
+		return func() bool {
+			r, err := readReport(sc.file.path)
+			return err == nil && r.Guest.Seeds > 0 && r.FeedFailed == want
+		}
+	}
+	sc.kernel.Fail(errors.New("out of order"))
+	sc.start()
+	sc.eventually(t, "reported", failed(true))
+	sc.kernel.Fail(nil)
+	sc.host.NewGeneration()
+	sc.eventually(t, "mended", failed(false))
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+	sc.file.close()
+}
+
 func TestFollowOnceGivesUp(t *testing.T) {
 	sc := newScene(t)
 	sc.drawer.unseeded.Store(true)
@@ -259,8 +285,84 @@ func TestFollowLetsTheBootGoOn(t *testing.T) {
 	assert.Equal(t, []string{readyLate}, sc.systemd.heard())
 	sc.drawer.unseeded.Store(false) // and the host, seeded at last, still gets through
 	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
+	sc.eventually(t, "told again", func() bool { return len(sc.systemd.heard()) == 2 })
 	sc.cancel()
 	require.NoError(t, sc.end(t))
+	assert.Equal(t, []string{readyLate, seededLater, stopping}, sc.systemd.heard())
+}
+
+// A machine with no host at all loses no second, however long --wait is.
+func TestFollowHoldsNobodyUpWithoutAHost(t *testing.T) {
+	for name, missing := range map[string]error{"no socket": fs.ErrNotExist, "a socket left behind": syscall.ECONNREFUSED} {
+		t.Run(name, func(t *testing.T) {
+			sc := newScene(t)
+			sc.wait = time.Hour
+			var log lines
+			sc.log = slog.New(slog.NewTextHandler(&log, nil))
+			var there atomic.Bool
+			dial := sc.dial
+			sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+				if !there.Load() {
+					return nil, fmt.Errorf("dial: %w", missing)
+				}
+				return dial(ctx)
+			}
+			sc.start()
+			sc.eventually(t, "told", func() bool { return len(sc.systemd.heard()) == 1 })
+			there.Store(true)
+			sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
+			sc.eventually(t, "told again", func() bool { return len(sc.systemd.heard()) == 2 })
+			sc.cancel()
+			require.NoError(t, sc.end(t))
+			assert.Equal(t, []string{readyAlone, seededLater, stopping}, sc.systemd.heard())
+			assert.Equal(t, 1, strings.Count(log.String(), "no host here"))
+		})
+	}
+}
+
+// Who asked for a seed waits for it: without --wait for ever, with --once for that long.
+func TestFollowWaitsForAHostWhenToldTo(t *testing.T) {
+	sc := newScene(t)
+	dialled := make(chan bool, 100)
+	sc.dial = func(context.Context) (io.ReadWriteCloser, error) {
+		select {
+		case dialled <- true:
+		default:
+		}
+		return nil, fs.ErrNotExist
+	}
+	sc.start()
+	<-dialled
+	<-dialled // what the first one said has been heard, or never is
+	assert.Empty(t, sc.systemd.heard())
+	sc.cancel()
+	require.NoError(t, sc.end(t))
+	assert.Equal(t, []string{stopping}, sc.systemd.heard())
+
+	sc = newScene(t)
+	sc.once, sc.wait = true, 50*time.Millisecond
+	sc.dial = func(context.Context) (io.ReadWriteCloser, error) { return nil, fs.ErrNotExist }
+	sc.start()
+	require.ErrorContains(t, sc.end(t), "within 50ms")
+	assert.Equal(t, []string{stopping}, sc.systemd.heard())
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // A kernel that credits less than it is told, as before Linux 5.18, wants more than one seed.

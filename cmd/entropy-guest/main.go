@@ -23,6 +23,6 @@ func root() *cobra.Command {
 }
 
 func main() {
-	os.Args = append(os.Args[:1], asInit(os.Getpid(), os.Args[1:])...)
+	os.Args = append(os.Args[:1], asInit(isInit(), os.Args[1:])...)
 	cli.Main(root())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -107,8 +108,9 @@ func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer
 	if ownErr != nil {
 		return nil, cli.WithHint(fmt.Errorf("%w; and the machine's own noise sources do not suffice: %w", err, ownErr), cli.Hint(err))
 	}
-	fmt.Fprintf(stderr, "entropy-guest: warning: %s; these bytes come from this machine's own noise sources alone\nhint: %s\n",
-		cli.Printable(err.Error()), cli.Hint(err))
+	_ = cli.Say(stderr, slog.LevelWarn, fmt.Sprintf(
+		"entropy-guest: warning: %s; these bytes come from this machine's own noise sources alone\nhint: %s\n",
+		cli.Printable(err.Error()), cli.Hint(err)))
 	return g, nil
 }
 

@@ -29,9 +29,11 @@ the kernel credits none of them and nothing is acknowledged.
 
 In an initramfs it can be the first process: the kernel's command line then ends in, for example,
 "rdinit=/entropy-guest -- run --exec /sbin/init". It mounts /proc, /sys and /dev and loads the modules by itself, waits until the kernel
-is seeded, leaves the machine as it found it and becomes CMD, without a seed too once --wait (then 30s by default) is over.
+is seeded, leaves the machine as it found it and becomes CMD, without a seed too once --wait (then 30s by default) is over. As the first
+process of a container it is a process like any other, and ends at SIGTERM.
 
-Under systemd (Type=notify) the service is ready once the kernel was seeded. What run is doing stands in the status file, for
+Under systemd (Type=notify) the service is ready once the kernel was seeded; with --wait, also when that time is over, and at once where
+no host listens. What run is doing stands in the status file, for
 entropy-guest status.`
 
 // maxLabel is what protocol 2 allows, in bytes.
@@ -118,13 +120,14 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	if o.statusFile != "" {
 		f.lag = reportLag
 		f.file = newStatusFile(o.statusFile, address, o.label, o.dryRun)
-		if err := f.file.write(f.latest); err != nil {
+		if err := f.file.write(f.latest, false); err != nil {
 			if cmd.Flags().Changed("status-file") {
 				return err
 			}
 			f.log.Warn("entropy-guest status will not see this process", "error", err)
 			f.file = nil
 		}
+		defer f.file.close()
 	}
 	return f.follow(cmd.Context())
 }

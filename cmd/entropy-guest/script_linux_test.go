@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -30,6 +32,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"entropy-guest": main,
 		"unprivileged":  unprivileged,
+		"hidden":        hidden,
+		"contained":     contained,
 	})
 }
 
@@ -44,6 +48,28 @@ func unprivileged() {
 		}
 	}
 	os.Exit(126)
+}
+
+// hidden is entropy-guest run by a user who sees no process but his own (proc(5), hidepid).
+func hidden() {
+	must := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "hidden:", err)
+			os.Exit(126)
+		}
+	}
+	const nobody = 65534
+	runtime.LockOSThread() // the mount is this thread's, and main's
+	must(unix.Unshare(unix.CLONE_NEWNS))
+	must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(unix.Mount("proc", "/proc", "proc", 0, "hidepid=2"))
+	must(syscall.Setgroups(nil))
+	must(syscall.Setgid(nobody))
+	must(syscall.Setuid(nobody))
+	if _, err := os.Stat("/proc/1"); err == nil {
+		must(errors.New("process 1 is seen"))
+	}
+	main()
 }
 
 // listener gives a transport's guests to a host.
@@ -108,19 +134,32 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond != "kernel" {
-				return false, fmt.Errorf("unknown condition %q", cond)
+			switch cond {
+			case "kernel":
+				k, err := kernelrng.Open()
+				if err != nil {
+					return false, nil
+				}
+				return true, k.Close()
+			case "mount":
+				return mayMount(), nil
 			}
-			k, err := kernelrng.Open()
-			if err != nil {
-				return false, nil
-			}
-			return true, k.Close()
+			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serve, "unserve": unserve, "status": exitStatus, "size": size, "await": await, "newgeneration": newGeneration, "checkjson": checkJSON,
 		},
 	})
+}
+
+// mayMount says whether this process may make namespaces and mount in them.
+func mayMount() bool {
+	if os.Geteuid() != 0 {
+		return false
+	}
+	c := exec.Command("true")
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+	return c.Run() == nil
 }
 
 // serve [unseeded]: a host listens at $SOCK/sock.

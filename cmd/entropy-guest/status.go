@@ -16,7 +16,13 @@ import (
 
 const statusLong = `Show what entropy-guest run is doing, from its status file, and how the kernel's generator is.
 
-The exit status is 0 if run is alive, else 1.`
+The exit status says how it stands, with --check without a word:
+
+  0  well: the kernel was fed, and the host is connected
+  1  run is not alive, or its status file cannot be read
+  2  the command line was wrong
+  3  degraded: the host is not connected any more, or has no healthy noise source left, or the kernel could not be fed the last time
+  4  not seeded: no seed of the host has reached the kernel yet, or the kernel's generator is not seeded; with --dry-run, no seed came yet`
 
 // kernelStatus is what the kernel says of its generator.
 type kernelStatus struct {
@@ -29,28 +35,48 @@ type kernelStatus struct {
 type overview struct {
 	Running bool         `json:"running"`
 	Stale   string       `json:"stale,omitempty"` // why run, below, is no more
+	State   string       `json:"state"`           // well, gone, degraded or not seeded
+	Why     string       `json:"why,omitempty"`   // it is not well
 	Kernel  kernelStatus `json:"kernel"`
 	Run     *report      `json:"run"` // null: none was left
+
+	exit int // the exit status that says the same as State
 }
 
 func statusCommand() *cobra.Command {
 	var file string
-	var asJSON bool
+	var asJSON, check bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what run is doing",
 		Long:  statusLong,
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return showStatus(cmd.OutOrStdout(), file, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := look(file)
+			switch {
+			case check:
+				return cli.Quiet(o.exit)
+			case asJSON:
+				err = errors.Join(cli.JSON(cmd.OutOrStdout(), o), err)
+			default:
+				err = errors.Join(o.print(cmd.OutOrStdout(), proc.SinceBoot()), err)
+			}
+			if err == nil {
+				err = cli.Quiet(o.exit)
+			}
+			return err
+		},
 	}
 	cmd.Flags().StringVar(&file, "status-file", defaultStatusFile, "`FILE` that run writes")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&check, "check", false, "print nothing: the exit status alone says how it stands")
+	cmd.MarkFlagsMutuallyExclusive("json", "check")
 	return cmd
 }
 
-func showStatus(w io.Writer, file string, asJSON bool) error {
-	o := overview{Kernel: askKernel()}
-	var err error
+// look gathers all there is to say. The error says why run is not alive.
+func look(file string) (o overview, err error) {
+	o.Kernel = askKernel()
 	o.Run, err = readReport(file)
 	if err == nil {
 		if o.Stale = o.Run.gone(); o.Stale != "" {
@@ -58,10 +84,38 @@ func showStatus(w io.Writer, file string, asJSON bool) error {
 		}
 	}
 	o.Running = err == nil
-	if asJSON {
-		return errors.Join(cli.JSON(w, o), err)
+	if err != nil {
+		o.exit, o.State, o.Why = cli.ExitFailure, "gone", err.Error()
+		return o, err
 	}
-	return errors.Join(o.print(w, time.Now()), err)
+	if o.exit, o.Why = o.Run.judge(o.Kernel); o.exit == cli.ExitOK {
+		o.State = "well"
+	} else {
+		o.State = choose(o.exit == cli.ExitNotSeeded, "not seeded", "degraded")
+	}
+	return o, nil
+}
+
+// judge says how a run that is alive stands, and why it is not well.
+func (r *report) judge(k kernelStatus) (exit int, why string) {
+	g := r.Guest
+	switch {
+	case r.DryRun && g.Seeds == 0:
+		return cli.ExitNotSeeded, "no seed of the host came yet"
+	case !r.DryRun && g.KernelSeeds == 0 && r.FeedFailed:
+		return cli.ExitNotSeeded, "the kernel could not be fed: " + g.LastFailure
+	case !r.DryRun && g.KernelSeeds == 0:
+		return cli.ExitNotSeeded, "no seed of the host has reached the kernel yet"
+	case !r.DryRun && k.Error == "" && !k.Ready:
+		return cli.ExitNotSeeded, "the kernel was fed and wants more"
+	case r.FeedFailed:
+		return cli.ExitDegraded, "the kernel could not be fed the last time: " + g.LastFailure
+	case !g.Connected:
+		return cli.ExitDegraded, "the host is not connected any more"
+	case g.Degraded:
+		return cli.ExitDegraded, "the host has no healthy noise source left"
+	}
+	return cli.ExitOK, ""
 }
 
 func askKernel() (k kernelStatus) {
@@ -76,7 +130,7 @@ func askKernel() (k kernelStatus) {
 }
 
 // print shows the overview to people.
-func (o overview) print(w io.Writer, now time.Time) error {
+func (o overview) print(w io.Writer, boot time.Duration) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(t, "%s\t%s\n", name, cli.Printable(fmt.Sprintf(format, args...)))
@@ -87,19 +141,24 @@ func (o overview) print(w io.Writer, now time.Time) error {
 		row("kernel", "%s, entropy_avail %d", choose(o.Kernel.Ready, "seeded", "not seeded yet"), o.Kernel.EntropyAvail)
 	}
 	if r := o.Run; r != nil {
+		if o.Why != "" {
+			row("state", "%s: %s", o.State, o.Why)
+		} else {
+			row("state", "%s", o.State)
+		}
 		g := r.Guest
 		state := choose(r.DryRun, "dry run, the kernel is not fed", "feeds the kernel")
 		if o.Stale != "" {
 			state = "stale: " + o.Stale
 		}
-		row("run", "%s (process %d, started %s, news %s)", state, r.PID, cli.Ago(now, r.Started), cli.Ago(now, r.Updated))
+		row("run", "%s (process %d, started %s, news %s)", state, r.PID, ago(boot, r.StartedAt), ago(boot, r.UpdatedAt))
 		link := choose(g.Connected, "connected", "not connected")
 		if g.Degraded {
 			link += ", degraded: it has no healthy noise source"
 		}
 		row("host", "%s, %s", r.Host, link)
 		row("instance", "%s, generation %d, %d changes, %d reconnects", cli.OrDash(g.Instance), g.Generation, g.Generations, g.Reconnects)
-		row("seeds", "%d (%s, %s credited), last %s, %d refused", g.Seeds, cli.Bytes(g.SeedBytes), cli.Bits(float64(g.CreditedBits)), r.lastSeed(proc.SinceBoot()), g.Refused)
+		row("seeds", "%d (%s, %s credited), last %s, %d refused", g.Seeds, cli.Bytes(g.SeedBytes), cli.Bits(float64(g.CreditedBits)), r.lastSeed(boot), g.Refused)
 		row("fed", "%d times (%s credited), %d failures", g.KernelSeeds, cli.Bits(float64(g.KernelCreditedBits)), g.KernelFailures)
 		row("acknowledged", "%d of %d", g.Acknowledged, g.Seeds)
 		if g.LastFailure != "" {

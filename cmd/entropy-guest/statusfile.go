@@ -24,32 +24,35 @@ const (
 
 // report is what run leaves for status. Nothing in it is secret: everybody may read it.
 type report struct {
-	PID      int          `json:"pid"`
-	PIDStart uint64       `json:"pid_start"` // when the process began, as the kernel counts; tells a reused number apart
-	Host     string       `json:"host"`
-	Label    string       `json:"label"`
-	DryRun   bool         `json:"dry_run"`
-	Started  time.Time    `json:"started"`
-	Updated  time.Time    `json:"updated"`
-	Boottime float64      `json:"updated_boottime_seconds"` // the same moment in seconds since boot: ages go by it
-	Guest    guest.Status `json:"guest"`
+	PID        int          `json:"pid"` // as run's own namespace counts; for people
+	Host       string       `json:"host"`
+	Label      string       `json:"label"`
+	DryRun     bool         `json:"dry_run"`
+	Started    time.Time    `json:"started"`
+	Updated    time.Time    `json:"updated"`
+	StartedAt  float64      `json:"started_boottime_seconds"` // the same moments in seconds since boot: ages go by these
+	UpdatedAt  float64      `json:"updated_boottime_seconds"`
+	FeedFailed bool         `json:"feed_failed"` // the last time that the kernel was fed
+	Guest      guest.Status `json:"guest"`
+
+	alive bool // whoever wrote it holds it still
 }
 
 // statusFile is where run writes its report. Its methods are for one goroutine.
 type statusFile struct {
 	path   string
 	report report
+	held   *os.File // the file as it is now: see claim; nil where there is no such thing
 }
 
 func newStatusFile(path, host, label string, dryRun bool) *statusFile {
-	pid := os.Getpid()
-	start, _ := proc.Start(pid) // 0 where there is no such count
-	return &statusFile{path, report{PID: pid, PIDStart: start, Host: host, Label: label, DryRun: dryRun, Started: time.Now()}}
+	return &statusFile{path: path, report: report{PID: os.Getpid(), Host: host, Label: label, DryRun: dryRun, Started: time.Now(), StartedAt: proc.SinceBoot().Seconds()}}
 }
 
 // write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing.
-func (f *statusFile) write(s guest.Status) error {
-	f.report.Guest, f.report.Updated, f.report.Boottime = s, time.Now(), proc.SinceBoot().Seconds()
+func (f *statusFile) write(s guest.Status, feedFailed bool) error {
+	f.report.Guest, f.report.FeedFailed, f.report.Updated = s, feedFailed, time.Now()
+	f.report.UpdatedAt = proc.SinceBoot().Seconds()
 	var b bytes.Buffer
 	if err := cli.JSON(&b, f.report); err != nil {
 		return fmt.Errorf("write status file %s: %w", f.path, err)
@@ -63,35 +66,78 @@ func (f *statusFile) write(s guest.Status) error {
 		return fmt.Errorf("write status file %s: %w", f.path, err)
 	}
 	_, err = t.Write(b.Bytes())
-	err = errors.Join(err, t.Chmod(0o644), t.Close())
+	err = errors.Join(err, t.Chmod(0o644))
+	if err == nil {
+		err = claim(t) // before anybody can see it
+	}
+	if !keepOpen {
+		err = errors.Join(err, t.Close())
+	}
 	if err == nil {
 		err = os.Rename(t.Name(), f.path)
 	}
 	if err != nil {
+		_ = t.Close()
 		_ = os.Remove(t.Name())
 		return fmt.Errorf("write status file %s: %w", f.path, err)
+	}
+	f.close() // the one that was replaced
+	if keepOpen {
+		f.held = t
 	}
 	return nil
 }
 
+// close lets go of the file: from now on it tells of a process that is gone.
+func (f *statusFile) close() {
+	if f != nil && f.held != nil {
+		_ = f.held.Close()
+		f.held = nil
+	}
+}
+
 // readReport reads what run left.
 func readReport(path string) (*report, error) {
+	for {
+		r, replaced, err := readOnce(path)
+		if err != nil || !replaced {
+			return r, err
+		}
+	}
+}
+
+// readOnce reads the file that is there now. It is replaced when it was let go of because there is a newer one:
+// nothing follows from that.
+func readOnce(path string) (r *report, replaced bool, err error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, cli.WithHint(fmt.Errorf("entropy-guest run has left no status file: %w", err), "start it, or give its --status-file")
+		err = fmt.Errorf("entropy-guest run has left no status file: %w", err)
+		return nil, false, cli.WithHint(err, "start it, or give its --status-file")
 	case err != nil:
-		return nil, fmt.Errorf("read status file: %w", err)
+		return nil, false, fmt.Errorf("read status file: %w", err)
 	}
 	defer f.Close()
-	var r report
-	if err := json.NewDecoder(io.LimitReader(f, maxStatusFile)).Decode(&r); err != nil {
-		return nil, cli.WithHint(fmt.Errorf("read status file %s: %w", path, err), "it was written by another version or another program: restart entropy-guest run")
+	r = new(report)
+	if err := json.NewDecoder(io.LimitReader(f, maxStatusFile)).Decode(r); err != nil {
+		err = fmt.Errorf("read status file %s: %w", path, err)
+		return nil, false, cli.WithHint(err, "it was written by another version or another program: restart entropy-guest run")
 	}
 	if r.PID <= 0 {
-		return nil, fmt.Errorf("read status file %s: it names no process", path)
+		return nil, false, fmt.Errorf("read status file %s: it names no process", path)
 	}
-	return &r, nil
+	if r.alive, err = claimed(f); err != nil {
+		return nil, false, fmt.Errorf("read status file %s: %w", path, err)
+	}
+	if r.alive {
+		return r, false, nil
+	}
+	was, err := f.Stat()
+	if err != nil {
+		return nil, false, fmt.Errorf("read status file %s: %w", path, err)
+	}
+	is, err := os.Stat(path)
+	return r, err == nil && !os.SameFile(was, is), nil
 }
 
 // lastSeed says how long ago the last seed came, at a time since boot. No step of the wall clock changes it.
@@ -99,18 +145,19 @@ func (r *report) lastSeed(sinceBoot time.Duration) string {
 	if r.Guest.LastSeedAge == nil {
 		return "-"
 	}
-	age := *r.Guest.LastSeedAge + max(0, sinceBoot.Seconds()-r.Boottime)
+	age := *r.Guest.LastSeedAge + max(0, sinceBoot.Seconds()-r.UpdatedAt)
 	return cli.Duration(time.Duration(age*float64(time.Second))) + " ago"
+}
+
+// ago shows how long ago something was that was at so many seconds since boot.
+func ago(sinceBoot time.Duration, at float64) string {
+	return cli.Duration(max(0, sinceBoot-time.Duration(at*float64(time.Second)))) + " ago"
 }
 
 // gone says why the report is out of date, "" if its process lives.
 func (r *report) gone() string {
-	start, err := proc.Start(r.PID)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Sprintf("process %d is gone", r.PID)
-	case err == nil && start != r.PIDStart:
-		return fmt.Sprintf("process %d is gone, and another has its number", r.PID)
+	if r.alive {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("process %d is gone", r.PID)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -142,20 +143,21 @@ func TestHintsOfTheKernel(t *testing.T) {
 func TestStatusFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "status.json")
 	f := newStatusFile(path, "local:/x", "me", true)
-	require.NoError(t, f.write(guest.Status{Seeds: 7, Acknowledged: 6}))
+	require.NoError(t, f.write(guest.Status{Seeds: 7, Acknowledged: 6}, true))
 	r, err := readReport(path)
 	require.NoError(t, err)
 	require.Equal(t, os.Getpid(), r.PID)
 	require.EqualValues(t, 7, r.Guest.Seeds)
 	require.EqualValues(t, 6, r.Guest.Acknowledged)
 	require.True(t, r.DryRun)
+	require.True(t, r.FeedFailed)
 	require.Empty(t, r.gone(), "that is us")
 
 	// Replaced, never written into: who has the old one open reads on.
 	old, err := os.Open(path)
 	require.NoError(t, err)
 	defer old.Close()
-	require.NoError(t, f.write(guest.Status{Seeds: 8}))
+	require.NoError(t, f.write(guest.Status{Seeds: 8}, false))
 	b, err := io.ReadAll(old)
 	require.NoError(t, err)
 	require.Contains(t, string(b), `"seeds": 7`)
@@ -170,11 +172,75 @@ func TestStatusFile(t *testing.T) {
 	}
 }
 
+// TestSignOfLife: a status file that is replaced all the time never looks like that of a dead process; one that is let go of does.
+func TestSignOfLife(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "status.json")
+	f := newStatusFile(path, "", "", false)
+	require.NoError(t, f.write(guest.Status{}, false))
+	stop, done := make(chan bool), make(chan error)
+	go func() {
+		var err error
+		for n := uint64(0); err == nil; n++ {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+				err = f.write(guest.Status{Seeds: n}, false)
+			}
+		}
+		done <- err
+	}()
+	for range 500 {
+		r, err := readReport(path)
+		require.NoError(t, err)
+		require.Empty(t, r.gone())
+	}
+	close(stop)
+	require.NoError(t, <-done)
+	f.close()
+	r, err := readReport(path)
+	require.NoError(t, err)
+	if keepOpen {
+		require.Equal(t, fmt.Sprintf("process %d is gone", os.Getpid()), r.gone())
+	}
+}
+
+func TestJudge(t *testing.T) {
+	well := report{Guest: guest.Status{Seeds: 2, KernelSeeds: 2, KernelFailures: 1, LastFailure: "kernel: busy", Connected: true}}
+	ready := kernelStatus{Ready: true}
+	for name, c := range map[string]struct {
+		change func(r *report)
+		kernel kernelStatus
+		exit   int
+		why    string
+	}{
+		"well":             {func(*report) {}, ready, cli.ExitOK, ""},
+		"kernel not known": {func(*report) {}, kernelStatus{Error: "x"}, cli.ExitOK, ""},
+		"kernel wants":     {func(*report) {}, kernelStatus{}, cli.ExitNotSeeded, "wants more"},
+		"a dry run's not":  {func(r *report) { r.DryRun = true }, kernelStatus{}, cli.ExitOK, ""},
+		"never fed":        {func(r *report) { r.Guest.KernelSeeds = 0 }, ready, cli.ExitNotSeeded, "no seed"},
+		"cannot be fed":    {func(r *report) { r.Guest.KernelSeeds, r.FeedFailed = 0, true }, ready, cli.ExitNotSeeded, "kernel: busy"},
+		"dry, fed nothing": {func(r *report) { r.DryRun, r.Guest.KernelSeeds = true, 0 }, ready, cli.ExitOK, ""},
+		"dry, no seed":     {func(r *report) { r.DryRun, r.Guest.Seeds = true, 0 }, ready, cli.ExitNotSeeded, "no seed"},
+		"last feed failed": {func(r *report) { r.FeedFailed = true }, ready, cli.ExitDegraded, "kernel: busy"},
+		"host away":        {func(r *report) { r.Guest.Connected = false }, ready, cli.ExitDegraded, "not connected any more"},
+		"host degraded":    {func(r *report) { r.Guest.Degraded = true }, ready, cli.ExitDegraded, "no healthy noise source"},
+	} {
+		r := well
+		c.change(&r)
+		exit, why := r.judge(c.kernel)
+		assert.Equal(t, c.exit, exit, name)
+		assert.Contains(t, why, c.why, name)
+		assert.Equal(t, exit == cli.ExitOK, why == "", name)
+	}
+}
+
 func TestStatusFileFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "status.json")
 	require.NoError(t, os.Mkdir(path, 0o755)) // a directory stands in the way
-	require.ErrorContains(t, newStatusFile(path, "", "", false).write(guest.Status{}), path)
+	require.ErrorContains(t, newStatusFile(path, "", "", false).write(guest.Status{}, false), path)
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, files, 1, "no temporary file stays")
@@ -193,7 +259,7 @@ func FuzzReadReport(f *testing.F) {
 			return
 		}
 		var out strings.Builder
-		if err := (overview{Run: r}).print(&out, time.Now()); err != nil {
+		if err := (overview{Run: r}).print(&out, proc.SinceBoot()); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range out.String() {
@@ -205,17 +271,15 @@ func FuzzReadReport(f *testing.F) {
 }
 
 func TestStatusFieldsOfTheFile(t *testing.T) {
-	now := time.Now()
-	r := &report{PID: 42, Host: "local:/x\x1b[2J", Started: now.Add(-time.Hour), Updated: now.Add(-2 * time.Second), Guest: guest.Status{
+	r := &report{PID: 42, Host: "local:/x\x1b[2J", StartedAt: 400, UpdatedAt: 3998, Guest: guest.Status{
 		Connected: true, Degraded: true, Instance: "abcd", Generation: 5, Generations: 4, Reconnects: 2, Refused: 1,
 		Seeds: 3, Acknowledged: 3, SeedBytes: 192, CreditedBits: 768, KernelSeeds: 2, KernelCreditedBits: 512, KernelFailures: 1,
 		LastFailure: "kernel: out of order", LastError: "host closed the channel", LastSeedAge: new(1.0),
 	}}
-	r.Boottime = proc.SinceBoot().Seconds() - 2
 	var out strings.Builder
-	require.NoError(t, overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}.print(&out, now))
+	require.NoError(t, overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}.print(&out, 4000*time.Second))
 	for _, want := range []string{
-		"entropy_avail 256", "process 42", "local:/x?[2J, connected, degraded", "abcd, generation 5, 4 changes, 2 reconnects",
+		"entropy_avail 256", "process 42, started 60 min ago, news 2 s ago", "local:/x?[2J, connected, degraded", "abcd, generation 5, 4 changes, 2 reconnects",
 		"3 (192 B, 768 bits credited), last 3 s ago, 1 refused", "2 times (512 bits credited), 1 failures", "3 of 3",
 		"kernel: out of order", "host closed the channel",
 	} {
@@ -225,7 +289,7 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 
 // The age of the last seed is that of the snapshot and the time since then, whatever the wall clock was set to meanwhile.
 func TestAgeOfTheLastSeed(t *testing.T) {
-	r := &report{Updated: time.Unix(0, 0), Boottime: 1000, Guest: guest.Status{LastSeedAge: new(60.0)}}
+	r := &report{Updated: time.Unix(0, 0), UpdatedAt: 1000, Guest: guest.Status{LastSeedAge: new(60.0)}}
 	require.Equal(t, "90 s ago", r.lastSeed(1030*time.Second))
 	require.Equal(t, "60 s ago", r.lastSeed(0), "the time since boot is not known")
 	r.Guest.LastSeedAge = nil

@@ -136,18 +136,18 @@ func TestRestoreBeginsGeneration(t *testing.T) {
 
 func TestAsInit(t *testing.T) {
 	for _, c := range []struct {
-		pid        int
+		first      bool
 		args, want []string
 	}{
-		{1, nil, []string{"run"}},
-		{1, []string{"splash", "single"}, []string{"run"}},
-		{1, []string{"run", "--exec", "/sbin/init"}, []string{"run", "--exec", "/sbin/init"}},
-		{1, []string{"--help"}, []string{"--help"}},
-		{1, []string{"status"}, []string{"status"}},
-		{2, nil, nil},
-		{2, []string{"splash"}, []string{"splash"}},
+		{true, nil, []string{"run"}},
+		{true, []string{"splash", "single"}, []string{"run"}},
+		{true, []string{"run", "--exec", "/sbin/init"}, []string{"run", "--exec", "/sbin/init"}},
+		{true, []string{"--help"}, []string{"--help"}},
+		{true, []string{"status"}, []string{"status"}},
+		{false, nil, nil},
+		{false, []string{"splash"}, []string{"splash"}},
 	} {
-		assert.Equal(t, c.want, asInit(c.pid, c.args), "%+v", c)
+		assert.Equal(t, c.want, asInit(c.first, c.args), "%+v", c)
 	}
 }
 
@@ -161,9 +161,9 @@ type boot struct {
 
 type idling struct{}
 
-func start(t *testing.T, pid int, execErr error, args ...string) (b boot) {
+func start(t *testing.T, first bool, execErr error, args ...string) (b boot) {
 	set(t, &xenGuest, func() bool { return false })
-	set(t, &getpid, func() int { return pid })
+	set(t, &isInit, func() bool { return first })
 	set(t, &mount, func() (*earlyboot.Mounts, error) { b.mounted++; return new(earlyboot.Mounts), errors.New("no sysfs") })
 	set(t, &replace, func(path string, argv, _ []string) error {
 		b.becoming = append([]string{path}, argv...)
@@ -194,36 +194,36 @@ func TestBecomes(t *testing.T) {
 	nowhere := "local:" + filepath.Join(t.TempDir(), "none")
 
 	// The host is away: after --wait it goes on.
-	b := start(t, 1, nil, "--host", nowhere, "--wait", "1ms", "--exec", program, "--", "single")
+	b := start(t, true, nil, "--host", nowhere, "--wait", "1ms", "--exec", program, "--", "single")
 	assert.Equal(t, []string{program, program, "single"}, b.becoming)
 	assert.Equal(t, 1, b.mounted)
 	assert.False(t, b.idle)
 
-	b = start(t, 4711, nil, "--host", nowhere, "--wait", "1ms", "--exec", program)
+	b = start(t, false, nil, "--host", nowhere, "--wait", "1ms", "--exec", program)
 	assert.Equal(t, []string{program, program}, b.becoming)
 	assert.Zero(t, b.mounted, "only the first process mounts")
 
 	// Even what cannot work must not stop a boot.
-	b = start(t, 1, nil, "--host", "pigeon:", "--exec", program)
+	b = start(t, true, nil, "--host", "pigeon:", "--exec", program)
 	assert.NotEmpty(t, b.becoming)
-	b = start(t, 1, errors.New("exec format error"), "--host", nowhere, "--wait", "1ms", "--exec", "/no/such/init")
+	b = start(t, true, errors.New("exec format error"), "--host", nowhere, "--wait", "1ms", "--exec", "/no/such/init")
 	assert.Equal(t, []string{"/no/such/init", "/no/such/init"}, b.becoming)
 	assert.True(t, b.idle, "the first process does not end")
 
-	b = start(t, 4711, nil, "--exec", "/no/such/init")
+	b = start(t, false, nil, "--exec", "/no/such/init")
 	assert.ErrorContains(t, b.err, "--exec")
 	assert.Empty(t, b.becoming)
-	b = start(t, 4711, errors.New("exec format error"), "--host", nowhere, "--wait", "1ms", "--exec", program)
+	b = start(t, false, errors.New("exec format error"), "--host", nowhere, "--wait", "1ms", "--exec", program)
 	assert.ErrorContains(t, b.err, "exec format error")
-	b = start(t, 4711, nil, "stray")
+	b = start(t, false, nil, "stray")
 	assert.ErrorContains(t, b.err, "only --exec")
 }
 
 func TestFirstProcessDoesNotEnd(t *testing.T) {
 	nowhere := "local:" + filepath.Join(t.TempDir(), "none")
-	b := start(t, 1, nil, "--host", nowhere, "--once", "--wait", "1ms")
+	b := start(t, true, nil, "--host", nowhere, "--once", "--wait", "1ms")
 	assert.True(t, b.idle)
-	b = start(t, 4711, nil, "--host", nowhere, "--once", "--wait", "1ms")
+	b = start(t, false, nil, "--host", nowhere, "--once", "--wait", "1ms")
 	assert.False(t, b.idle)
 	assert.Error(t, b.err)
 }

@@ -190,7 +190,7 @@ func (d *daemon) run(ctx context.Context) error {
 			watch(wg, func() error { return d.server.Serve(ctx, hostListener{l}) })
 		}
 		if d.xen != nil {
-			watch(wg, func() error { return d.server.Serve(ctx, d.xen.found) })
+			watch(wg, func() error { return d.server.Serve(ctx, d.xen) })
 		}
 		wg.Go(func() { d.tellSystemd(ctx) })
 		wg.Go(func() { d.reloadOnHangup(ctx, hangups) })

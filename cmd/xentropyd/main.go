@@ -13,6 +13,6 @@ func root() *cobra.Command {
 	r := cli.Root("xentropyd", "Give entropy to virtual machines")
 	r.Long = "xentropyd gathers noise from the machine, tests it, mixes it, and feeds every guest that connects: at once, again and again, and\n" +
 		"anew after a clone. Try it without any set-up: xentropyd demo."
-	r.AddCommand(runCommand(), statusCommand(), sourcesCommand(), renewCommand(), demoCommand(), demoGuestCommand())
+	r.AddCommand(runCommand(), checkCommand(), statusCommand(), sourcesCommand(), renewCommand(), demoCommand(), demoGuestCommand())
 	return r
 }

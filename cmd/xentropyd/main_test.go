@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 			"json":   checkJSON,
 			"config": writeConfig,
 			"signal": sendSignal,
+			"exits":  exits,
 		},
 		Setup: func(e *testscript.Env) error {
 			// A Unix socket's path is short, and the work directory's is not.

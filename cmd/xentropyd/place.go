@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -44,12 +45,16 @@ func systemDefault() config.Config {
 	return c
 }
 
-// loadConfig reads the file, or gives the defaults for no file.
+// loadConfig reads the file, or gives the defaults for no file. A file that cannot be used is wrong usage: trying again would not help.
 func loadConfig(file string) (config.Config, error) {
 	if file == "" {
 		return defaults()
 	}
-	return config.Load(file, systemDefault())
+	c, err := config.Load(file, systemDefault())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = cli.WithHint(err, "without --config the defaults are used; packaging/xentropyd.toml is an example that shows them all")
+	}
+	return c, cli.Usage(err)
 }
 
 // clientFlags say which daemon a command speaks to.

@@ -23,12 +23,14 @@ func runCommand() *cobra.Command {
 		Long: "Gather noise and serve guests until SIGTERM or SIGINT.\n\n" +
 			"Without a configuration file, root serves /run/xentropyd/local.sock and keeps a seed in /var/lib/xentropyd; anybody else\n" +
 			"serves $XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in $XDG_STATE_HOME/xentropyd. SIGHUP reads the file again and\n" +
-			"takes over the log level and the budgets.",
+			"takes over the log level and the budgets; xentropyd check says beforehand whether it is good.\n\n" +
+			"The exit status is 0 after such a signal, 2 if the command line or the configuration was wrong, which starting again does not\n" +
+			"mend, and else 1.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
 			if err != nil {
-				return hintForConfig(err)
+				return err
 			}
 			fixedLevel := cmd.Flag("log-level").Changed
 			if !fixedLevel {
@@ -48,13 +50,6 @@ func runCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration from `FILE`")
 	return cmd
-}
-
-func hintForConfig(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return cli.WithHint(err, "without --config the defaults are used; packaging/xentropyd.toml is an example that shows them all")
-	}
-	return err
 }
 
 // hintForStart says what to do when the daemon cannot start.

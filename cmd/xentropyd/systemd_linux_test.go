@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -8,10 +9,26 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// TestBootDoesNotWaitForNoise: a host without any holds nobody up for longer than readyWait.
+func TestBootDoesNotWaitForNoise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin, seeded := time.Now(), make(chan struct{})
+		assert.Equal(t, notSeeded, awaitSeed(t.Context(), seeded))
+		assert.Equal(t, readyWait, time.Since(begin))
+		go func() { time.Sleep(readyWait - 1); close(seeded) }()
+		assert.Equal(t, isSeeded, awaitSeed(t.Context(), seeded))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		assert.Equal(t, stopped, awaitSeed(ctx, nil))
+	})
+}
 
 // TestSystemdIsTold plays the service manager: READY after the start, the watchdog's pings, STOPPING at the end.
 func TestSystemdIsTold(t *testing.T) {

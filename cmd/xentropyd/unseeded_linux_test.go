@@ -40,9 +40,10 @@ func noBlockingGetrandom() []unix.SockFilter {
 
 // seccompData is struct seccomp_data (linux/seccomp.h).
 type seccompData struct {
-	nr, arch uint32
-	ip       uint64
-	args     [6]uint64
+	nr   uint32
+	_    uint32 // arch
+	_    uint64 // instruction_pointer
+	args [6]uint64
 }
 
 // startFiltered starts a command under a filter. That is a matter of the thread that starts it: it is used up by this.

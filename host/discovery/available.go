@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/xentropyd/xentropyd/internal/xendev"
@@ -48,7 +49,20 @@ func isHost(stat func(string) (fs.FileInfo, error), read func(string) ([]byte, e
 		return false
 	}
 	caps, _ := read(capabilities)
-	return strings.Contains(string(caps), "control_d") || anyOf(stat, sockets())
+	return strings.Contains(string(caps), "control_d") || isDom0(read) || anyOf(stat, sockets())
+}
+
+// features is what Xen told the kernel that it has and is, 32 bits in hexadecimal digits: there from the start of the kernel on, while
+// capabilities is mounted by some service (drivers/xen/sys-hypervisor.c).
+const features = "/sys/hypervisor/properties/features"
+
+// featureDom0 is XENFEAT_dom0 (xen/include/public/features.h).
+const featureDom0 = 11
+
+func isDom0(read func(string) ([]byte, error)) bool {
+	b, _ := read(features)
+	bits, err := strconv.ParseUint(strings.TrimSpace(string(b)), 16, 64)
+	return err == nil && bits>>featureDom0&1 == 1
 }
 
 func sockets() []string {

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +21,14 @@ func TestAvailable(t *testing.T) {
 		}
 	}
 	caps := func(s string) func(string) ([]byte, error) {
-		return func(string) ([]byte, error) { return []byte(s), nil }
+		return func(path string) ([]byte, error) {
+			if bits, is := strings.CutPrefix(s, "features "); is != (path == features) {
+				return nil, fs.ErrNotExist
+			} else if is {
+				return []byte(bits), nil
+			}
+			return []byte(s), nil
+		}
 	}
 	const gntdev, evtchn, bus, socket = "/dev/xen/gntdev", "/dev/xen/evtchn", "/dev/xen/xenbus", "/run/xenstored/socket"
 	for _, c := range []struct {
@@ -35,6 +43,9 @@ func TestAvailable(t *testing.T) {
 		{[]string{gntdev, evtchn}, "control_d\n", []string{"xenstored"}, false},
 		{[]string{gntdev, evtchn, bus}, "", nil, false}, // a guest
 		{[]string{gntdev, evtchn, bus}, "control_d\n", nil, true},
+		{[]string{gntdev, evtchn, bus}, "features 00002b05\n", nil, true}, // early: xenfs is not mounted
+		{[]string{gntdev, evtchn, bus}, "features 000002705\n", nil, false},
+		{[]string{gntdev, evtchn, bus}, "features junk", nil, false},
 		{[]string{gntdev, evtchn, socket}, "", nil, true},
 	} {
 		err := available(have(c.here...))

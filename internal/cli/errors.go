@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 )
 
@@ -79,10 +80,11 @@ func report(w io.Writer, name string, err error) int {
 	if e, ok := errors.AsType[*quietError](err); ok {
 		return e.status
 	}
-	fmt.Fprintf(w, "%s: %s\n", name, oneLine(err.Error()))
+	text := fmt.Sprintf("%s: %s\n", name, oneLine(err.Error()))
 	if hint := Hint(err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", oneLine(hint))
+		text += fmt.Sprintf("hint: %s\n", oneLine(hint))
 	}
+	_ = Say(w, slog.LevelError, text)
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return e.status
 	}

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -44,6 +46,10 @@ func Root(name, short string) *cobra.Command {
 		if err != nil {
 			return Usage(fmt.Errorf("flag --log-level: %w", err))
 		}
+		// cobra would do so when this function is through, too late for the exit status.
+		if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+			return Usage(WithHint(err, "see "+cmd.CommandPath()+" --help"))
+		}
 		Level.Set(level)
 		slog.SetDefault(slog.New(newLogHandler(cmd.ErrOrStderr())))
 		markStarted(cmd.Context())
@@ -56,10 +62,12 @@ func Root(name, short string) *cobra.Command {
 	return root
 }
 
-// Main hardens the process, runs the command line and ends the process with its exit status.
+// Main hardens the process, runs the command line and ends the process with its exit status. A panic ends it by SIGABRT: Go's own status for
+// one is 2, which is [ExitUsage], after which a service manager has no cause to start the program again.
 func Main(root *cobra.Command) {
+	debug.SetTraceback("crash")
 	if err := Harden(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: warning: %v\n", root.Name(), err)
+		_ = Say(os.Stderr, slog.LevelWarn, fmt.Sprintf("%s: warning: %v\n", root.Name(), err))
 	}
 	os.Exit(Run(root, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -8,8 +8,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Version is the version that the build knows of: a release's, or what version control says.
+// version is set by the linker: see build in the Makefile.
+var version string
+
+// Version is what the linker was told, else what the build knows of: a release's version, or what version control says.
 func Version() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"

@@ -6,7 +6,7 @@
 //	defer mounts.Undo()
 //	err = earlyboot.Load("", "xen-evtchn", "xen-gntalloc")
 //
-// Both leave alone what is there already. [Xen] says whether this is a Xen guest. On systems other than Linux errors wrap [ErrUnsupported].
+// Both leave alone what is there already. [Init] tells such a process from the first one of a container, and [Xen] says whether this is a Xen guest. On systems other than Linux errors wrap [ErrUnsupported].
 package earlyboot
 
 import "errors"

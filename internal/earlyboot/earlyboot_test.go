@@ -95,6 +95,64 @@ func TestMountFails(t *testing.T) {
 	assert.ErrorIs(t, mounts.Undo(), fs.ErrInvalid)
 }
 
+// TestInit: number 1 is a machine's init in the machine's own namespace alone.
+func TestInit(t *testing.T) {
+	link := func(namespace string) func(*testing.T, *machine) {
+		return func(t *testing.T, m *machine) {
+			require.NoError(t, os.MkdirAll(m.root+"/proc/self/ns", 0o755))
+			require.NoError(t, os.Symlink(namespace, m.root+"/proc/self/ns/pid"))
+		}
+	}
+	// mounted has no /proc until it is mounted.
+	mounted := func(namespace string) func(*testing.T, *machine) {
+		return func(t *testing.T, m *machine) {
+			mount := m.mount
+			m.mount = func(target, fs string) error { link(namespace)(t, m); return mount(target, fs) }
+		}
+	}
+	file := func(path string) func(*testing.T, *machine) {
+		return func(t *testing.T, m *machine) { put(t, m.root+path, "") }
+	}
+	fail := func(err error) func(*testing.T, *machine) {
+		return func(_ *testing.T, m *machine) { m.fail["proc"] = err }
+	}
+	const own, other = "pid:[4026531836]", "pid:[4026532177]"
+	for name, c := range map[string]struct {
+		pid       int
+		container string
+		setup     []func(*testing.T, *machine)
+		want      bool
+	}{
+		"another number":             {2, "", []func(*testing.T, *machine){link(own)}, false},
+		"init":                       {1, "", []func(*testing.T, *machine){link(own)}, true},
+		"container":                  {1, "", []func(*testing.T, *machine){link(other)}, false},
+		"an image made of one":       {1, "", []func(*testing.T, *machine){link(own), file("/.dockerenv")}, true},
+		"initramfs":                  {1, "", []func(*testing.T, *machine){mounted(own)}, true},
+		"container without /proc":    {1, "", []func(*testing.T, *machine){mounted(other)}, false},
+		"may not mount":              {1, "", []func(*testing.T, *machine){fail(fs.ErrPermission)}, false},
+		"kernel without /proc":       {1, "", []func(*testing.T, *machine){fail(errors.New("no such device"))}, true},
+		"the same, in a container":   {1, "podman", []func(*testing.T, *machine){fail(errors.New("no such device"))}, false},
+		"the same, in Docker's":      {1, "", []func(*testing.T, *machine){fail(errors.New("no such device")), file("/.dockerenv")}, false},
+		"the same, in Podman's":      {1, "", []func(*testing.T, *machine){fail(errors.New("no such device")), file("/run/.containerenv")}, false},
+		"a /proc that has no ns/pid": {1, "lxc", []func(*testing.T, *machine){file("/proc/self/stat")}, false},
+		"an old kernel's /proc":      {1, "", []func(*testing.T, *machine){file("/proc/self/stat")}, true},
+		"another system":             {1, "", []func(*testing.T, *machine){fail(ErrUnsupported)}, false},
+	} {
+		m := newMachine(t)
+		for _, f := range c.setup {
+			f(t, m)
+		}
+		env := func(name string) string {
+			assert.Equal(t, "container", name)
+			return c.container
+		}
+		assert.Equal(t, c.want, m.isInit(c.pid, env), name)
+		if len(m.done) > 0 {
+			assert.Equal(t, []string{"proc /proc", "undo /proc"}, m.done, name)
+		}
+	}
+}
+
 // inserter notes what is loaded.
 type inserter struct {
 	dir  string

@@ -69,8 +69,7 @@ func (m *mounter) mountAll() (*Mounts, error) {
 
 func (m *mounter) mounted(p mountPoint) bool {
 	if p.probe != "" {
-		_, err := os.Lstat(m.root + p.probe)
-		return err == nil
+		return m.exists(p.probe)
 	}
 	list, _ := os.ReadFile(m.root + "/proc/self/mountinfo")
 	for line := range strings.Lines(string(list)) {
