@@ -254,6 +254,8 @@ func (w *worker) sleep(ctx context.Context, d time.Duration) bool {
 func (w *worker) read(ctx context.Context, from, to int, limit time.Duration) (int, error) {
 	n, err := w.ask(ctx, from, to, limit)
 	switch {
+	case errors.Is(err, ErrAbsent):
+		return 0, err
 	case err != nil:
 		return 0, fmt.Errorf("read source %s: %w", w.info.Name, err)
 	case n < 0 || n > to-from || n%w.info.SampleBytes != 0:

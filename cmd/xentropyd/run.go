@@ -22,8 +22,8 @@ func runCommand() *cobra.Command {
 		Short: "Gather noise and serve guests until told to stop",
 		Long: "Gather noise and serve guests until SIGTERM or SIGINT.\n\n" +
 			"Without a configuration file, root serves /run/xentropyd/local.sock and keeps a seed in /var/lib/xentropyd; anybody else\n" +
-			"serves $XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in $XDG_STATE_HOME/xentropyd. SIGHUP reads the file again and\n" +
-			"takes over the log level and the budgets.",
+			"serves $XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in $XDG_STATE_HOME/xentropyd. SIGHUP reads the file again,\n" +
+			"takes over the log level and the budgets, and looks again for noise sources that are absent.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
