@@ -65,19 +65,25 @@ func TestSourcesThatHang(t *testing.T) {
 	assert.NotContains(t, out.String(), "again in", "nobody does")
 }
 
-// TestDaemonWithDevicesThatHang: they keep nobody from being served, and the daemon from ending for two graces alone.
+// TestDaemonWithDevicesThatHang: they keep nobody from being served, are in quarantine after the read timeout, and keep the daemon from
+// ending for two graces alone.
 func TestDaemonWithDevicesThatHang(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the read timeout of 10 s; run it without -short")
+	}
 	path, release := sourcetest.Hang(t)
 	noLeaks(t)
 	defer release()
 	_, client, stop := inProcess(t, func(c *config.Config) {
 		c.Sources.HWRNG, c.Sources.TPM = config.Paths{path}, path
 	})
-	s, err := client.Sources(t.Context())
-	require.NoError(t, err)
-	got := named(s.Sources)
-	assert.Equal(t, source.StateStarting, got["tpm"].State)
-	err = stop()
+	require.Eventually(t, func() bool {
+		s, err := client.Sources(t.Context())
+		require.NoError(t, err)
+		got := named(s.Sources)
+		return got["hwrng"].State == source.StateQuarantined && got["tpm"].State == source.StateQuarantined
+	}, 2*time.Minute, 50*time.Millisecond)
+	err := stop()
 	require.ErrorIs(t, err, source.ErrStuck)
 	assert.ErrorContains(t, err, "tpm")
 	assert.ErrorContains(t, err, "hwrng")
@@ -156,11 +162,15 @@ func TestNothingCounts(t *testing.T) {
 	}
 }
 
-// late needs five seconds to find out that it is absent.
+// late needs some seconds to find out that it is absent.
 func late() source.Source {
-	return sourcetest.New(sourcetest.Info(1, 1), func(context.Context, int) (uint64, error) {
-		time.Sleep(5 * time.Second)
-		return 0, errNoDice
+	return sourcetest.New(sourcetest.Info(1, 1), func(ctx context.Context, _ int) (uint64, error) {
+		select {
+		case <-time.After(4500 * time.Millisecond):
+			return 0, errNoDice
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 	})
 }
 
