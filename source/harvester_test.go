@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,24 @@ func (r *rig) states() (s []source.State) {
 		s = append(s, x.State)
 	}
 	return s
+}
+
+// record is a log that is looked at while it is written.
+type record struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.String()
 }
 
 func one(s source.Source) []source.Source { return []source.Source{s} }
@@ -351,8 +370,11 @@ func TestNothingNow(t *testing.T) {
 	})
 	// One that is not credited may do so in the middle of its life, too.
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		nothing := func(context.Context, int) (uint64, error) { calls++; return 0, sourcetest.ErrNothing }
+		var calls atomic.Int64
+		nothing := func(context.Context, int) (uint64, error) {
+			calls.Add(1)
+			return 0, sourcetest.ErrNothing
+		}
 		info := sourcetest.Info(1, 1)
 		info.Credited = false
 		r := run(t, one(sourcetest.New(info, sourcetest.Then(1024, sourcetest.Good(1), nothing))))
@@ -360,7 +382,7 @@ func TestNothingNow(t *testing.T) {
 		time.Sleep(time.Minute + time.Millisecond)
 		synctest.Wait()
 		assert.Equal(t, source.StateHealthy, r.Status()[0].State)
-		assert.InDelta(t, 31, calls, 1, "twice a pace: when it is due, and when there was nothing")
+		assert.InDelta(t, 31, calls.Load(), 1, "twice a pace: when it is due, and when there was nothing")
 		require.NoError(t, r.stop())
 	})
 }
@@ -372,7 +394,7 @@ func TestNothingForEver(t *testing.T) {
 	for name, before := range map[string]int{"at the start": 0, "half way": 500, "later": 1024} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
+				var log record
 				script := sourcetest.Then(before, sourcetest.Good(1), sourcetest.Fails(sourcetest.ErrNothing))
 				r := run(t, one(sourcetest.New(sourcetest.Info(1, 1), script)),
 					source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -399,9 +421,10 @@ func TestNothingForEver(t *testing.T) {
 // A source that is busy now and then is not failed for it.
 func TestBusyNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		good, calls := sourcetest.Good(1), 0
+		var calls atomic.Int64
+		good := sourcetest.Good(1)
 		s := sourcetest.New(sourcetest.Info(1, 1), func(ctx context.Context, i int) (uint64, error) {
-			if calls++; calls%20 < 9 {
+			if calls.Add(1)%20 < 9 {
 				return 0, sourcetest.ErrNothing
 			}
 			return good(ctx, i)
@@ -424,11 +447,15 @@ var errNotHere = source.NotPresent("fake", "nobody plugged it in", "plug it in")
 // is missed and when it is found, and neither is a failure.
 func TestAbsentAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log record
+		var mu sync.Mutex // of the next two
 		var looks []time.Duration
-		begin, here := time.Now(), false
+		here := false
+		begin := time.Now()
 		good := sourcetest.Good(1)
 		s := sourcetest.New(sourcetest.Info(1, 1), func(ctx context.Context, i int) (uint64, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			if here {
 				return good(ctx, i)
 			}
@@ -442,11 +469,13 @@ func TestAbsentAtStart(t *testing.T) {
 		assert.InDelta(t, 1, st.RetryIn, 0)
 		time.Sleep(5*time.Minute + time.Millisecond)
 		synctest.Wait()
+		mu.Lock()
 		assert.Equal(t, []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}, looks)
+		here = true
+		mu.Unlock()
 		assert.Equal(t, []source.State{source.StateAbsent}, r.states())
 		assert.Equal(t, 1, strings.Count(log.String(), "\n"), "%s", log.String())
 		assert.Contains(t, log.String(), "level=INFO")
-		here = true
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		assert.Equal(t, []source.State{source.StateAbsent, source.StateStarting, source.StateHealthy}, r.states())
@@ -463,7 +492,7 @@ func TestAbsentAtStart(t *testing.T) {
 // when it was healthy for long.
 func TestAbsentLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log record
 		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1024+32*100, sourcetest.Good(1),
 			sourcetest.FailsTimes(3, errNotHere, sourcetest.Good(2))))
 		r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -485,9 +514,10 @@ func TestAbsentLater(t *testing.T) {
 // and of nothing else.
 func TestLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks, hold := 0, make(chan struct{})
+		var looks atomic.Int64
+		hold := make(chan struct{})
 		absent := sourcetest.New(sourcetest.Info(1, 1), func(context.Context, int) (uint64, error) {
-			if looks++; looks == 9 {
+			if looks.Add(1) == 9 {
 				<-hold
 			}
 			return 0, errNotHere
@@ -496,19 +526,19 @@ func TestLook(t *testing.T) {
 		r := run(t, []source.Source{absent, broken})
 		time.Sleep(100 * time.Second)
 		synctest.Wait()
-		require.Equal(t, 7, looks)
+		require.EqualValues(t, 7, looks.Load())
 		failures := r.Status()[1].Failures[source.FailureRead]
 		r.Look()
 		synctest.Wait()
-		assert.Equal(t, 8, looks)
+		assert.EqualValues(t, 8, looks.Load())
 		assert.InDelta(t, 1, r.Status()[0].RetryIn, 0, "its wait starts over")
 		r.Look()
 		synctest.Wait()
-		assert.Equal(t, 9, looks)
+		assert.EqualValues(t, 9, looks.Load())
 		r.Look() // the ninth look is under way and saw nothing yet
 		close(hold)
 		synctest.Wait()
-		assert.Equal(t, 10, looks)
+		assert.EqualValues(t, 10, looks.Load())
 		assert.Equal(t, failures, r.Status()[1].Failures[source.FailureRead])
 		require.NoError(t, r.stop())
 	})
@@ -517,7 +547,7 @@ func TestLook(t *testing.T) {
 // What a source says of itself may change when it is opened.
 func TestDescriptionFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log record
 		s := &renamed{Source: sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1))}
 		r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		assert.Equal(t, "scripted source for tests, opened", r.Status()[0].Description)
@@ -579,10 +609,11 @@ func TestDeafSource(t *testing.T) {
 	for name, before := range map[string]int{"at the start": 0, "half way": 500, "later": 1024} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
-				release, calls := make(chan struct{}), 0
+				var log record
+				var calls atomic.Int64
+				release := make(chan struct{})
 				s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(before, sourcetest.Good(1), func(ctx context.Context, i int) (uint64, error) {
-					if calls++; calls == 1 {
+					if calls.Add(1) == 1 {
 						<-release
 						return 0, ctx.Err()
 					}
@@ -605,14 +636,14 @@ func TestDeafSource(t *testing.T) {
 				st = r.Status()[0]
 				assert.Equal(t, "read source fake: no answer for 3610 s", st.LastError)
 				assert.Zero(t, st.RetryIn, "nobody knows")
-				assert.Equal(t, 1, calls, "one call at a time")
+				assert.EqualValues(t, 1, calls.Load(), "one call at a time")
 				assert.Equal(t, 1, strings.Count(log.String(), "quarantined"))
 				close(release)
 				synctest.Wait()
 				assert.InDelta(t, 1, r.Status()[0].RetryIn, 0)
 				time.Sleep(time.Second)
 				synctest.Wait()
-				assert.Greater(t, calls, 1)
+				assert.Greater(t, calls.Load(), int64(1))
 				require.NoError(t, r.stop())
 			})
 		})
@@ -628,10 +659,10 @@ func TestLateAnswer(t *testing.T) {
 		time.Sleep(25*time.Second + time.Millisecond) // and a second later it is called again
 		synctest.Wait()
 		assert.Empty(t, r.take())
-		assert.Equal(t, make([]byte, health.StartupSamples), s.dst)
 		assert.Equal(t, health.StartupSamples, s.Played(), "it did answer")
 		assert.Zero(t, r.Status()[0].Samples)
 		require.NoError(t, r.stop())
+		assert.Equal(t, make([]byte, health.StartupSamples), s.dst)
 	})
 }
 

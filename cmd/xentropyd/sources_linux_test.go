@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,18 +105,22 @@ var errNoDice = source.NotPresent("fake", "no dice", "buy some")
 // TestHangupLooksAgain: at a SIGHUP what is absent is looked for at once, with a configuration file or without.
 func TestHangupLooksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
-		s := sourcetest.New(sourcetest.Info(1, 1), func(context.Context, int) (uint64, error) { looks++; return 0, errNoDice })
+		var looks atomic.Int64
+		s := sourcetest.New(sourcetest.Info(1, 1), func(context.Context, int) (uint64, error) {
+			looks.Add(1)
+			return 0, errNoDice
+		})
 		d, stop := bare(t, slog.New(slog.DiscardHandler), s)
 		hangups := make(chan os.Signal)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); d.reloadOnHangup(ctx, hangups) }()
 		time.Sleep(100 * time.Second)
-		before := looks
+		synctest.Wait()
+		before := looks.Load()
 		hangups <- unix.SIGHUP
 		synctest.Wait()
-		assert.Equal(t, 1, looks-before)
+		assert.EqualValues(t, 1, looks.Load()-before)
 		cancel()
 		<-done
 		stop()

@@ -159,14 +159,18 @@ func endWith(ctx context.Context, f *os.File) func() {
 	}
 }
 
-// drop closes a file that failed; the next call opens the device anew.
+// drop closes a file that failed, unless Close has; the next call opens the
+// device anew.
 func (d *Device) drop(f *os.File) {
 	d.mu.Lock()
-	if d.file == f {
+	mine := d.file == f
+	if mine {
 		d.file = nil
 	}
 	d.mu.Unlock()
-	_ = f.Close()
+	if mine {
+		_ = f.Close()
+	}
 }
 
 // Close closes the device and makes a call of Sample that waits return, unless

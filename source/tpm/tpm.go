@@ -134,14 +134,17 @@ func random(t transport.TPM, dst []byte) (int, error) {
 	return copy(dst, b), nil
 }
 
-// drop closes a TPM that failed; the next call connects anew.
+// drop closes a TPM that failed, unless Close has; the next call connects anew.
 func (d *Device) drop(t transport.TPMCloser) {
 	d.mu.Lock()
-	if d.tpm == t {
+	mine := d.tpm == t
+	if mine {
 		d.tpm = nil
 	}
 	d.mu.Unlock()
-	_ = t.Close()
+	if mine {
+		_ = t.Close()
+	}
 }
 
 // Close closes the TPM. A call of Sample that waits for an answer returns when
