@@ -178,6 +178,9 @@ func (e *Entropy) watchHealth() {
 	}
 }
 
+// Look makes noise sources that are absent be looked for at once.
+func (e *Entropy) Look() { e.harvester.Look() }
+
 // Ready is closed once Draw can give bytes.
 func (e *Entropy) Ready() <-chan struct{} { return e.ready }
 

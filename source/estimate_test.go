@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"os"
 	"slices"
@@ -32,8 +33,17 @@ func TestEstimate(t *testing.T) {
 		require.NoError(t, err)
 		share = 0.5
 	}
-	for _, f := range append(source.Probe(), hwrng.Probe(), tpm.Probe()) {
+	devices := []source.Source{hwrng.New(1, hwrng.DefaultDevice), tpm.New(tpm.DefaultDevice)}
+	list := source.Probe()
+	for _, d := range devices {
+		list = append(list, source.Found{Info: d.Info(), Source: d})
+	}
+	for _, f := range list {
 		if f.Source == nil || f.Info.ID == source.IDArrivals {
+			continue
+		}
+		if _, err := f.Source.Sample(t.Context(), make([]byte, 8)); errors.Is(err, source.ErrAbsent) {
+			t.Log(err)
 			continue
 		}
 		data := make([]byte, n/8*8)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -23,7 +24,8 @@ type Batch struct {
 type Sink func(Batch)
 
 // ErrStuck is wrapped by the error of Run about a source that did not return
-// although its context was done and it was closed. Its goroutine stays behind.
+// although its context was done and it was closed. Its goroutines stay behind
+// until it does.
 var ErrStuck = errors.New("source does not return")
 
 // Harvester reads sources, tests every sample, and delivers what passed. Make
@@ -37,15 +39,17 @@ type Harvester struct {
 	wanted float64       // bits of open demand
 	round  uint64        // number of Demand calls
 	wake   chan struct{} // closed by Demand, then replaced
+	look   chan struct{} // closed by Look, then replaced
 	ran    bool
 }
 
 // NewHarvester prepares to harvest sources for sink. It takes the sources over:
-// Run closes them when it returns. A nil source is left out; one whose
-// declaration no health test can be made of has the state absent and is never
-// read.
+// Run closes them when it returns. A nil source is left out. One that is not
+// here now ([ErrAbsent]) is looked for again, at first after a second, later
+// each minute, and at each [Harvester.Look]. One whose declaration no health
+// test can be made of has the state absent and is never read.
 func NewHarvester(sources []Source, sink Sink, opts ...Option) *Harvester {
-	h := &Harvester{cfg: defaultConfig(), sink: sink, wake: make(chan struct{})}
+	h := &Harvester{cfg: defaultConfig(), sink: sink, wake: make(chan struct{}), look: make(chan struct{})}
 	for _, o := range opts {
 		o(&h.cfg)
 	}
@@ -78,42 +82,63 @@ func (h *Harvester) Run(ctx context.Context) error {
 // stop waits for the workers and closes their sources. A source that does not
 // return by itself gets the grace twice: before it is closed, and after.
 func (h *Harvester) stop() error {
-	var errs []error
-	stuck := h.await(h.workers)
+	h.await(func(w *worker) <-chan struct{} { return w.done })
 	for _, w := range h.workers {
-		if err := w.src.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("close source %s: %w", w.info.Name, err))
-		}
+		go w.close() // a device that hangs may hang here too
 	}
-	for _, w := range h.await(stuck) {
-		errs = append(errs, fmt.Errorf("stop source %s: %w", w.info.Name, ErrStuck))
+	var errs []error
+	left := h.await(func(w *worker) <-chan struct{} { return w.closed })
+	for _, w := range h.workers {
+		switch {
+		case slices.Contains(left, w):
+			errs = append(errs, fmt.Errorf("stop source %s: %w", w.info.Name, ErrStuck))
+		case w.closeError != nil:
+			errs = append(errs, fmt.Errorf("close source %s: %w", w.info.Name, w.closeError))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// await waits for workers, all within one grace, and returns those still there.
-func (h *Harvester) await(workers []*worker) (left []*worker) {
-	if len(workers) == 0 {
+// await waits until each worker's channel is closed, for all of them within one
+// grace, and returns those whose is not.
+func (h *Harvester) await(end func(*worker) <-chan struct{}) (left []*worker) {
+	if len(h.workers) == 0 {
 		return nil
 	}
 	over, release := h.cfg.clock.After(h.cfg.grace)
 	defer release()
 	late := false
-	for _, w := range workers {
+	for _, w := range h.workers {
 		if !late {
 			select {
-			case <-w.done:
+			case <-end(w):
 			case <-over:
 				late = true
 			}
 		}
 		select {
-		case <-w.done:
+		case <-end(w):
 		default:
 			left = append(left, w)
 		}
 	}
 	return left
+}
+
+// Look makes every source that is absent be looked for at once: after a driver
+// was loaded, say. It does not wait for them.
+func (h *Harvester) Look() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.look)
+	h.look = make(chan struct{})
+}
+
+// looking returns a channel that is closed by the next Look.
+func (h *Harvester) looking() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.look
 }
 
 // Demand asks for so many more bits of assessed min-entropy now: all credited

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,24 @@ func (r *rig) states() (s []source.State) {
 		s = append(s, x.State)
 	}
 	return s
+}
+
+// record is a log that is looked at while it is written.
+type record struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.String()
 }
 
 func one(s source.Source) []source.Source { return []source.Source{s} }
@@ -242,17 +261,19 @@ func TestFailingBatchIsNotDelivered(t *testing.T) {
 		synctest.Wait()
 		assert.Empty(t, r.take())
 		assert.Equal(t, source.StateQuarantined, r.Status()[0].State)
-		assert.Equal(t, time.Now().Add(time.Second), r.Status()[0].NextRetry)
+		assert.InDelta(t, 1, r.Status()[0].RetryIn, 0)
+		time.Sleep(250 * time.Millisecond)
+		assert.InDelta(t, 0.75, r.Status()[0].RetryIn, 0, "by the clock that runs, not the one on the wall")
 		for _, b := range r.kept {
 			assert.Equal(t, make([]byte, len(b)), b)
 		}
 		// The demand is still open when it comes back.
 		played := s.Played()
-		time.Sleep(time.Second)
+		time.Sleep(750 * time.Millisecond)
 		synctest.Wait()
 		assert.Equal(t, health.StartupSamples, s.Played()-played, "a whole new start-up test, which is delivered")
 		assert.Len(t, r.take(), health.StartupSamples)
-		assert.True(t, r.Status()[0].NextRetry.IsZero())
+		assert.Zero(t, r.Status()[0].RetryIn)
 		require.NoError(t, r.stop())
 	})
 }
@@ -347,18 +368,204 @@ func TestNothingNow(t *testing.T) {
 		assert.Empty(t, st.Failures)
 		require.NoError(t, r.stop())
 	})
+	// One that is not credited may do so in the middle of its life, too.
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		nothing := func(context.Context, int) (uint64, error) { calls++; return 0, sourcetest.ErrNothing }
-		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1024, sourcetest.Good(1), nothing))
-		r := run(t, one(s))
+		var calls atomic.Int64
+		nothing := func(context.Context, int) (uint64, error) {
+			calls.Add(1)
+			return 0, sourcetest.ErrNothing
+		}
+		info := sourcetest.Info(1, 1)
+		info.Credited = false
+		r := run(t, one(sourcetest.New(info, sourcetest.Then(1024, sourcetest.Good(1), nothing))))
 		r.Demand(1000)
 		time.Sleep(time.Minute + time.Millisecond)
 		synctest.Wait()
 		assert.Equal(t, source.StateHealthy, r.Status()[0].State)
-		assert.InDelta(t, 60, calls, 1)
+		assert.InDelta(t, 31, calls.Load(), 1, "twice a pace: when it is due, and when there was nothing")
 		require.NoError(t, r.stop())
 	})
+}
+
+// A credited source that never has anything, such as a TPM that is busy for
+// ever, is put out within the read timeout, at its start or later, and said to
+// be once.
+func TestNothingForEver(t *testing.T) {
+	for name, before := range map[string]int{"at the start": 0, "half way": 500, "later": 1024} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log record
+				script := sourcetest.Then(before, sourcetest.Good(1), sourcetest.Fails(sourcetest.ErrNothing))
+				r := run(t, one(sourcetest.New(sourcetest.Info(1, 1), script)),
+					source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+				r.Demand(1000)
+				time.Sleep(10*time.Second - time.Millisecond)
+				synctest.Wait()
+				assert.NotContains(t, r.states(), source.StateQuarantined)
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				st := r.Status()[0]
+				assert.Equal(t, source.StateQuarantined, st.State)
+				assert.Equal(t, map[string]uint64{source.FailureRead: 1}, st.Failures)
+				assert.Equal(t, "read source fake: no answer for 10 s", st.LastError)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				assert.Greater(t, r.Status()[0].Failures[source.FailureRead], uint64(3), "it was tried again")
+				assert.Equal(t, 1, strings.Count(log.String(), "quarantined"), "said once")
+				require.NoError(t, r.stop())
+			})
+		})
+	}
+}
+
+// A source that is busy now and then is not failed for it.
+func TestBusyNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		good := sourcetest.Good(1)
+		s := sourcetest.New(sourcetest.Info(1, 1), func(ctx context.Context, i int) (uint64, error) {
+			if calls.Add(1)%20 < 9 {
+				return 0, sourcetest.ErrNothing
+			}
+			return good(ctx, i)
+		})
+		r := run(t, one(s.Short(8)))
+		for range 100 {
+			r.Demand(100)
+			time.Sleep(10 * time.Second)
+		}
+		synctest.Wait()
+		assert.Equal(t, []source.State{source.StateHealthy}, r.states())
+		require.NoError(t, r.stop())
+	})
+}
+
+var errNotHere = source.NotPresent("fake", "nobody plugged it in", "plug it in")
+
+// A source that is not here at the start is looked for again: after a second,
+// then after twice as long each time, within a minute always. It is said when it
+// is missed and when it is found, and neither is a failure.
+func TestAbsentAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log record
+		var mu sync.Mutex // of the next two
+		var looks []time.Duration
+		here := false
+		begin := time.Now()
+		good := sourcetest.Good(1)
+		s := sourcetest.New(sourcetest.Info(1, 1), func(ctx context.Context, i int) (uint64, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if here {
+				return good(ctx, i)
+			}
+			looks = append(looks, time.Since(begin)/time.Second)
+			return 0, errNotHere
+		})
+		r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		st := r.Status()[0]
+		assert.Equal(t, source.StateAbsent, st.State)
+		assert.Contains(t, st.LastError, "nobody plugged it in (plug it in)")
+		assert.InDelta(t, 1, st.RetryIn, 0)
+		time.Sleep(5*time.Minute + time.Millisecond)
+		synctest.Wait()
+		mu.Lock()
+		assert.Equal(t, []time.Duration{0, 1, 3, 7, 15, 31, 63, 123, 183, 243}, looks)
+		here = true
+		mu.Unlock()
+		assert.Equal(t, []source.State{source.StateAbsent}, r.states())
+		assert.Equal(t, 1, strings.Count(log.String(), "\n"), "%s", log.String())
+		assert.Contains(t, log.String(), "level=INFO")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, []source.State{source.StateAbsent, source.StateStarting, source.StateHealthy}, r.states())
+		assert.Contains(t, log.String(), "noise source found")
+		st = r.Status()[0]
+		assert.Empty(t, st.Failures)
+		assert.Zero(t, st.RetryIn)
+		assert.Positive(t, r.bits)
+		require.NoError(t, r.stop())
+	})
+}
+
+// One that goes away while it is healthy is warned of, and back within seconds
+// when it was healthy for long.
+func TestAbsentLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log record
+		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1024+32*100, sourcetest.Good(1),
+			sourcetest.FailsTimes(3, errNotHere, sourcetest.Good(2))))
+		r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		time.Sleep(101*time.Second + time.Millisecond)
+		synctest.Wait()
+		assert.Equal(t, []source.State{source.StateHealthy, source.StateAbsent}, r.states())
+		assert.Zero(t, r.Healthy())
+		assert.Contains(t, log.String(), "level=WARN msg=\"noise source is gone; it is looked for again\"")
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, 1, r.Healthy())
+		assert.Equal(t, []source.State{source.StateHealthy, source.StateAbsent, source.StateStarting, source.StateHealthy}, r.states())
+		assert.Equal(t, 1, strings.Count(log.String(), "WARN"))
+		require.NoError(t, r.stop())
+	})
+}
+
+// Look shortens the wait of what is absent, also when it comes while one looks,
+// and of nothing else.
+func TestLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var looks atomic.Int64
+		hold := make(chan struct{})
+		absent := sourcetest.New(sourcetest.Info(1, 1), func(context.Context, int) (uint64, error) {
+			if looks.Add(1) == 9 {
+				<-hold
+			}
+			return 0, errNotHere
+		})
+		broken := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Vanished())
+		r := run(t, []source.Source{absent, broken})
+		time.Sleep(100 * time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 7, looks.Load())
+		failures := r.Status()[1].Failures[source.FailureRead]
+		r.Look()
+		synctest.Wait()
+		assert.EqualValues(t, 8, looks.Load())
+		assert.InDelta(t, 1, r.Status()[0].RetryIn, 0, "its wait starts over")
+		r.Look()
+		synctest.Wait()
+		assert.EqualValues(t, 9, looks.Load())
+		r.Look() // the ninth look is under way and saw nothing yet
+		close(hold)
+		synctest.Wait()
+		assert.EqualValues(t, 10, looks.Load())
+		assert.Equal(t, failures, r.Status()[1].Failures[source.FailureRead])
+		require.NoError(t, r.stop())
+	})
+}
+
+// What a source says of itself may change when it is opened.
+func TestDescriptionFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log record
+		s := &renamed{Source: sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1))}
+		r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		assert.Equal(t, "scripted source for tests, opened", r.Status()[0].Description)
+		time.Sleep(time.Minute)
+		assert.Equal(t, 1, strings.Count(log.String(), "in use"))
+		require.NoError(t, r.stop())
+	})
+}
+
+// renamed has another description once it was read.
+type renamed struct{ *sourcetest.Source }
+
+func (r *renamed) Info() source.Info {
+	info := r.Source.Info()
+	if r.Played() > 0 {
+		info.Description += ", opened"
+	}
+	return info
 }
 
 // part is a source that breaks the rules of Sample.
@@ -395,24 +602,117 @@ func TestRefusedDeclaration(t *testing.T) {
 	})
 }
 
-// A source that does not honour its context keeps Run for two graces at most,
-// and shows as unhealthy while it hangs.
+// A call that hangs, whatever its context says, is given up at the read timeout:
+// the source is in quarantine, said once, and not called again before the call
+// has returned. Its buffer is its own for as long.
 func TestDeafSource(t *testing.T) {
+	for name, before := range map[string]int{"at the start": 0, "half way": 500, "later": 1024} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log record
+				var calls atomic.Int64
+				release := make(chan struct{})
+				s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(before, sourcetest.Good(1), func(ctx context.Context, i int) (uint64, error) {
+					if calls.Add(1) == 1 {
+						<-release
+						return 0, ctx.Err()
+					}
+					return sourcetest.Good(2)(ctx, i)
+				}))
+				r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+				r.Demand(1000)
+				time.Sleep(10*time.Second - time.Millisecond)
+				synctest.Wait()
+				assert.NotContains(t, r.states(), source.StateQuarantined)
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				st := r.Status()[0]
+				assert.Equal(t, source.StateQuarantined, st.State)
+				assert.Equal(t, map[string]uint64{source.FailureRead: 1}, st.Failures)
+				assert.Equal(t, "read source fake: no answer for 10 s", st.LastError)
+				assert.Zero(t, r.Healthy())
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				st = r.Status()[0]
+				assert.Equal(t, "read source fake: no answer for 3610 s", st.LastError)
+				assert.Zero(t, st.RetryIn, "nobody knows")
+				assert.EqualValues(t, 1, calls.Load(), "one call at a time")
+				assert.Equal(t, 1, strings.Count(log.String(), "quarantined"))
+				close(release)
+				synctest.Wait()
+				assert.InDelta(t, 1, r.Status()[0].RetryIn, 0)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				assert.Greater(t, calls.Load(), int64(1))
+				require.NoError(t, r.stop())
+			})
+		})
+	}
+}
+
+// What a call that was given up writes when it returns at last is in nobody's
+// way (the race detector sees that), is not delivered, and is wiped.
+func TestLateAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Deaf(release)))
+		s := &slow{Source: sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1)), takes: 25 * time.Second}
 		r := run(t, one(s))
-		time.Sleep(9 * time.Second)
-		assert.True(t, r.Status()[0].Healthy)
-		time.Sleep(3 * time.Second)
-		assert.False(t, r.Status()[0].Healthy)
-		assert.Zero(t, r.Healthy())
-		assert.Contains(t, r.Status()[0].LastError, "no answer for")
-		begin := time.Now()
-		require.ErrorIs(t, r.stop(), source.ErrStuck)
-		assert.Equal(t, 2*time.Second, time.Since(begin))
-		close(release) // synctest sees that its goroutine ends then
+		time.Sleep(25*time.Second + time.Millisecond) // and a second later it is called again
+		synctest.Wait()
+		assert.Empty(t, r.take())
+		assert.Equal(t, health.StartupSamples, s.Played(), "it did answer")
+		assert.Zero(t, r.Status()[0].Samples)
+		require.NoError(t, r.stop())
+		assert.Equal(t, make([]byte, health.StartupSamples), s.dst)
 	})
+}
+
+// slow answers, though late.
+type slow struct {
+	*sourcetest.Source
+	takes time.Duration
+	dst   []byte
+}
+
+func (s *slow) Sample(_ context.Context, dst []byte) (int, error) {
+	half := dst[:len(dst)/2]
+	for i := range half {
+		half[i] = 0xaa
+	}
+	time.Sleep(s.takes)
+	s.dst = dst
+	return s.Source.Sample(context.Background(), dst)
+}
+
+// A source that does not honour its context keeps Run for two graces at most,
+// whether it was given up before or not, and also when it hangs in Close.
+func TestStuckAtTheEnd(t *testing.T) {
+	for _, waits := range []time.Duration{5 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			deaf := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Deaf(release))
+			shut := &stuckClose{sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1)), release}
+			good := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1))
+			r := run(t, []source.Source{deaf, shut, good})
+			time.Sleep(waits)
+			begin := time.Now()
+			err := r.stop()
+			require.ErrorIs(t, err, source.ErrStuck)
+			assert.Equal(t, 2, strings.Count(err.Error(), "fake"), "%v", err)
+			assert.Equal(t, 2*time.Second, time.Since(begin))
+			assert.Equal(t, 1, good.Closes())
+			close(release) // synctest sees that its goroutines end then
+		})
+	}
+}
+
+type stuckClose struct {
+	*sourcetest.Source
+	release chan struct{}
+}
+
+func (s *stuckClose) Close() error {
+	<-s.release
+	return nil
 }
 
 func TestStatusJSON(t *testing.T) {

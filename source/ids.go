@@ -12,6 +12,12 @@ const (
 	IDTPM      uint8 = 7
 	IDRNDR     uint8 = 8 // 8 to 15: counters and instructions of ARM
 
+	// The second hardware generator and further ones. Each source has a number
+	// of its own: Fortuna gives the events of a number to its pools in turn,
+	// and two that shared one would share the pools out among them.
+	IDHWRNGMore uint8 = 16
+	IDHWRNGLast uint8 = 30
+
 	// IDFirstFree and above are the consumer's own: a seed file, a host.
 	IDFirstFree uint8 = 128
 )

@@ -3,6 +3,9 @@ package source
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/source/health"
 )
 
 // counting fills with 1, 2, 3..., at most most words a call.
@@ -64,6 +69,96 @@ func TestInstructionExhausted(t *testing.T) {
 	})
 }
 
+// One word in 10,000 that is all zeros or all ones passes the health tests; the
+// source itself refuses the batch and says whose fault it is.
+func TestInstructionThatLies(t *testing.T) {
+	for _, c := range []struct {
+		info Info
+		word uint64
+		want string
+		cpu  string
+	}{
+		{rdseedInfo, 0, FailureZero, "Zen 5"},
+		{rdseedInfo, ^uint64(0), FailureOnes, "Zen 2"},
+		{rdrandInfo, 0, FailureZero, "15h and 16h"},
+		{rdrandInfo, ^uint64(0), FailureOnes, "Zen 2"},
+	} {
+		t.Run(c.info.Name+" "+c.want, func(t *testing.T) {
+			words, prng := 0, rand.New(rand.NewPCG(1, 2))
+			fill := func(dst []byte) int {
+				for i := range len(dst) / 8 {
+					words++
+					x := prng.Uint64()
+					if words%10_000 == 0 {
+						x = c.word
+					}
+					binary.LittleEndian.PutUint64(dst[8*i:], x)
+				}
+				return len(dst) / 8
+			}
+			s := newInstruction(c.info, 512, 0, fill)
+			m, err := health.New(health.Config{SampleBytes: 8, MinEntropy: c.info.MinEntropy})
+			require.NoError(t, err)
+			for range 10 {
+				buf := make([]byte, 8*10_000)
+				fill(buf)
+				require.NoError(t, m.Check(buf), "the health tests do not see it")
+			}
+			words = 0
+			for words < 9_999-512 {
+				_, err := s.Sample(t.Context(), make([]byte, 8*512))
+				require.NoError(t, err)
+			}
+			n, err := s.Sample(t.Context(), make([]byte, 8*1024))
+			require.Zero(t, n)
+			e, ok := errors.AsType[*WordError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, c.want, failureName(fmt.Errorf("wrapped: %w", e)))
+			assert.ErrorContains(t, err, "2^-64")
+			assert.ErrorContains(t, err, c.cpu)
+
+			// In a harvest: counted by its name, and nothing of the batch comes through.
+			words = 0
+			synctest.Test(t, func(t *testing.T) {
+				zero, batches := 0, 0
+				h := NewHarvester([]Source{newInstruction(c.info, 512, 0, fill)}, func(b Batch) {
+					batches++
+					for d := b.Data; len(d) > 0; d = d[8:] {
+						if binary.LittleEndian.Uint64(d) == c.word {
+							zero++
+						}
+					}
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- h.Run(ctx) }()
+				for h.Status()[0].Failures[c.want] == 0 {
+					h.Demand(100_000)
+					synctest.Wait()
+				}
+				st := h.Status()[0]
+				assert.Equal(t, StateQuarantined, st.State)
+				assert.Equal(t, map[string]uint64{c.want: 1}, st.Failures)
+				assert.Contains(t, st.LastError, c.cpu)
+				cancel()
+				require.NoError(t, <-done)
+				assert.Positive(t, batches)
+				assert.Zero(t, zero)
+			})
+		})
+	}
+	// Words next to them are good ones.
+	s := newInstruction(rdrandInfo, 4, 0, func(dst []byte) int {
+		binary.LittleEndian.PutUint64(dst, 1)
+		binary.LittleEndian.PutUint64(dst[8:], ^uint64(1))
+		binary.LittleEndian.PutUint64(dst[16:], 1<<63)
+		return 3
+	})
+	n, err := s.Sample(t.Context(), make([]byte, 24))
+	require.NoError(t, err)
+	require.Equal(t, 24, n)
+}
+
 func TestInstructionContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
@@ -71,7 +166,7 @@ func TestInstructionContext(t *testing.T) {
 		if calls++; calls == 3 {
 			cancel()
 		}
-		return len(dst) / 8
+		return counting(func() int { return 4 })(dst)
 	})
 	n, err := s.Sample(ctx, make([]byte, 4096))
 	require.ErrorIs(t, err, context.Canceled)

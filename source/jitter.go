@@ -38,6 +38,8 @@ const (
 type Jitter struct {
 	info    Info
 	counter func() uint64
+	name    string // of the counter
+	tried   bool   // and found to be fine enough
 	mem     []byte
 	at      uint32
 	zero    uint32 // always 0, which the compiler does not know
@@ -45,27 +47,26 @@ type Jitter struct {
 	closed  atomic.Bool
 }
 
-// NewJitter makes the jitter source on the CPU's own counter. It tries the
-// counter and refuses one that is too coarse.
-func NewJitter() (*Jitter, error) {
+// NewJitter makes the jitter source on the CPU's own counter.
+func NewJitter() *Jitter {
 	return NewJitterCounter(counterName, counter)
 }
 
 // NewJitterCounter makes the jitter source on another raw counter: for
 // platforms whose better counter this package does not know.
-func NewJitterCounter(name string, counter func() uint64) (*Jitter, error) {
-	j := &Jitter{info: jitterInfo, counter: counter, mem: make([]byte, jitterBuffer)}
+func NewJitterCounter(name string, counter func() uint64) *Jitter {
+	j := &Jitter{info: jitterInfo, counter: counter, name: name}
 	j.info.Description += " against " + name
-	if err := j.try(name); err != nil {
-		return nil, err
-	}
-	return j, nil
+	return j
 }
 
 // try takes some samples. A counter on which more than half of the walks take
 // no time at all, or nearly all the same, is not for timing memory.
-func (j *Jitter) try(name string) error {
+func (j *Jitter) try() error {
 	const tries = 128
+	if j.mem == nil {
+		j.mem = make([]byte, jitterBuffer)
+	}
 	var seen [256]int
 	stopped := 0
 	for range tries {
@@ -81,8 +82,9 @@ func (j *Jitter) try(name string) error {
 	}
 	if stopped > tries/2 || most > tries*9/10 {
 		return NotPresent(NameJitter, fmt.Sprintf("the %s is too coarse: of %d walks through memory %d took no time and %d the same",
-			name, tries, stopped, most), "needs a counter of the CPU's own")
+			j.name, tries, stopped, most), "needs a counter of the CPU's own")
 	}
+	j.tried = true
 	return nil
 }
 
@@ -95,8 +97,15 @@ func (j *Jitter) Close() error {
 	return nil
 }
 
-// Sample fills dst, one byte a sample, one or two microseconds each.
+// Sample fills dst, one byte a sample, one or two microseconds each. It tries
+// the counter first, and while that is too coarse the source is absent: on a
+// machine under load the next try may be a better one.
 func (j *Jitter) Sample(ctx context.Context, dst []byte) (int, error) {
+	if !j.tried && !j.closed.Load() && ctx.Err() == nil {
+		if err := j.try(); err != nil {
+			return 0, err
+		}
+	}
 	for i := range dst {
 		if i%jitterChunk == 0 {
 			if j.closed.Load() {

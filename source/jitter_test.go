@@ -20,11 +20,12 @@ func TestCounterMoves(t *testing.T) {
 // A sample is the low byte of the difference of two readings, as it is.
 func TestJitterIsRaw(t *testing.T) {
 	now, step := uint64(1<<40), uint64(0)
-	j, err := NewJitterCounter("a test's counter", func() uint64 {
+	j := NewJitterCounter("a test's counter", func() uint64 {
 		step = step*5 + 1 // differences of more than a byte
 		now += step % 10007
 		return now
 	})
+	_, err := j.Sample(t.Context(), nil) // tries the counter
 	require.NoError(t, err)
 	assert.Contains(t, j.Info().Description, "a test's counter")
 	again := step
@@ -48,20 +49,43 @@ func TestJitterRefusesCoarseCounters(t *testing.T) {
 		"regular":      func() uint64 { calls++; return 1000 * calls },
 		"seldom moves": func() uint64 { calls++; return calls / 3 },
 	} {
-		_, err := NewJitterCounter(name, counter)
+		n, err := NewJitterCounter(name, counter).Sample(t.Context(), make([]byte, 8))
 		require.ErrorIs(t, err, ErrAbsent, name)
 		require.ErrorContains(t, err, "too coarse", name)
+		require.Zero(t, n)
 	}
 }
 
-func TestJitterStops(t *testing.T) {
-	j, err := NewJitter()
-	if err != nil {
-		t.Skipf("needs a counter that resolves a memory access: %v", err)
+// On a machine under load a try may fail and a later one pass; then it is not
+// tried again.
+func TestJitterTriesAgain(t *testing.T) {
+	var now, calls uint64
+	fine := false
+	j := NewJitterCounter("counter", func() uint64 {
+		if calls++; fine {
+			now += calls * calls % 251
+		}
+		return now
+	})
+	for range 3 {
+		_, err := j.Sample(t.Context(), make([]byte, 8))
+		require.ErrorIs(t, err, ErrAbsent)
 	}
+	fine = true
+	n, err := j.Sample(t.Context(), make([]byte, 8))
+	require.NoError(t, err)
+	require.Equal(t, 8, n)
+	before := calls
+	_, err = j.Sample(t.Context(), make([]byte, 8))
+	require.NoError(t, err)
+	require.EqualValues(t, 8+1, calls-before)
+}
+
+func TestJitterStops(t *testing.T) {
+	j := NewJitter()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = j.Sample(ctx, make([]byte, 10))
+	_, err := j.Sample(ctx, make([]byte, 10))
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, j.Close())
 	_, err = j.Sample(t.Context(), make([]byte, 10))

@@ -7,21 +7,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelRead fills dst by getrandom(2). Before the kernel's generator is
-// seeded GRND_NONBLOCK answers EAGAIN, and then GRND_INSECURE (Linux 5.6)
-// gives what there is: no credit is claimed for it either way. A kernel
-// without GRND_INSECURE answers EINVAL, and /dev/urandom's early output is
-// not worth opening a file for.
-func kernelRead(dst []byte) error {
+// getrandom is getrandom(2), in a variable for tests.
+var getrandom = unix.Getrandom
+
+// kernelRead fills dst by getrandom(2), else from /dev/urandom, and says what
+// serves instead and why. It does not block, and no credit is claimed for it
+// either way.
+//
+// Before the kernel's generator is seeded GRND_NONBLOCK answers EAGAIN, and then
+// GRND_INSECURE gives what there is. A kernel before Linux 5.6 answers EINVAL to
+// that, one before 3.17 ENOSYS to all, and a sandbox often EPERM.
+func kernelRead(dst []byte) (instead string, err error) {
+	err = getrandomAll(dst)
+	if err == nil {
+		return "", nil
+	}
+	if second := urandom(dst); second != nil {
+		return "", fmt.Errorf("%w; %w", err, second)
+	}
+	return fmt.Sprintf("by %s, because: %v", urandomPath, err), nil
+}
+
+func getrandomAll(dst []byte) error {
 	flags := unix.GRND_NONBLOCK
 	for len(dst) > 0 {
-		n, err := unix.Getrandom(dst, flags)
+		n, err := getrandom(dst, flags)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN) && flags == unix.GRND_NONBLOCK:
 			flags = unix.GRND_INSECURE
 		case err != nil:
-			return fmt.Errorf("getrandom of %d bytes: %w", len(dst), err)
+			return fmt.Errorf("getrandom: %w", err)
 		default:
 			dst = dst[n:]
 		}

@@ -15,6 +15,14 @@ const (
 	defaultGrace       = time.Second      // WithGrace
 )
 
+// How long after a source was found absent it is looked for again: first, then
+// twice as long each time, up to most. A device that was plugged in is in use
+// within a minute.
+const (
+	lookFirst = time.Second
+	lookMost  = time.Minute
+)
+
 // Option changes how a Harvester works.
 type Option func(*config)
 
@@ -77,12 +85,14 @@ func WithBackoff(first, most time.Duration) Option {
 	return func(o *config) { o.backoffMin, o.backoffMax = first, max(first, most) }
 }
 
-// WithReadTimeout bounds one call of Sample (10 s). A source that does not
-// answer in that time counts as unhealthy.
+// WithReadTimeout bounds how long a source may take to answer (10 s). One whose
+// call of Sample has not returned by then is put into quarantine, and not called
+// again before it has. So is a credited one that had nothing for as long.
 func WithReadTimeout(d time.Duration) Option { return func(o *config) { o.readTimeout = d } }
 
 // WithGrace sets how long Run waits, once its context is done, for a source
-// that does not honour it (1 s), before it closes it and then leaves it behind.
+// that does not honour it (1 s), before it closes it, and again before it leaves
+// it behind.
 func WithGrace(d time.Duration) Option { return func(o *config) { o.grace = d } }
 
 // WithNotify sets a function that gets the new Status at each change of state.

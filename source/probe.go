@@ -9,12 +9,12 @@ import (
 // Found is one source that was looked for.
 type Found struct {
 	Info   Info
-	Source Source // nil when absent
-	Err    error  // why it is absent, and what to do
+	Source Source // nil when it cannot be here
+	Err    error  // why, and what to do
 }
 
-// Status is the status of a source that is not harvested: absent if it was not
-// found, else starting.
+// Status is the status of a source that is not harvested: absent if it cannot be
+// here, else starting.
 func (f Found) Status() Status {
 	s := newStatus(f.Info)
 	if f.Source == nil {
@@ -27,14 +27,16 @@ func (f Found) Status() Status {
 }
 
 // Probe looks for every source of this package on this machine and returns all
-// of them, present or not, in the order of their numbers. It takes a few
-// milliseconds, because it tries the counter. The caller closes the sources.
+// of them, in the order of their numbers. Without a Source is what this CPU does
+// not have. Whether the others give anything shows when they are read, which may
+// be [ErrAbsent] now and not later: leave that to a [Harvester]. The caller
+// closes the sources.
 func Probe() []Found {
 	return probe(func(string) bool { return true })
 }
 
 // Find returns the sources of this package with these names. A name that is
-// unknown or a source that is absent is an error, and then none is returned.
+// unknown or a source that cannot be here is an error, and then none is returned.
 func Find(names ...string) ([]Source, error) {
 	found := probe(func(name string) bool { return slices.Contains(names, name) })
 	var out []Source
@@ -68,7 +70,7 @@ func probe(want func(name string) bool) []Found {
 	}{
 		{rdrandInfo, openRDRAND},
 		{rdseedInfo, openRDSEED},
-		{jitterInfo, func() (Source, error) { return NewJitter() }},
+		{jitterInfo, func() (Source, error) { return NewJitter(), nil }},
 		{kernelInfo, openKernel},
 		{arrivalsInfo, func() (Source, error) { return NewArrivals(), nil }},
 	} {
@@ -76,7 +78,6 @@ func probe(want func(name string) bool) []Found {
 			continue
 		}
 		f := Found{Info: c.info}
-		// A nil *Jitter in the interface would not be a nil Source.
 		if s, err := c.open(); err != nil {
 			f.Err = err
 		} else {

@@ -47,10 +47,15 @@ type Info struct {
 // A Source gives raw samples. Sample is called by one goroutine at a time;
 // Close may come while it blocks, and then makes it return if it can.
 type Source interface {
+	// Info never blocks. Only the description may change, when a call of
+	// Sample returned.
 	Info() Info
 	// Sample writes whole samples to dst and returns their bytes. It may
-	// give fewer than fit, and 0 with a nil error when there is nothing now;
-	// it honours ctx. With an error the bytes written are not to be used.
+	// give fewer than fit, and rather does than to take seconds; it gives 0
+	// with a nil error when there is nothing now, and an error that is
+	// [ErrAbsent] when what it reads is not here or cannot be opened. The
+	// next call looks again. It honours ctx. With an error the bytes written
+	// are not to be used.
 	Sample(ctx context.Context, dst []byte) (int, error)
 	Close() error
 }
@@ -62,7 +67,7 @@ var (
 	ErrClosed    = errors.New("source is closed")
 )
 
-// NotPresent makes the error of a source that this machine does not have. The
+// NotPresent makes the error of a source that is not here, an [ErrAbsent]. The
 // hint says what to do about it.
 func NotPresent(name, why, hint string) error {
 	return fmt.Errorf("%s: %w: %s (%s)", name, ErrAbsent, why, hint)

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/xentropyd/xentropyd/source/health"
@@ -31,7 +33,7 @@ func (b *backoff) failed(now time.Time) time.Duration {
 func (w *worker) enter(s State) {
 	w.mu.Lock()
 	was := w.status.State
-	w.status.State, w.status.Healthy, w.status.NextRetry = s, s == StateHealthy, time.Time{}
+	w.status.State, w.status.Healthy, w.retryAt = s, s == StateHealthy, time.Time{}
 	w.mu.Unlock()
 	if was != s && s == StateHealthy {
 		w.h.cfg.log.Info("noise source passed its start-up test", "source", w.info.Name)
@@ -39,19 +41,82 @@ func (w *worker) enter(s State) {
 	w.tell()
 }
 
-func (w *worker) quarantine(err error, wait time.Duration) {
-	test := FailureRead
-	if f, ok := errors.AsType[*health.Failure](err); ok {
-		test = string(f.Test)
+// present is called when the source answered: one that was absent is here now,
+// and what it says of itself may be another thing.
+func (w *worker) present() {
+	info := w.src.Info()
+	w.mu.Lock()
+	was, found := w.status.Description, w.status.State == StateAbsent
+	w.status.Description = info.Description
+	w.mu.Unlock()
+	w.info.Description = info.Description
+	if found {
+		w.h.cfg.log.Info("noise source found", "source", w.info.Name, "is", info.Description)
+		w.enter(StateStarting)
+	} else if was != info.Description {
+		w.h.cfg.log.Info("noise source in use", "source", w.info.Name, "is", info.Description)
 	}
+}
+
+// absent notes that the source is not here, and says it when that is new.
+func (w *worker) absent(err error, wait time.Duration) {
+	w.mu.Lock()
+	was := w.status.State
+	w.status.State, w.status.Healthy, w.status.LastError = StateAbsent, false, err.Error()
+	w.mu.Unlock()
+	w.retryIn(wait)
+	switch was {
+	case StateAbsent:
+		return
+	case StateHealthy:
+		w.h.cfg.log.Warn("noise source is gone; it is looked for again", "source", w.info.Name, "reason", err)
+	default:
+		w.h.cfg.log.Info("noise source is not here; it is looked for again", "source", w.info.Name, "reason", err)
+	}
+	w.tell()
+}
+
+// quarantine notes a failure. It warns of each kind once until the source is
+// healthy again: one that is broken for good fails at each try.
+func (w *worker) quarantine(err error, wait time.Duration) {
+	name := failureName(err)
 	w.mu.Lock()
 	w.status.State, w.status.Healthy = StateQuarantined, false
-	w.status.Failures[test]++
+	w.status.Failures[name]++
 	w.status.LastError = err.Error()
-	w.status.NextRetry = w.h.cfg.clock.Now().Add(wait)
 	w.mu.Unlock()
-	w.h.cfg.log.Warn("noise source quarantined", "source", w.info.Name, "test", test, "error", err, "retry_in", wait)
+	if w.late == nil {
+		w.retryIn(wait)
+	}
+	level := slog.LevelWarn
+	if w.warned == name {
+		level = slog.LevelDebug
+	}
+	w.warned = name
+	w.h.cfg.log.Log(context.Background(), level, "noise source quarantined",
+		"source", w.info.Name, "test", name, "error", err, "retry_in", wait)
 	w.tell()
+}
+
+// failureName is the key under which an error is counted.
+func failureName(err error) string {
+	if f, ok := errors.AsType[*health.Failure](err); ok {
+		return string(f.Test)
+	}
+	if f, ok := errors.AsType[*WordError](err); ok {
+		return f.failure()
+	}
+	return FailureRead
+}
+
+// retryIn notes when the source is tried again; 0 says that nobody knows.
+func (w *worker) retryIn(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.retryAt = time.Time{}
+	if d > 0 {
+		w.retryAt = w.h.cfg.clock.Now().Add(d)
+	}
 }
 
 func (w *worker) tell() {
@@ -65,14 +130,18 @@ func (w *worker) tell() {
 func (w *worker) snapshot() Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	now := w.h.cfg.clock.Now()
 	s := w.status.copy()
 	if w.spent > 0 {
 		s.BytesPerSecond = float64(w.bytes) / w.spent.Seconds()
 	}
-	if !w.reading.IsZero() && s.Healthy {
-		if d := w.h.cfg.clock.Now().Sub(w.reading); d > w.h.cfg.readTimeout {
+	if !w.retryAt.IsZero() {
+		s.RetryIn = max(0, w.retryAt.Sub(now).Round(time.Millisecond).Seconds())
+	}
+	if !w.reading.IsZero() {
+		if d := now.Sub(w.reading); d > w.h.cfg.readTimeout {
 			s.Healthy = false
-			s.LastError = fmt.Sprintf("read source %s: no answer for %v", w.info.Name, d.Round(time.Second))
+			s.LastError = fmt.Sprintf("read source %s: %s", w.info.Name, noAnswer(d))
 		}
 	}
 	return s

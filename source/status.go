@@ -1,22 +1,24 @@
 package source
 
-import (
-	"maps"
-	"time"
-)
+import "maps"
 
 // State is where a source stands.
 //
 //	            start-up test passed
 //	starting --------------------------> healthy
-//	   ^  |                                 |
-//	   |  | test failed, read error         | test failed, read error
-//	   |  v                                 v
-//	   +--------------- quarantined <-------+
-//	    back-off over
+//	  ^ ^ |                               |  |
+//	  | | | test failed, no answer,       |  |
+//	  | | v read error                    |  |
+//	  | quarantined <---------------------+  |
+//	  | back-off over                        |
+//	  |                                      |
+//	  | answered                             | not here
+//	absent <---------------------------------+
+//	  looked for again and again
 //
-// A source that was not found, or that declares what no health test can be
-// made of, is absent and stays so.
+// A source begins as starting, and whenever it is not here, in whatever state,
+// it becomes absent. One whose declaration no health test can be made of is
+// absent and stays so.
 type State string
 
 // The states.
@@ -27,9 +29,12 @@ const (
 	StateAbsent      State = "absent"
 )
 
-// FailureRead is the key in Status.Failures of a source that could not be read;
-// the other keys are the names of the health tests.
-const FailureRead = "read"
+// Keys in Status.Failures beside the names of the health tests.
+const (
+	FailureRead = "read" // it could not be read, or gave no answer
+	FailureZero = "zero" // a word of zeros, see [WordError]
+	FailureOnes = "ones" // a word of ones, see [WordError]
+)
 
 // Status is one source's state and counters. Nothing in it tells of a sample's
 // value.
@@ -49,10 +54,15 @@ type Status struct {
 	// BytesPerSecond is how fast the source gives raw bytes while it is read,
 	// not how much is asked of it.
 	BytesPerSecond float64 `json:"bytes_per_second"`
-	// Failures counts by the name of the health test, or FailureRead.
-	Failures  map[string]uint64 `json:"failures"`
-	LastError string            `json:"last_error,omitempty"`
-	NextRetry time.Time         `json:"next_retry,omitzero"` // when quarantined
+	// Failures counts by the name of the health test, or FailureRead and its
+	// like.
+	Failures map[string]uint64 `json:"failures"`
+	// LastError is why the source is quarantined or absent, or was when it
+	// last was.
+	LastError string `json:"last_error,omitempty"`
+	// RetryIn is how many seconds from now one that is quarantined or absent
+	// is tried again; 0 if that is going on, or waits for the source itself.
+	RetryIn float64 `json:"retry_in_seconds,omitzero"`
 }
 
 func newStatus(info Info) Status {

@@ -95,9 +95,6 @@ func (d *daemon) open(c config.Config) (err error) {
 		d.listeners = append(d.listeners, l)
 	}
 	d.sources = findSources(c.Sources)
-	if d.sources.credited() == 0 {
-		d.log.Warn("no noise source that counts is here; nothing is served until there is one", "see", "xentropyd sources")
-	}
 	entropy.Sources = d.sources.present()
 	if d.entropy, err = host.NewEntropy(entropy); err != nil {
 		return err
@@ -183,6 +180,7 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 	stopEntropy := stage(func(ctx context.Context, wg *sync.WaitGroup) {
 		watch(wg, func() error { return d.entropy.Run(ctx) })
+		wg.Go(func() { d.sayIfNothingCounts(ctx) })
 	})
 	stopServer := stage(func(ctx context.Context, wg *sync.WaitGroup) {
 		watch(wg, func() error { return d.server.Run(ctx) })

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/source"
@@ -10,13 +12,15 @@ import (
 	"github.com/xentropyd/xentropyd/source/tpm"
 )
 
-// sources is every source that was looked for, in the order of their numbers.
+// sources is every source that there can be, in the order of their numbers. Whether one that has a Source is here, and stays, shows
+// when it is harvested.
 type sources []source.Found
 
 // errDisabled is why a source is absent that the configuration switches off.
 var errDisabled = errors.New("switched off by the configuration: see [sources] there")
 
-// findSources looks for all sources and closes those that are switched off. The kernel's generator cannot be: it is always mixed in.
+// findSources makes all sources but those that are switched off, and opens no device. The kernel's generator cannot be switched off: it
+// is always mixed in.
 func findSources(c config.Sources) sources {
 	wanted := func(name string) bool {
 		if name == source.NameKernel {
@@ -25,31 +29,23 @@ func findSources(c config.Sources) sources {
 		return !slices.Contains(c.Disable, name) && (len(c.Enable) == 0 || slices.Contains(c.Enable, name))
 	}
 	found := sources(source.Probe())
-	found = append(found, device(source.IDHWRNG, source.NameHWRNG, "hardware random number generator at "+c.HWRNG, wanted, func() (source.Source, error) {
-		return hwrng.Open(c.HWRNG, hwrng.DefaultCurrent)
-	}))
-	found = append(found, device(source.IDTPM, source.NameTPM, "TPM 2.0 at "+c.TPM, wanted, func() (source.Source, error) {
-		return tpm.Open(c.TPM)
-	}))
 	for i := range found {
 		if !wanted(found[i].Info.Name) {
 			switchOff(&found[i])
 		}
 	}
+	device := func(name string, s source.Source) {
+		f := source.Found{Info: s.Info(), Source: s}
+		if !wanted(name) {
+			switchOff(&f)
+		}
+		found = append(found, f)
+	}
+	for i, path := range c.HWRNG {
+		device(source.NameHWRNG, hwrng.New(i+1, path))
+	}
+	device(source.NameTPM, tpm.New(c.TPM))
 	return found
-}
-
-// device opens a source that has a path of its own. One that is switched off is not even opened.
-func device(id uint8, name, description string, wanted func(string) bool, open func() (source.Source, error)) source.Found {
-	absent := source.Info{ID: id, Name: name, Description: description, SampleBytes: 1, Credited: true}
-	if !wanted(name) {
-		return source.Found{Info: absent, Err: errDisabled}
-	}
-	s, err := open()
-	if err != nil {
-		return source.Found{Info: absent, Err: err}
-	}
-	return source.Found{Info: s.Info(), Source: s}
 }
 
 func switchOff(f *source.Found) {
@@ -60,6 +56,7 @@ func switchOff(f *source.Found) {
 	f.Err = errDisabled
 }
 
+// present is what there is to harvest.
 func (s sources) present() []source.Source {
 	var out []source.Source
 	for _, f := range s {
@@ -70,6 +67,7 @@ func (s sources) present() []source.Source {
 	return out
 }
 
+// absent is what is never harvested.
 func (s sources) absent() []source.Status {
 	var out []source.Status
 	for _, f := range s {
@@ -80,14 +78,30 @@ func (s sources) absent() []source.Status {
 	return out
 }
 
-// credited is how many of the sources that are here count towards seeding.
-func (s sources) credited() (n int) {
-	for _, f := range s {
-		if f.Source != nil && f.Info.Credited {
-			n++
+// sayIfNothingCounts warns once when no credited source is here. To know that takes an answer of each, or its read timeout.
+func (d *daemon) sayIfNothingCounts(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		credited, asked := 0, true
+		for _, s := range d.entropy.Status().Sources {
+			if s.Credited && s.State != source.StateAbsent {
+				credited++
+				asked = asked && s.State != source.StateStarting
+			}
+		}
+		if credited == 0 {
+			d.log.Warn("no noise source that counts is here; nothing is served until there is one", "see", "xentropyd sources")
+		}
+		if credited == 0 || asked {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
 		}
 	}
-	return n
 }
 
 // arrival notes the time of a frame, for the source that lives on that.

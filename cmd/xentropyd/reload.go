@@ -8,12 +8,13 @@ import (
 	"github.com/xentropyd/xentropyd/internal/cli"
 )
 
-// reloadOnHangup reads the configuration again at each SIGHUP.
+// reloadOnHangup reads the configuration again at each SIGHUP, and looks again for noise sources that are absent.
 func (d *daemon) reloadOnHangup(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-hangup:
 			d.reload()
+			d.entropy.Look()
 		case <-ctx.Done():
 			return
 		}

@@ -22,8 +22,9 @@ func runCommand() *cobra.Command {
 		Short: "Gather noise and serve guests until told to stop",
 		Long: "Gather noise and serve guests until SIGTERM or SIGINT.\n\n" +
 			"Without a configuration file, root serves /run/xentropyd/local.sock and keeps a seed in /var/lib/xentropyd; anybody else\n" +
-			"serves $XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in $XDG_STATE_HOME/xentropyd. SIGHUP reads the file again and\n" +
-			"takes over the log level and the budgets; xentropyd check says beforehand whether it is good.\n\n" +
+			"serves $XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in $XDG_STATE_HOME/xentropyd. SIGHUP reads the file again,\n" +
+			"takes over the log level and the budgets, and looks again for noise sources that are absent; xentropyd check says beforehand\n" +
+			"whether the file is good.\n\n" +
 			"The exit status is 0 after such a signal, 2 if the command line or the configuration was wrong, which starting again does not\n" +
 			"mend, and else 1.",
 		Args: cobra.NoArgs,

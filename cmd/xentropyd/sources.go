@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +18,13 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// probeTime bounds how long the sources are tried when no daemon runs.
-const probeTime = 3 * time.Second
+// When no daemon runs, the sources are tried for so long. One that has not answered by answerTime is shown as one that does not, and is left
+// behind at the end; there is no need to be patient with it.
+const (
+	probeTime  = 3 * time.Second
+	answerTime = 2 * time.Second
+	leaveTime  = 100 * time.Millisecond
+)
 
 // sourcesOutput is what --json prints.
 type sourcesOutput struct {
@@ -68,22 +74,23 @@ func (f *clientFlags) sources(ctx context.Context) (sourcesOutput, error) {
 	if err != nil {
 		conf = config.Default()
 	}
-	found := findSources(conf.Sources)
-	list, err := try(ctx, found, conf.Sources.Alpha)
-	return sourcesOutput{false, control.Sources{Sources: list}}, err
+	list := try(ctx, findSources(conf.Sources), conf.Sources.Alpha)
+	return sourcesOutput{false, control.Sources{Sources: list}}, nil
 }
 
-// try harvests until each source has passed or failed its start-up test, or time is up.
-func try(ctx context.Context, found sources, alpha float64) ([]source.Status, error) {
+// try harvests until each source has passed or failed its start-up test, or time is up. A source that hangs has its place in the list
+// like any other.
+func try(ctx context.Context, found sources, alpha float64) []source.Status {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	changed := make(chan struct{}, 1)
-	h := source.NewHarvester(found.present(), func(source.Batch) {}, source.WithAlpha(alpha), source.WithNotify(func(source.Status) {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}))
+	h := source.NewHarvester(found.present(), func(source.Batch) {}, source.WithAlpha(alpha),
+		source.WithReadTimeout(answerTime), source.WithGrace(leaveTime), source.WithNotify(func(source.Status) {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}))
 	h.Demand(1 << 16)
 	done := make(chan error, 1)
 	run, stop := context.WithCancel(ctx)
@@ -98,9 +105,14 @@ func try(ctx context.Context, found sources, alpha float64) ([]source.Status, er
 		})
 	}
 	list := append(h.Status(), found.absent()...)
+	for i := range list {
+		list[i].RetryIn = 0 // nobody will
+	}
 	stop()
-	err := <-done
-	return list, err
+	if err := <-done; err != nil {
+		slog.Debug("noise sources tried", "error", err)
+	}
+	return list
 }
 
 func printSources(w io.Writer, out sourcesOutput) error {
@@ -112,13 +124,13 @@ func printSources(w io.Writer, out sourcesOutput) error {
 	var used, missing [][2]string
 	for _, s := range out.Sources.Sources {
 		if s.State == source.StateAbsent {
-			missing = append(missing, [2]string{s.Name, strings.TrimPrefix(s.LastError, s.Name+": ")})
+			missing = append(missing, [2]string{s.Name, sourceTrouble(s)})
 			continue
 		}
 		rows = append(rows, sourceRow(s))
 		text := s.Description
 		if s.LastError != "" {
-			text += "; " + s.LastError
+			text += "; " + sourceTrouble(s)
 		}
 		used = append(used, [2]string{s.Name, text})
 	}
@@ -135,6 +147,15 @@ func printSources(w io.Writer, out sourcesOutput) error {
 		fmt.Fprintf(w, "\n%s credited to guests so far\n", cli.Bits(float64(out.SpentBits)))
 	}
 	return nil
+}
+
+// sourceTrouble says why a source is not used, or was not, and when it is tried again.
+func sourceTrouble(s source.Status) string {
+	text := strings.TrimPrefix(s.LastError, s.Name+": ")
+	if s.RetryIn > 0 {
+		text += "; looked at again in " + cli.Duration(time.Duration(s.RetryIn*float64(time.Second)))
+	}
+	return cli.Printable(text)
 }
 
 func sourceRow(s source.Status) []string {

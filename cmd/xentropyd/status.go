@@ -70,17 +70,20 @@ func printStatus(w io.Writer, s control.Status) error {
 	fmt.Fprintf(w, "entropy: %s gathered, %s credited to guests, reseeded %d times\n",
 		cli.Bits(s.Entropy.AssessedBits), cli.Bits(float64(s.Entropy.SpentBits)), s.Entropy.Reseeds)
 	var names []string
+	var notes [][2]string
 	for _, src := range s.Entropy.Sources {
 		name := src.Name
 		if !src.Healthy {
 			name += " (" + string(src.State) + ")"
 		}
 		names = append(names, name)
+		if !src.Healthy && src.LastError != "" {
+			notes = append(notes, [2]string{src.Name, string(src.State) + ": " + sourceTrouble(src)})
+		}
 	}
 	fmt.Fprintf(w, "sources: %s\n", strings.Join(names, ", "))
 	fmt.Fprintf(w, "guests at %s: %d connected, generation %d\n", strings.Join(s.Listen, ", "), s.Server.Sessions, s.Server.Generation)
 	var rows [][]string
-	var notes [][2]string
 	for _, g := range s.Server.Guests {
 		rows = append(rows, guestRow(g))
 		if n := guestNotes(g); n != "" {

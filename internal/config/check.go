@@ -28,6 +28,7 @@ const (
 	maxPerSecond = 1e6
 	minShare     = 0.001
 	maxShare     = 1024.0 // more than a session can use, so no bound
+	maxHWRNG     = 16     // as many as package source/hwrng has numbers for
 )
 
 // Problem is a value that cannot be.
@@ -108,7 +109,19 @@ func (c *Config) Check() []Problem {
 	if !(c.Sources.Alpha >= minAlpha && c.Sources.Alpha <= maxAlpha) {
 		k.add("sources.alpha", "%v; want a probability of 2^-60 (8.7e-19) to 2^-10 (9.8e-4)", c.Sources.Alpha)
 	}
-	k.path("sources.hwrng", c.Sources.HWRNG)
+	for i, path := range c.Sources.HWRNG {
+		key := "sources.hwrng"
+		if len(c.Sources.HWRNG) > 1 {
+			key = fmt.Sprintf("%s[%d]", key, i)
+		}
+		k.path(key, path)
+		if slices.Contains(c.Sources.HWRNG[:i], path) {
+			k.add(key, "%q stands there twice", path)
+		}
+	}
+	if n := len(c.Sources.HWRNG); n > maxHWRNG {
+		k.add("sources.hwrng", "%d devices; at most %d", n, maxHWRNG)
+	}
 	k.path("sources.tpm", c.Sources.TPM)
 	k.patterns("xen.allow", c.Xen.Allow)
 	k.patterns("xen.deny", c.Xen.Deny)

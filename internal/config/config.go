@@ -78,8 +78,17 @@ type Sources struct {
 	Enable  []string `toml:"enable"`  // empty: all
 	Disable []string `toml:"disable"` // wins over enable
 	Alpha   float64  `toml:"alpha"`   // false-alarm probability of a health test
-	HWRNG   string   `toml:"hwrng"`   // device
+	HWRNG   Paths    `toml:"hwrng"`   // devices, each a source of its own
 	TPM     string   `toml:"tpm"`     // device
+}
+
+// Paths is written as a list of strings, or as one string.
+type Paths []string
+
+// UnmarshalText takes what is not written as a list.
+func (p *Paths) UnmarshalText(text []byte) error {
+	*p = Paths{string(text)}
+	return nil
 }
 
 // XenAddress in Listen stands for all guests of this Xen host, on each of its carriers.
@@ -128,7 +137,7 @@ func Default() Config {
 		Seed:       Seed{Bytes: 64, Interval: minute, Jitter: 0.25},
 		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: Duration{Duration: 25 * time.Second}},
 		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, SessionsPerGuest: 16, NewSessionsPerSecond: 100, FramesPerSecond: 50, CPUShare: 0.05},
-		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: "/dev/hwrng", TPM: "/dev/tpmrm0"},
+		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: Paths{"/dev/hwrng"}, TPM: "/dev/tpmrm0"},
 		Xen:        Xen{Allow: []string{}, Deny: []string{}, VChan: true, Console: true},
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,7 +22,8 @@ const example = "../../packaging/xentropyd.toml"
 func TestDefaultsAreGood(t *testing.T) {
 	d := Default()
 	assert.Empty(t, d.Check())
-	assert.Equal(t, hwrng.DefaultDevice, d.Sources.HWRNG)
+	assert.Equal(t, Paths{hwrng.DefaultDevice}, d.Sources.HWRNG)
+	assert.Equal(t, hwrng.Max, maxHWRNG)
 	assert.Equal(t, tpm.DefaultDevice, d.Sources.TPM)
 	u := UserDefault("/run/user/1000", "/home/anna/.local/state")
 	assert.Empty(t, u.Check())
@@ -103,6 +105,39 @@ func TestTooLong(t *testing.T) {
 	require.NoError(t, err)
 	_, err = Parse("f", []byte(strings.Repeat("#\n", maxFile/2)+"#"), Default())
 	assert.ErrorContains(t, err, "more than")
+}
+
+// TestGenerators: one device may be written without a list.
+func TestGenerators(t *testing.T) {
+	for text, want := range map[string]Paths{
+		`hwrng = "/dev/ttyACM0"`:                 {"/dev/ttyACM0"},
+		`hwrng = ["/dev/hwrng", "/dev/ttyACM0"]`: {"/dev/hwrng", "/dev/ttyACM0"},
+		`hwrng = []`:                             {},
+		``:                                       {"/dev/hwrng"},
+	} {
+		c, err := Parse("f", []byte("[sources]\n"+text), Default())
+		require.NoError(t, err)
+		assert.Equal(t, want, c.Sources.HWRNG)
+	}
+	for text, want := range map[string]string{
+		`hwrng = "ttyACM0"`:                       `f:2:1: sources.hwrng: "ttyACM0"; want an absolute path`,
+		`hwrng = ["/dev/hwrng", "ttyACM0"]`:       `f:2:24: sources.hwrng[1]: "ttyACM0"; want an absolute path`,
+		`hwrng = ["/dev/x", "/dev/x"]`:            `f:2:20: sources.hwrng[1]: "/dev/x" stands there twice`,
+		`hwrng = {path = "/dev/x"}`:               `sources.hwrng: want a path in quotes, or a list of them`,
+		`hwrng = 7`:                               `want an absolute path`,
+		`hwrng = [` + manyPaths(maxHWRNG+1) + `]`: `f:2:1: sources.hwrng: 17 devices; at most 16`,
+	} {
+		_, err := Parse("f", []byte("[sources]\n"+text), Default())
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+func manyPaths(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("\"/dev/%d\"", i))
+	}
+	return strings.Join(list, ", ")
 }
 
 func TestBudgetFor(t *testing.T) {

@@ -63,6 +63,9 @@ func wanted(key []string) string {
 	if t == reflect.TypeFor[Duration]() {
 		return "a duration in quotes, such as \"1m30s\""
 	}
+	if t == reflect.TypeFor[Paths]() {
+		return "a path in quotes, or a list of them"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string in quotes"

@@ -1,9 +1,10 @@
-// Package hwrng reads the hardware random number generator that Linux offers
-// as /dev/hwrng: a chip, or what a hypervisor passes in (virtio-rng).
+// Package hwrng reads hardware random number generators: the one that Linux
+// offers as /dev/hwrng, a chip or what a hypervisor passes in (virtio-rng), and
+// others that are a device of their own, such as a USB generator's terminal.
 //
-// [Probe] finds it with the usual paths, and [Open] takes others. The result is
-// a [source.Source] that survives unplugging: an error ends a call of Sample,
-// and the next call opens the device again.
+// [New] makes a [source.Source] of a path. It opens nothing: the device may come
+// and go as it likes. Each call of Sample opens it when it is not open, says
+// [source.ErrAbsent] when it cannot, and closes it when it fails.
 package hwrng
 
 import (
@@ -11,9 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,11 +20,11 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// The usual paths: Linux, Documentation/admin-guide/hw_random.rst.
-const (
-	DefaultDevice  = "/dev/hwrng"
-	DefaultCurrent = "/sys/class/misc/hw_random/rng_current"
-)
+// DefaultDevice is Linux's, Documentation/admin-guide/hw_random.rst.
+const DefaultDevice = "/dev/hwrng"
+
+// Max is how many generators there can be: so many numbers are kept for them.
+const Max = 1 + int(source.IDHWRNGLast-source.IDHWRNGMore) + 1
 
 // While the device has nothing, it is asked again after pollFirst, then twice
 // as long each time up to pollMost. virtio-rng gives 64 bytes every 7 ms or so.
@@ -41,42 +40,31 @@ const (
 // source/declared.go has the command.
 const minEntropy = 2
 
-// Device is the source; make it with [Open].
+// Device is the source; make it with [New].
 type Device struct {
-	path, current string
+	path    string
+	current string // the file that tells which generator is behind the core's device
 
-	mu     sync.Mutex // guards the fields below, not reading
+	mu     sync.Mutex // guards the fields below; nothing that may block happens under it
 	info   source.Info
 	file   *os.File
 	closed bool
 }
 
-// Probe opens the device at the usual paths.
-func Probe() source.Found {
-	d, err := Open(DefaultDevice, DefaultCurrent)
-	if err != nil {
-		return source.Found{Info: describe("", DefaultDevice), Err: err}
-	}
-	return source.Found{Info: d.Info(), Source: d}
+// New makes a source of a device: a character device or a FIFO. The first one's
+// name is "hwrng"; number 2, up to [Max], is "hwrng2" and so on.
+func New(number int, path string) *Device {
+	return &Device{path: path, current: currentFile, info: describe(number, path)}
 }
 
-// Open opens the device; current names the file that tells which generator is
-// behind it, and may be missing.
-func Open(device, current string) (*Device, error) {
-	d := &Device{path: device, current: current}
-	if _, err := d.open(); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-func describe(generator, path string) source.Info {
-	text := "hardware random number generator at " + path
-	if generator != "" {
-		text += ": " + generator
+func describe(number int, path string) source.Info {
+	id, name := source.IDHWRNG, source.NameHWRNG
+	if number > 1 {
+		id = min(source.IDHWRNGMore+uint8(min(number, Max)-2), source.IDHWRNGLast)
+		name = fmt.Sprintf("%s%d", source.NameHWRNG, number)
 	}
 	return source.Info{
-		ID: source.IDHWRNG, Name: source.NameHWRNG, Description: text,
+		ID: id, Name: name, Description: "hardware random number generator at " + path,
 		SampleBytes: 1, MinEntropy: minEntropy, Credited: true,
 	}
 }
@@ -84,47 +72,46 @@ func describe(generator, path string) source.Info {
 // open returns the open file, opening it if need be.
 func (d *Device) open() (*os.File, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, fmt.Errorf("hwrng %s: %w", d.path, source.ErrClosed)
+	f, closed := d.file, d.closed
+	d.mu.Unlock()
+	switch {
+	case closed:
+		return nil, d.error(source.ErrClosed)
+	case f != nil:
+		return f, nil
 	}
-	if d.file != nil {
-		return d.file, nil
+	f, generator, err := openDevice(d.path, d.current)
+	if err != nil {
+		return nil, err
 	}
-	generator := ""
-	if d.current != "" {
-		if b, err := os.ReadFile(d.current); err == nil {
-			generator = strings.ToValidUTF8(strings.TrimSpace(string(b[:min(len(b), 64)])), "?")
+	d.mu.Lock()
+	if closed = d.closed; !closed {
+		d.file = f
+		d.info.Description = "hardware random number generator at " + d.path
+		if generator != "" {
+			d.info.Description += ": " + generator
 		}
 	}
-	if generator == "none" {
-		return nil, source.NotPresent(source.NameHWRNG, "the kernel has no generator to put behind "+d.path,
-			"load its driver, or give the virtual machine a virtio-rng device")
+	d.mu.Unlock()
+	if closed {
+		_ = f.Close()
+		return nil, d.error(source.ErrClosed)
 	}
-	// Non-blocking: the driver answers EAGAIN while it has nothing, and no
-	// read can hang for longer than the hardware does.
-	f, err := os.OpenFile(d.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, source.NotPresent(source.NameHWRNG, "there is no "+d.path,
-			"load the driver of the generator, or give the virtual machine a virtio-rng device")
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("hwrng: %w (run as root, or let the group of the service read it)", err)
-	case err != nil:
-		return nil, fmt.Errorf("hwrng: %w", explain(err))
-	}
-	d.file, d.info = f, describe(generator, d.path)
 	return f, nil
 }
 
-// Info describes the source; the description names the generator in use.
+func (d *Device) error(err error) error { return fmt.Errorf("hwrng %s: %w", d.path, err) }
+
+// Info describes the source; the description names the generator in use, once
+// the device was opened.
 func (d *Device) Info() source.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.info
 }
 
-// Sample reads what the device has, and waits until it has something.
+// Sample reads what the device has, and waits until it has something. To open
+// the device and to read may take as long as its driver likes.
 func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -145,8 +132,9 @@ func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, ctx.Err()
 		case !errors.Is(err, syscall.EAGAIN):
+			err = d.explain(f, err)
 			d.drop(f)
-			return 0, fmt.Errorf("hwrng: %w", explain(err))
+			return 0, err
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return 0, err
@@ -171,42 +159,55 @@ func endWith(ctx context.Context, f *os.File) func() {
 	}
 }
 
-// drop closes a file that failed; the next call opens the device anew.
+// drop closes a file that failed, unless Close has; the next call opens the
+// device anew.
 func (d *Device) drop(f *os.File) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	_ = f.Close()
-	if d.file == f {
+	mine := d.file == f
+	if mine {
 		d.file = nil
 	}
+	d.mu.Unlock()
+	if mine {
+		_ = f.Close()
+	}
 }
 
-// Close closes the device and makes a call of Sample that waits return.
+// Close closes the device and makes a call of Sample that waits return, unless
+// the driver does not let it.
 func (d *Device) Close() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = true
-	if d.file == nil {
+	f := d.file
+	d.file, d.closed = nil, true
+	d.mu.Unlock()
+	if f == nil {
 		return nil
 	}
-	err := d.file.Close()
-	d.file = nil
-	return err
+	return f.Close()
 }
 
-// explain adds what to do to the errors that the driver core gives.
-func explain(err error) error {
+// explain adds what to do to the errors of reading. A generator that was pulled
+// out, and a FIFO that nobody writes to, are absent.
+func (d *Device) explain(f *os.File, err error) error {
+	gone := func(why, hint string) error { return source.NotPresent(d.path, why, hint) }
 	switch {
+	case errors.Is(err, io.EOF) && isFIFO(f):
+		return gone("no process writes to this FIFO", "start the one that should")
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("device gave no more data: %w", io.ErrUnexpectedEOF)
+		return d.error(fmt.Errorf("device gave no more data: %w", io.ErrUnexpectedEOF))
 	case errors.Is(err, syscall.ENODEV):
-		return fmt.Errorf("%w (the generator was unplugged or its driver removed)", err)
+		return gone("no such device", "the generator was unplugged or its driver removed")
 	case errors.Is(err, syscall.EIO):
-		return fmt.Errorf("%w (the generator reports a fault: see the kernel log)", err)
+		return d.error(fmt.Errorf("%w (the generator reports a fault or was pulled out: see the kernel log)", err))
 	case errors.Is(err, os.ErrClosed):
-		return fmt.Errorf("%w: %w", source.ErrClosed, err)
+		return d.error(fmt.Errorf("%w: %w", source.ErrClosed, err))
 	}
-	return err
+	return d.error(err)
+}
+
+func isFIFO(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeNamedPipe != 0
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

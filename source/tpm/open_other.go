@@ -5,10 +5,15 @@ package tpm
 import (
 	"runtime"
 
+	"github.com/google/go-tpm/tpm2/transport"
+
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// Open is for Linux: elsewhere, give [New] a transport of go-tpm.
-func Open(path string) (*Device, error) {
-	return nil, source.NotPresent(source.NameTPM, "no device like "+path+" on "+runtime.GOOS, "only Linux has it")
+// New is for Linux: elsewhere the source is absent, and [NewTransport] takes a
+// transport of go-tpm.
+func New(path string) *Device {
+	return NewTransport(path, func() (transport.TPMCloser, error) {
+		return nil, source.NotPresent(path, "no such device is read on "+runtime.GOOS, "only on Linux")
+	})
 }

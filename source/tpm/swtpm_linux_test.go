@@ -1,17 +1,22 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/xentropyd/xentropyd/source"
 )
@@ -36,14 +41,13 @@ func TestSoftwareTPM(t *testing.T) {
 		c, err := net.Dial("unix", socket)
 		return err == nil && c.Close() == nil
 	}, 20*time.Second, 5*time.Millisecond)
-	d, err := New("swtpm", func() (transport.TPMCloser, error) {
+	d := NewTransport("swtpm", func() (transport.TPMCloser, error) {
 		c, err := net.Dial("unix", socket)
 		if err != nil {
 			return nil, err
 		}
 		return transport.FromReadWriteCloser(c), nil
 	})
-	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	bits := 0.0
@@ -57,8 +61,7 @@ func TestSoftwareTPM(t *testing.T) {
 	t.Logf("%.0f B/s", h.Status()[0].BytesPerSecond)
 
 	// The TPM goes away while it is used.
-	d, err = New("swtpm", d.open)
-	require.NoError(t, err)
+	d = NewTransport("swtpm", d.open)
 	_, err = d.Sample(t.Context(), make([]byte, 32))
 	require.NoError(t, err)
 	require.NoError(t, cmd.Process.Kill())
@@ -69,12 +72,65 @@ func TestSoftwareTPM(t *testing.T) {
 }
 
 func TestDeviceOfThisMachine(t *testing.T) {
-	f := Probe()
-	if f.Source == nil {
-		t.Skipf("needs a TPM 2.0 at %s, as root or in group tss: %v", DefaultDevice, f.Err)
+	d := New(DefaultDevice)
+	defer d.Close()
+	n, err := d.Sample(t.Context(), make([]byte, 64))
+	if errors.Is(err, source.ErrAbsent) {
+		t.Skipf("needs a TPM 2.0 at %s, as root or in group tss: %v", DefaultDevice, err)
 	}
-	defer f.Source.Close()
-	n, err := f.Source.Sample(t.Context(), make([]byte, 64))
 	require.NoError(t, err)
 	require.Equal(t, 64, n)
+}
+
+// What is no TPM's device is absent, with the reason, and left closed.
+func TestDevicePath(t *testing.T) {
+	dir := t.TempDir()
+	file, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "fifo")
+	require.NoError(t, os.WriteFile(file, []byte("x"), 0o600))
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	for path, want := range map[string]string{
+		filepath.Join(dir, "none"): "there is no such device",
+		file:                       "not a character device",
+		fifo:                       "not a character device",
+		dir:                        "is a directory",
+	} {
+		before := openFiles(t)
+		_, err := New(path).Sample(t.Context(), make([]byte, 8))
+		require.ErrorIs(t, err, source.ErrAbsent)
+		require.ErrorContains(t, err, path+": source is not present: ")
+		require.ErrorContains(t, err, want)
+		require.Equal(t, before, openFiles(t))
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(list)
+}
+
+// The device's transport: a command is written, its answer read, and an answer
+// that asks to come again is handed on.
+func TestDeviceTransport(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	kernel := os.NewFile(uintptr(pair[1]), "the kernel's end")
+	defer kernel.Close()
+	answers := [][]byte{reply(bytes.Repeat([]byte{5}, 32)), refuse(tpm2.TPMRCRetry)}
+	go func() {
+		command := make([]byte, 100)
+		for _, a := range answers {
+			_, _ = kernel.Read(command)
+			_, _ = kernel.Write(a)
+		}
+	}()
+	d := NewTransport("x", func() (transport.TPMCloser, error) {
+		return device{os.NewFile(uintptr(pair[0]), "the device")}, nil
+	})
+	defer d.Close()
+	dst := make([]byte, 64)
+	n, err := d.Sample(t.Context(), dst)
+	require.NoError(t, err)
+	require.Equal(t, bytes.Repeat([]byte{5}, 32), dst[:n])
 }

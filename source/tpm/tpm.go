@@ -1,7 +1,9 @@
 // Package tpm is the random number generator of a TPM 2.0 as a noise source.
 //
-// [Probe] finds the TPM behind Linux's resource manager, and [New] takes any
-// other transport that google/go-tpm speaks.
+// [New] makes a [source.Source] of a device path, and [NewTransport] of any
+// transport that google/go-tpm speaks. They open nothing: each call of Sample
+// opens the TPM when it is not open, says [source.ErrAbsent] when it cannot, and
+// closes it when it fails.
 package tpm
 
 import (
@@ -10,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -26,68 +29,66 @@ const DefaultDevice = "/dev/tpmrm0"
 // 32 bytes is what each has, and keeps the TPM free for others.
 const request = 32
 
+// linger is how long a call of Sample goes on asking for more. A slow TPM takes
+// 100 ms for each answer.
+const linger = time.Second
+
 // minEntropy is declared per byte. The TPM gives the output of a DRBG, about
 // whose noise source its maker says nothing that can be checked here.
 const minEntropy = 2
 
-// Device is the source; make it with [New] or [Open].
+// Device is the source; make it with [New] or [NewTransport].
 type Device struct {
 	info source.Info
 	open func() (transport.TPMCloser, error)
 
-	mu     sync.Mutex // guards the fields below, not reading
+	mu     sync.Mutex // guards the fields below; nothing that may block happens under it
 	tpm    transport.TPMCloser
 	closed bool
 }
 
-// Probe opens the TPM at [DefaultDevice].
-func Probe() source.Found {
-	d, err := Open(DefaultDevice)
-	if err != nil {
-		return source.Found{Info: describe(DefaultDevice), Err: err}
-	}
-	return source.Found{Info: d.Info(), Source: d}
-}
-
-// New makes a source of a TPM reached through what open returns. It is called
-// now, and again whenever the TPM has failed. The name is for people.
-func New(name string, open func() (transport.TPMCloser, error)) (*Device, error) {
-	d := &Device{info: describe(name), open: open}
-	if _, err := d.connect(); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-func describe(name string) source.Info {
-	return source.Info{
+// NewTransport makes a source of a TPM reached through what open returns. It is
+// called at the first call of Sample, and again whenever the TPM has failed. The
+// name is for people.
+func NewTransport(name string, open func() (transport.TPMCloser, error)) *Device {
+	return &Device{open: open, info: source.Info{
 		ID: source.IDTPM, Name: source.NameTPM, Description: "TPM 2.0 at " + name,
 		SampleBytes: 1, MinEntropy: minEntropy, Credited: true,
-	}
+	}}
 }
 
-func (d *Device) connect() (transport.TPM, error) {
+func (d *Device) connect() (transport.TPMCloser, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, fmt.Errorf("tpm: %w", source.ErrClosed)
+	t, closed := d.tpm, d.closed
+	d.mu.Unlock()
+	switch {
+	case closed:
+		return nil, errClosed
+	case t != nil:
+		return t, nil
 	}
-	if d.tpm == nil {
-		t, err := d.open()
-		if err != nil {
-			return nil, err
-		}
+	t, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	if closed = d.closed; !closed {
 		d.tpm = t
 	}
-	return d.tpm, nil
+	d.mu.Unlock()
+	if closed {
+		_ = t.Close()
+		return nil, errClosed
+	}
+	return t, nil
 }
 
 // Info describes the source.
 func (d *Device) Info() source.Info { return d.info }
 
-// Sample asks the TPM for random bytes until dst is full or ctx is done. One
-// command takes the TPM some milliseconds and is not interrupted. A TPM that is
-// busy (a warning code that says to try again) gives nothing for now.
+// Sample asks the TPM for random bytes until dst is full, ctx is done or a second
+// is over. One command takes the TPM some milliseconds and is not interrupted. A
+// TPM that is busy (a warning code that says to try again) gives nothing for now.
 func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -100,13 +101,13 @@ func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 		return 0, err
 	}
 	n := 0
-	for n < len(dst) && ctx.Err() == nil {
+	for begin := time.Now(); n < len(dst) && ctx.Err() == nil && (n == 0 || time.Since(begin) < linger); {
 		got, err := random(t, dst[n:min(n+request, len(dst))])
 		if busy(err) {
 			break
 		}
 		if err != nil {
-			d.drop()
+			d.drop(t)
 			return 0, fmt.Errorf("read random bytes from the TPM: %w", explain(err))
 		}
 		n += got
@@ -133,27 +134,30 @@ func random(t transport.TPM, dst []byte) (int, error) {
 	return copy(dst, b), nil
 }
 
-// drop closes a TPM that failed; the next call connects anew.
-func (d *Device) drop() {
+// drop closes a TPM that failed, unless Close has; the next call connects anew.
+func (d *Device) drop(t transport.TPMCloser) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.tpm != nil {
-		_ = d.tpm.Close()
+	mine := d.tpm == t
+	if mine {
 		d.tpm = nil
+	}
+	d.mu.Unlock()
+	if mine {
+		_ = t.Close()
 	}
 }
 
-// Close closes the TPM.
+// Close closes the TPM. A call of Sample that waits for an answer returns when
+// the TPM gives it.
 func (d *Device) Close() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.closed = true
-	if d.tpm == nil {
+	t := d.tpm
+	d.tpm, d.closed = nil, true
+	d.mu.Unlock()
+	if t == nil {
 		return nil
 	}
-	err := d.tpm.Close()
-	d.tpm = nil
-	return err
+	return t.Close()
 }
 
 // wiper clears the answers that pass through it once they were parsed.
@@ -170,7 +174,10 @@ func (w *wiper) Send(input []byte) ([]byte, error) {
 
 func (w *wiper) wipe() { clear(w.last) }
 
-var errMalformed = errors.New("malformed answer")
+var (
+	errMalformed = errors.New("malformed answer")
+	errClosed    = fmt.Errorf("tpm: %w", source.ErrClosed)
+)
 
 // busy reports the codes after which a command is to be sent again: TCG TPM 2.0
 // Library, Part 2, 6.6.3, warnings.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -57,12 +59,10 @@ func refuse(rc tpm2.TPMRC) []byte {
 func open(t *testing.T, f *fake) (*Device, *int) {
 	t.Helper()
 	opened := 0
-	d, err := New("a fake", func() (transport.TPMCloser, error) {
+	return NewTransport("a fake", func() (transport.TPMCloser, error) {
 		opened++
 		return f, nil
-	})
-	require.NoError(t, err)
-	return d, &opened
+	}), &opened
 }
 
 func TestSample(t *testing.T) {
@@ -183,11 +183,102 @@ func TestContext(t *testing.T) {
 	require.Len(t, f.sent, 1)
 }
 
+// What cannot be opened is tried again by the next call.
 func TestCannotOpen(t *testing.T) {
-	_, err := New("x", func() (transport.TPMCloser, error) { return nil, os.ErrPermission })
-	require.ErrorIs(t, err, os.ErrPermission)
-	_, err = Open(t.TempDir() + "/tpmrm0")
-	require.ErrorIs(t, err, source.ErrAbsent)
+	fails := 2
+	f := &fake{answer: func(asked int) ([]byte, error) { return reply(make([]byte, asked)), nil }}
+	d := NewTransport("x", func() (transport.TPMCloser, error) {
+		if fails--; fails >= 0 {
+			return nil, os.ErrPermission
+		}
+		return f, nil
+	})
+	for range 2 {
+		_, err := d.Sample(t.Context(), make([]byte, 8))
+		require.ErrorIs(t, err, os.ErrPermission)
+	}
+	n, err := d.Sample(t.Context(), make([]byte, 8))
+	require.NoError(t, err)
+	require.Equal(t, 8, n)
+	require.NoError(t, d.Close())
+	require.NoError(t, New("/nonexistent/tpmrm0").Close(), "one that was never opened")
+}
+
+// Each call returns within a second or so, with what there is by then.
+func TestSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{answer: func(asked int) ([]byte, error) {
+			time.Sleep(150 * time.Millisecond)
+			return reply(make([]byte, asked)), nil
+		}}
+		d, _ := open(t, f)
+		n, err := d.Sample(t.Context(), make([]byte, 8192))
+		require.NoError(t, err)
+		require.Equal(t, 7*32, n)
+	})
+}
+
+// A TPM that is busy for ever, one that never answers and one that cannot even
+// be opened: each is out within the read timeout, and said to be once.
+func TestNeverAnswers(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	for name, d := range map[string]*Device{
+		"busy": NewTransport("x", func() (transport.TPMCloser, error) {
+			return &fake{answer: func(int) ([]byte, error) { return refuse(tpm2.TPMRCRetry), nil }}, nil
+		}),
+		"hangs": NewTransport("x", func() (transport.TPMCloser, error) {
+			return &fake{answer: func(int) ([]byte, error) { <-hang; return nil, io.EOF }}, nil
+		}),
+		"hangs in open": NewTransport("x", func() (transport.TPMCloser, error) {
+			<-hang
+			return nil, io.EOF
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			grace := 10 * time.Millisecond
+			if name == "busy" {
+				grace = time.Minute
+			}
+			changed := make(chan source.Status, 10)
+			h := source.NewHarvester([]source.Source{d}, nil, source.WithReadTimeout(50*time.Millisecond),
+				source.WithGrace(grace), source.WithBackoff(time.Hour, time.Hour),
+				source.WithNotify(func(s source.Status) { changed <- s }))
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- h.Run(ctx) }()
+			s := <-changed
+			assert.Equal(t, source.StateQuarantined, s.State)
+			assert.Contains(t, s.LastError, "no answer for 0 s")
+			cancel()
+			if err := <-done; name == "busy" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorIs(t, err, source.ErrStuck)
+			}
+		})
+	}
+}
+
+// A TPM that is opened while it is closed does not stay open.
+func TestCloseDuringOpen(t *testing.T) {
+	opening, closed := make(chan struct{}), make(chan struct{})
+	f := &fake{}
+	d := NewTransport("x", func() (transport.TPMCloser, error) {
+		close(opening)
+		<-closed
+		return f, nil
+	})
+	result := make(chan error)
+	go func() {
+		_, err := d.Sample(t.Context(), make([]byte, 8))
+		result <- err
+	}()
+	<-opening
+	require.NoError(t, d.Close())
+	close(closed)
+	require.ErrorIs(t, <-result, source.ErrClosed)
+	require.Equal(t, 1, f.closed)
 }
 
 // Whatever a TPM answers: no panic, and no more bytes than it gave.
@@ -198,12 +289,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0x80, 0x01, 0, 0, 0, 14, 0, 0, 0, 0, 0xff, 0xff, 1, 2})
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		d, err := New("a fake", func() (transport.TPMCloser, error) {
+		d := NewTransport("a fake", func() (transport.TPMCloser, error) {
 			return &fake{answer: func(int) ([]byte, error) { return bytes.Clone(answer), nil }}, nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		n, err := d.Sample(t.Context(), make([]byte, 32))
 		if n < 0 || n > 32 || (err != nil && n != 0) {
 			t.Fatal(n, err)

@@ -1,0 +1,2 @@
+// Package rawtty makes a terminal carry bytes as they are.
+package rawtty

@@ -1,0 +1,3 @@
+// Package seccomptest runs a test in a process of its own in which system calls
+// fail, as they do in a sandbox and on an old kernel.
+package seccomptest
