@@ -78,6 +78,17 @@ soak:
 		echo "soak $$s"; XENTROPYD_SOAK=$(SOAK) $(GO) test -count 1 -timeout 30m -v -run "$${s#*:}" "$${s%%:*}" | grep -vE '^=== '; \
 	done
 
+# Mutation tests: some minutes, not part of check. Of the changes to the code that the tests reach, they must notice
+# 95 in 100; docs/mutants.md says of each that lives why. gremlins brings forty modules with it, so it is no tool of go.mod.
+# No --test-cpu: up to v0.6.0 that makes every test run fail, and every mutant look killed.
+.PHONY: mutate
+GREMLINS = github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
+MUTATED = fortuna protocol vchan/ring source/health
+mutate:
+	@set -e; for p in $(MUTATED); do \
+		echo "mutate $$p"; nice $(GO) run $(GREMLINS) unleash --workers 2 --timeout-coefficient 20 --threshold-efficacy 95 -S lt ./$$p; \
+	done
+
 # Real Xen under QEMU: see lab/README.md for what the host must have. lab-xen is the short set.
 .PHONY: lab lab-xen lab-shell
 lab:

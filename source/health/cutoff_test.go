@@ -109,6 +109,41 @@ func TestProportionCutoffAtLeastTwo(t *testing.T) {
 	assert.Equal(t, 2, c)
 }
 
+// What is just within a limit is taken, what is just beyond is not.
+func TestCutoffLimits(t *testing.T) {
+	const longest = math.MaxInt32 - 1 // -log2(alpha)/h, rounded up
+	c, err := RepetitionCutoff(30/(longest-0.5), DefaultAlpha)
+	require.NoError(t, err)
+	require.Equal(t, longest+1, c)
+	_, err = RepetitionCutoff(30/(longest+0.5), DefaultAlpha)
+	require.ErrorIs(t, err, ErrDeclaration)
+
+	for window, ok := range map[int]bool{1: false, 2: true, 1 << 20: true, 1<<20 + 1: false} {
+		_, err := ProportionCutoff(window, 32, DefaultAlpha)
+		require.Equal(t, ok, err == nil, "a window of %d: %v", window, err)
+	}
+	c, err = LagCutoff(512, 1, 1, DefaultAlpha)
+	require.NoError(t, err)
+	same, err := windowCutoff("lag", 512, 1, DefaultAlpha)
+	require.NoError(t, err)
+	require.Equal(t, same, c, "one lag has alpha for itself")
+
+	_, err = RepetitionCutoff(1, minAlpha)
+	require.NoError(t, err)
+	_, err = RepetitionCutoff(1, minAlpha/2)
+	require.ErrorIs(t, err, ErrDeclaration)
+	_, err = RepetitionCutoff(0, DefaultAlpha)
+	require.ErrorContains(t, err, "not in (0, 64]")
+
+	// A certain value never fails a window: 2^-h is 1 in floating point.
+	_, err = ProportionCutoff(512, 1e-17, DefaultAlpha)
+	require.ErrorIs(t, err, ErrDeclaration)
+	_, err = ProportionCutoff(512, 0.05, DefaultAlpha)
+	require.ErrorContains(t, err, "declare at least 0.0586", "30/512")
+	require.Equal(t, 0, critBinom(1, 0.5, 0.5), "P(X <= 0) is 1/2, which is enough")
+	require.Equal(t, 1, critBinom(1, 0.5, 0.4999))
+}
+
 func TestCutoffRefuses(t *testing.T) {
 	for _, h := range []float64{0, -1, 64.1, math.NaN(), math.Inf(1), math.Inf(-1)} {
 		_, err := RepetitionCutoff(h, DefaultAlpha)

@@ -230,6 +230,21 @@ func TestDeltaBoundary(t *testing.T) {
 	require.Error(t, steps(1, 5))
 }
 
+// A value that came once before counts at that distance and at no other.
+func TestLagSeesEachDistanceAlone(t *testing.T) {
+	for d := 1; d <= Lags; d++ {
+		test, err := NewLagCount(Window, 1, DefaultAlpha)
+		require.NoError(t, err)
+		for x := range uint64(Lags) {
+			require.NoError(t, test.Add(x))
+		}
+		require.NoError(t, test.Add(uint64(Lags-d)))
+		var want [Lags]int32
+		want[d-1] = 1
+		require.Equal(t, want, test.count, "distance %d", d)
+	}
+}
+
 func TestLagBoundary(t *testing.T) {
 	test, err := NewLagCount(Window, 1, DefaultAlpha)
 	require.NoError(t, err)
@@ -391,6 +406,22 @@ func TestMonitorAllocatesNothing(t *testing.T) {
 			m.Reset()
 		}
 	}))
+}
+
+// Every byte of a sample counts, whatever its size: samples that differ in one byte alone are no repetition.
+func TestEveryByteOfASampleCounts(t *testing.T) {
+	for size := 1; size <= 8; size++ {
+		for at := range size {
+			m, err := New(Config{SampleBytes: size, MinEntropy: 1})
+			require.NoError(t, err)
+			r := rand.New(rand.NewPCG(1, 2))
+			data := make([]byte, size*StartupSamples)
+			for i := range StartupSamples {
+				data[i*size+at] = byte(r.Uint64())
+			}
+			require.NoError(t, m.Check(data), "byte %d of %d", at, size)
+		}
+	}
 }
 
 func TestFailureText(t *testing.T) {
