@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync"
+	"time"
 
 	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/vchan/xen"
@@ -9,11 +10,16 @@ import (
 
 // ports are the event channels that this process has made to offer on. There is no way back for one: see [xen.Port]. So the next channel
 // uses the last one's again, unless the domain is known to have been restored since, or it is in doubt; then it stays aside, for as
-// long as the process lives. To use one wrongly does no harm but that nobody comes.
+// long as the process lives, or longer with a keeper. To use one wrongly does no harm but that nobody comes.
 type ports struct {
 	mu      sync.Mutex
 	all     []*guestPort
 	doubted int // set aside without the word of xenstore or the kernel, since a host came to one that was used again
+
+	handing sync.Mutex // one handing over at a time
+	keep    Keeper
+	kept    int // how many the keeper has
+	timer   *time.Timer
 }
 
 // guestPort is one of them.
@@ -37,7 +43,7 @@ func (s *ports) take(host, own uint16, sys xendev.System) (*guestPort, error) {
 		switch {
 		case p.aside || p.own != own || p.host != host || !p.Idle():
 		case p.Check() != nil:
-			p.aside = true
+			s.setAside(p)
 		default:
 			p.used++
 			return p, nil
@@ -57,7 +63,20 @@ func (s *ports) restored(own uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.all {
-		p.aside = p.aside || p.own != own
+		if p.own != own {
+			s.setAside(p)
+		}
+	}
+}
+
+// setAside has a port never used again, and the keeper get it in a while. mu is held.
+func (s *ports) setAside(p *guestPort) {
+	if p.aside {
+		return
+	}
+	p.aside = true
+	if s.keep != nil && s.timer == nil {
+		s.timer = time.AfterFunc(keepAfter, func() { _ = s.handOver() }) // what fails is tried again at the end
 	}
 }
 
@@ -82,7 +101,7 @@ func (s *ports) doubt(p *guestPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !p.aside {
-		p.aside = true
+		s.setAside(p)
 		s.doubted++
 	}
 }

@@ -92,7 +92,10 @@ func (w *xenWorld) renumber(to string) {
 }
 
 // pair is a channel dialled by the guest and connected by the host.
-func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) {
+func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) { return w.pairAfter(func() {}) }
+
+// pairAfter has the host come to an offer when something has happened.
+func (w *xenWorld) pairAfter(happens func()) (guest Conn, host *vchan.Conn) {
 	w.t.Helper()
 	type dialled struct {
 		c   Conn
@@ -103,6 +106,7 @@ func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) {
 		c, err := dialXen(w.ctx, 0, w.domain)
 		ch <- dialled{c, err}
 	}()
+	happens()
 	host, err := xen.Connect(w.ctx, w.hostStore, guestID, offerPath, xen.ConnectOptions{System: w.host.Process()})
 	require.NoError(w.t, err)
 	d := <-ch
@@ -297,11 +301,10 @@ func TestXenNewHostTakesStandingOffer(t *testing.T) {
 		}
 		return xenstoretest.Fault{}
 	})
-	go func() {
+	guest, host := w.pairAfter(func() {
 		<-ready
 		w.announce("b")
-	}()
-	guest, host := w.pair()
+	})
 	_, err := guest.Write([]byte("hello"))
 	require.NoError(t, err)
 	buf := make([]byte, 5)

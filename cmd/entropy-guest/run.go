@@ -126,6 +126,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 			f.file = nil
 		}
 	}
+	defer leaveXen()
 	return f.follow(cmd.Context())
 }
 

@@ -57,7 +57,8 @@ func (m *Mapping) Unmap() error {
 		return fmt.Errorf("unmap grants: %w", ErrClosed)
 	}
 	pages := m.Pages()
-	if err := m.dev.sys.Munmap(m.data); err != nil {
+	data := m.data
+	if err := bounded(func() error { return m.dev.sys.Munmap(data) }); err != nil {
 		return m.dev.failed(err, fmt.Sprintf("unmap %d pages", pages))
 	}
 	err := m.release(m)

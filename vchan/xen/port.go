@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +86,21 @@ func (p *Port) bind(sys xendev.System) (err error) {
 
 // Check says whether the kernel still knows the port. An error is certain: the domain was restored since. None is not.
 func (p *Port) Check() error { return p.knell.Ring(p.number) }
+
+// Files are further descriptors of the port's open devices, for a process that holds them when this one ends: nothing is unbound before it ends, too.
+// The caller closes them.
+func (p *Port) Files() ([]*os.File, error) {
+	events, err := p.dev.Duplicate()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := p.alloc.Duplicate()
+	if err != nil {
+		_ = events.Close()
+		return nil, err
+	}
+	return []*os.File{events, pages}, nil
+}
 
 // Idle says whether no offer has the port.
 func (p *Port) Idle() bool { return !p.busy.Load() }
