@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,11 +119,20 @@ func TestXenReplacedHost(t *testing.T) {
 
 // keeper writes down what it was given.
 type keeper struct {
+	mu    sync.Mutex
 	given []int // how many files, each time
 	err   error
 }
 
+func (k *keeper) was() []int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.given)
+}
+
 func (k *keeper) keep(files []*os.File) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.given = append(k.given, len(files))
 	for _, f := range files {
 		if _, err := f.Stat(); err != nil {
@@ -141,7 +152,7 @@ func TestXenKeeper(t *testing.T) {
 	require.NoError(t, guest.Close())
 	require.NoError(t, host.Close())
 	require.NoError(t, w.domain.leave(w.ctx))
-	require.Empty(t, k.given, "the domain is the one it was")
+	require.Empty(t, k.was(), "the domain is the one it was")
 
 	w.guest.Restore(restoredID)
 	w.renumber("9")
@@ -150,7 +161,7 @@ func TestXenKeeper(t *testing.T) {
 	k.err = nil
 	require.NoError(t, w.domain.leave(w.ctx))
 	require.NoError(t, w.domain.leave(w.ctx), "again: nothing is new")
-	require.Equal(t, []int{2, 2}, k.given)
+	require.Equal(t, []int{2, 2}, k.was())
 	require.Empty(t, w.guest.Bugs())
 }
 
@@ -166,7 +177,7 @@ func TestXenKeeperInDoubt(t *testing.T) {
 	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Millisecond)
 	defer cancel()
 	require.Error(t, w.domain.leave(ctx))
-	require.Equal(t, []int{2}, k.given)
+	require.Equal(t, []int{2}, k.was())
 	w.store.SetFault(nil)
 }
 
@@ -182,13 +193,13 @@ func TestKeeperInAWhile(t *testing.T) {
 		s.keepWith(k.keep)
 		s.restored(guestID)
 		time.Sleep(2 * keepAfter)
-		require.Empty(t, k.given)
+		require.Empty(t, k.was())
 		s.restored(restoredID)
 		time.Sleep(keepAfter - 1)
-		require.Empty(t, k.given)
+		require.Empty(t, k.was())
 		time.Sleep(2)
 		synctest.Wait()
-		require.Equal(t, []int{2}, k.given)
+		require.Equal(t, []int{2}, k.was())
 	})
 }
 
