@@ -25,6 +25,7 @@ type runOptions struct {
 	limit   time.Duration
 	// patience lengthens the times that scenarios assert.
 	patience float64
+	restores int
 }
 
 func runCommand() *cobra.Command {
@@ -40,8 +41,12 @@ func runCommand() *cobra.Command {
 	c.Flags().StringVar(&o.logs, "logs", "", "keep logs in this `DIRECTORY` (default: a new one in the cache)")
 	c.Flags().DurationVar(&o.limit, "timeout", 120*time.Minute, "give up after this time")
 	c.Flags().Float64Var(&o.patience, "patience", 1, "lengthen the times that scenarios assert by this `FACTOR`, on a machine with other work")
+	c.Flags().IntVar(&o.restores, "restores", usualRestores, "have the scenario Restores restore its guest so many `TIMES`")
 	return c
 }
+
+// usualRestores is what the project promises: so many in a row.
+const usualRestores = 50
 
 func run(cmd *cobra.Command, o runOptions) error {
 	machines, err := selected(o)
@@ -73,7 +78,7 @@ func run(cmd *cobra.Command, o runOptions) error {
 	runner := &report.Runner{Out: cmd.OutOrStdout(), Verbose: o.verbose}
 	begin := time.Now()
 	for _, m := range machines {
-		s := session{machine: m, images: images[m.Arch], logs: filepath.Join(o.logs, m.Name), runner: runner, patience: o.patience}
+		s := session{machine: m, images: images[m.Arch], logs: filepath.Join(o.logs, m.Name), runner: runner, patience: o.patience, restores: o.restores}
 		s.run(ctx, o)
 	}
 	return summary(cmd, runner, o, time.Since(begin), ctx.Err())

@@ -22,6 +22,7 @@ type session struct {
 	runner  *report.Runner
 
 	patience float64
+	restores int
 
 	dom0  *xen.Dom0
 	boots int
@@ -57,7 +58,7 @@ func (s *session) boot(ctx context.Context) error {
 		begin := time.Now()
 		dir := filepath.Join(s.logs, fmt.Sprintf("boot%d", s.boots))
 		if s.dom0, err = xen.Boot(ctx, s.machine, s.images, dir); err == nil {
-			s.dom0.Patience = s.patience
+			s.dom0.Patience, s.dom0.Restores = s.patience, s.restores
 			progress("%s is up after %.1fs", s.machine.Name, time.Since(begin).Seconds())
 			return nil
 		}
@@ -78,6 +79,12 @@ func (s *session) tidy(t *report.T, sc scenario.Scenario) {
 		return
 	}
 	err := s.dom0.Clear(ctx)
+	if err == nil {
+		var large string
+		if large, err = s.dom0.Sweep(ctx); large != "" {
+			t.Errorf("the scenario has left in dom0, KiB each, removed now:\n%s", large)
+		}
+	}
 	if err == nil {
 		err = s.dom0.SaveLogs(ctx, sc.Name)
 	}

@@ -24,12 +24,13 @@ type pace struct {
 	answer time.Duration // for xenstore; after that its connection is taken for dead
 	again  time.Duration // first pause before connecting anew, doubled up to poll
 	start  time.Duration // before the first look: an exchange that is over by then needs no watch, which takes longer to set than a seed to come
+	doubt  time.Duration // for a host that is there to come to an offer on an event channel that was used before
 	learn  time.Duration // from the host's coming to the asking which one it was, so that this does not delay the first seed
 }
 
 var usualPace = pace{
 	poll: 15 * time.Second, answer: 5 * time.Second, again: 100 * time.Millisecond,
-	start: 500 * time.Millisecond, learn: 100 * time.Millisecond,
+	start: 500 * time.Millisecond, doubt: 15 * time.Second, learn: 100 * time.Millisecond,
 }
 
 // domainWatch ends a channel that nobody else would end:
@@ -114,24 +115,6 @@ func (w *domainWatch) reason() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.why
-}
-
-// hostChanged says whether the host's daemon is another one than that which took the channel, or cannot be asked for.
-func (w *domainWatch) hostChanged(ctx context.Context, store *xenstore.Client) bool {
-	w.mu.Lock()
-	taken := w.taken
-	w.mu.Unlock()
-	if taken {
-		select {
-		case <-w.learnt:
-		case <-ctx.Done():
-			return true
-		}
-	}
-	instance, err := announced(ctx, store)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return err != nil || errors.Is(w.why, ErrHostChanged) || w.taken && instance != w.instance
 }
 
 func (w *domainWatch) run(ctx context.Context) {

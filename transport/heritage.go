@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -21,9 +20,9 @@ type belongings struct {
 }
 
 // takeNext gives the next channel if it is for host, and nil without one. One for another host is closed.
-func (b *belongings) takeNext(d domain, host uint16) *offered {
+func (b *belongings) takeNext(host uint16) *offered {
 	if b.next != nil && b.next.host != host {
-		b.dropNext(d)
+		b.dropNext()
 	}
 	next := b.next
 	b.next = nil
@@ -31,18 +30,17 @@ func (b *belongings) takeNext(d domain, host uint16) *offered {
 }
 
 // dropNext closes the next channel and takes its path out of xenstore.
-func (b *belongings) dropNext(d domain) {
+func (b *belongings) dropNext() {
 	if b.next == nil {
 		return
 	}
-	b.next.survive(d, b.store, func(context.Context) bool { return true }) // nobody knows which host came
 	_ = b.next.conn.Close()
 	b.next = nil
 }
 
 // release gives all of it back and waits for the watch.
-func (b *belongings) release(d domain) {
-	b.dropNext(d)
+func (b *belongings) release() {
+	b.dropNext()
 	if b.watch != nil {
 		b.watch.stop()
 	}
@@ -63,12 +61,12 @@ type heritage struct {
 }
 
 // leave keeps b for the next dial, for heritageTime.
-func (h *heritage) leave(d domain, b belongings) {
-	h.drop(d) // where nothing is locked there may be two channels
+func (h *heritage) leave(b belongings) {
+	h.drop() // where nothing is locked there may be two channels
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.left = &b
-	h.timer = time.AfterFunc(heritageTime, func() { h.drop(d) })
+	h.timer = time.AfterFunc(heritageTime, h.drop)
 }
 
 // take gives what was left to the one who asks first, nil if there is nothing.
@@ -84,8 +82,8 @@ func (h *heritage) take() *belongings {
 }
 
 // drop releases what nobody took.
-func (h *heritage) drop(d domain) {
+func (h *heritage) drop() {
 	if b := h.take(); b != nil {
-		b.release(d)
+		b.release()
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
-	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/xen"
@@ -72,9 +72,8 @@ type domain struct {
 	system xendev.System
 	lock   string // what the offering process holds, "" for none
 	left   *heritage
+	ports  *ports
 	pace   pace
-
-	restores func() uint64 // changes when the machine seems to have been restored
 }
 
 // thisDomain is the machine. The kernel's device, not a daemon's socket: relative paths and the number are this domain's there.
@@ -82,11 +81,10 @@ var thisDomain = domain{
 	store: func(ctx context.Context, opts ...xenstore.Option) (*xenstore.Client, error) {
 		return xenstore.Open(ctx, append(opts, xenstore.WithAddress(xenstore.DevicePath))...)
 	},
-	lock: xendev.GntallocPath,
-	left: new(heritage),
-	pace: usualPace,
-
-	restores: func() uint64 { return snapshot.Counter()() },
+	lock:  xendev.GntallocPath,
+	left:  new(heritage),
+	ports: new(ports),
+	pace:  usualPace,
 }
 
 // dialXen offers a channel and waits for the host as long as ctx allows. What was offered is taken back if it does not come.
@@ -103,44 +101,90 @@ func dialXen(ctx context.Context, host uint16, d domain) (_ Conn, err error) {
 	} else if err = c.settle(ctx, host); err != nil {
 		return nil, err
 	}
-	if c.offer = c.has.takeNext(d, host); c.offer == nil {
+	if c.offer = c.has.takeNext(host); c.offer == nil {
 		if c.offer, err = d.offer(ctx, c.has.store, host, c.has.own, fresh); err != nil {
 			return nil, err
 		}
 	}
-	c.blaming = blaming{c.offer.conn}
-	c.over = make(chan struct{})
-	c.watch = watchDomain(d, c.has.own, c.end)
-	if err := c.Conn.Wait(ctx); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("offered a channel at %s, domain %d did not connect: %w", c.offer.path, host, context.Cause(ctx))
+	for {
+		c.blaming = blaming{c.offer.conn}
+		c.over = make(chan struct{})
+		c.watch = watchDomain(d, c.has.own, c.end)
+		err := c.wait(ctx)
+		if err == nil {
+			break
 		}
-		return nil, err
+		if !errors.Is(err, errDoubted) {
+			return nil, err
+		}
+		if err := c.offerAnew(ctx); err != nil {
+			return nil, err
+		}
 	}
+	d.ports.came(c.offer.port)
 	c.watch.connected(c.has.store, d.pace.learn)
 	return c, nil
+}
+
+// errDoubted is that an offer on a port that was used before found nobody, although the host is there.
+var errDoubted = errors.New("the event channel may be one of before a restore")
+
+// wait waits for the host, on a port that was used before not longer than pace.doubt if the host is there.
+func (c *xenConn) wait(ctx context.Context) error {
+	for {
+		first, cancel := ctx, context.CancelFunc(func() {})
+		doubtful := c.domain.ports.doubtful(c.offer.port)
+		if doubtful {
+			first, cancel = context.WithTimeout(ctx, c.domain.pace.doubt)
+		}
+		err := c.Conn.Wait(first)
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("offered a channel at %s, domain %d did not connect: %w", c.offer.path, c.offer.host, context.Cause(ctx))
+		case !doubtful || !errors.Is(err, context.DeadlineExceeded):
+			return err
+		}
+		if instance, err := announced(ctx, c.has.store); err == nil && instance != "" {
+			return errDoubted
+		}
+	}
+}
+
+// offerAnew makes another offer, on a port that was not used before.
+func (c *xenConn) offerAnew(ctx context.Context) (err error) {
+	c.domain.ports.doubt(c.offer.port)
+	c.watch.stop()
+	if why := c.watch.reason(); why != nil {
+		return why
+	}
+	_ = c.Conn.Close()
+	c.blaming, c.watch = blaming{}, nil
+	c.offer, err = c.domain.offer(ctx, c.has.store, c.offer.host, c.has.own, false)
+	return err
 }
 
 // offered is a channel before its host has come.
 type offered struct {
 	host     uint16
-	own      uint16 // as which domain
 	path     string
+	port     *guestPort
 	conn     *vchan.Conn
-	survivor *survivor
-	before   uint64 // domain.restores when it was offered
+	restored atomic.Bool // the domain was restored since: the path is no more
 }
 
-// offer makes a channel for the host and publishes it as domain own.
+// offer makes a channel for the host and publishes it as domain own, whose number was asked for before.
 func (d domain) offer(ctx context.Context, store *xenstore.Client, host, own uint16, fresh bool) (o *offered, err error) {
-	o = &offered{host: host, own: own, before: d.restores()}
+	o = &offered{host: host}
 	if o.path, err = xen.Path(own, host, xenPort); err != nil {
 		return nil, err
 	}
-	if o.survivor, err = survive(d.system); err != nil {
-		return nil, err
+	if o.port, err = d.ports.take(host, own, d.system); err != nil {
+		return nil, explainDevices(err)
 	}
-	o.conn, err = xen.Offer(ctx, store, host, o.path, xen.OfferOptions{System: o.survivor, Own: own, Fresh: fresh, Keep: o.survivor.restored.Load})
+	o.conn, err = xen.Offer(ctx, store, host, o.path, xen.OfferOptions{Port: o.port.Port, Own: own, Fresh: fresh, Keep: o.restored.Load})
 	if err != nil {
 		return nil, explainDevices(err)
 	}
@@ -167,7 +211,8 @@ type xenConn struct {
 func (c *xenConn) end(why error) {
 	defer close(c.over)
 	if r := new(restoredError); errors.As(why, &r) {
-		c.offer.survivor.restored.Store(true)
+		c.offer.restored.Store(true)
+		c.domain.ports.restored(r.to)
 		ctx, cancel := context.WithTimeout(context.Background(), c.domain.pace.answer)
 		defer cancel()
 		c.became = r.to
@@ -191,6 +236,7 @@ func (c *xenConn) settle(ctx context.Context, host uint16) (err error) {
 	if c.has.own, err = c.has.store.OwnDomID(ctx); err != nil {
 		return fmt.Errorf("ask xenstore for this domain's number: %w", err)
 	}
+	c.domain.ports.restored(c.has.own)
 	return nil
 }
 
@@ -198,11 +244,10 @@ func (c *xenConn) settle(ctx context.Context, host uint16) (err error) {
 func (c *xenConn) Close() error {
 	c.once.Do(func() {
 		if c.Conn != nil {
-			c.survive()
 			_ = c.Conn.Close() // fails only if the watch or the peer has ended it already
 		}
 		if !c.restored() {
-			c.has.release(c.domain)
+			c.has.release()
 			return
 		}
 		<-c.over
@@ -210,7 +255,7 @@ func (c *xenConn) Close() error {
 			c.has.watch.stop()
 		}
 		left := belongings{store: c.has.store, watch: c.watch, unlock: c.has.unlock, own: c.became, next: c.next}
-		c.domain.left.leave(c.domain, left)
+		c.domain.left.leave(left)
 	})
 	return nil
 }
@@ -224,24 +269,4 @@ func (c *xenConn) restored() bool {
 		c.watch.stop()
 	}
 	return errors.Is(c.watch.reason(), ErrRestored)
-}
-
-// survive looks whether this close is one after a restore that the watch has not seen yet, or took for a new start of the host's daemon: on another
-// machine the domain can get the number that it had.
-func (c *xenConn) survive() {
-	c.offer.survive(c.domain, c.has.store, func(ctx context.Context) bool {
-		return c.watch != nil && c.watch.hostChanged(ctx, c.has.store)
-	})
-}
-
-func (o *offered) survive(d domain, store *xenstore.Client, hostChanged func(context.Context) bool) {
-	if o.survivor.restored.Load() || d.restores() == o.before {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), d.pace.answer)
-	defer cancel()
-	now, err := store.OwnDomID(ctx)
-	if err != nil || now != o.own || hostChanged(ctx) {
-		o.survivor.restored.Store(true) // in doubt too
-	}
 }

@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 const guestID = 7
 
 // quick is a pace for tests. The poll is long: what is to be seen by a watch must not be seen by it.
-var quick = pace{poll: time.Hour, answer: 5 * time.Second, again: time.Millisecond}
+var quick = pace{poll: time.Hour, answer: 5 * time.Second, again: time.Millisecond, doubt: time.Hour}
 
 // xenWorld is domain 0 and one guest.
 type xenWorld struct {
@@ -41,8 +41,6 @@ type xenWorld struct {
 	domain      domain // the guest's
 	process     *xendevtest.Process
 	hostConn    *vchan.Conn
-	restores    atomic.Uint64
-	keeps       int          // channels that a restored process keeps, 0 for one
 	opened      atomic.Int64 // connections to xenstore that the guest made
 }
 
@@ -67,11 +65,12 @@ func newXenWorld(t *testing.T) *xenWorld {
 			w.opened.Add(1)
 			return xenstore.Dial(ctx, s.Dialer(guestID), opts...)
 		},
-		system: w.process, lock: lock, left: new(heritage), pace: quick,
-		restores: w.restores.Load,
+		system: w.process, lock: lock, left: new(heritage), ports: new(ports), pace: quick,
 	}
 	t.Cleanup(func() {
 		cancel()
+		w.domain.left.drop()
+		w.process.End()
 		_ = w.hostStore.Close()
 		_ = s.Close()
 		_ = x.Close()
@@ -93,7 +92,10 @@ func (w *xenWorld) renumber(to string) {
 }
 
 // pair is a channel dialled by the guest and connected by the host.
-func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) {
+func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) { return w.pairAfter(func() {}) }
+
+// pairAfter has the host come to an offer when something has happened.
+func (w *xenWorld) pairAfter(happens func()) (guest Conn, host *vchan.Conn) {
 	w.t.Helper()
 	type dialled struct {
 		c   Conn
@@ -104,6 +106,7 @@ func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) {
 		c, err := dialXen(w.ctx, 0, w.domain)
 		ch <- dialled{c, err}
 	}()
+	happens()
 	host, err := xen.Connect(w.ctx, w.hostStore, guestID, offerPath, xen.ConnectOptions{System: w.host.Process()})
 	require.NoError(w.t, err)
 	d := <-ch
@@ -114,16 +117,26 @@ func (w *xenWorld) pair() (guest Conn, host *vchan.Conn) {
 	return d.c, host
 }
 
-// gone checks that nothing of the guest is left.
+// kept checks that the process has so many event channels and a page for each, and nothing else of the kernel's.
+func (w *xenWorld) kept(n int) {
+	w.t.Helper()
+	assert.Equal(w.t, xendevtest.Counts{Grants: n, Ports: n}, w.guest.Counts())
+	assert.Len(w.t, w.domain.ports.all, n)
+	assert.Empty(w.t, w.guest.Bugs())
+}
+
+// gone checks that nothing of the guest is left but the event channels that its process keeps until its end, and then nothing.
 func (w *xenWorld) gone() {
 	w.t.Helper()
 	if w.hostConn != nil {
 		_ = w.hostConn.Close() // a grant lives as long as it is mapped
 	}
-	w.domain.left.drop(w.domain)
+	w.domain.left.drop()
 	for path := range w.store.Dump() {
 		assert.False(w.t, strings.HasPrefix(path, offerPath), "%s was left", path)
 	}
+	w.kept(len(w.domain.ports.all))
+	w.process.End()
 	assert.Equal(w.t, xendevtest.Counts{}, w.guest.Counts())
 	assert.Eventually(w.t, func() bool { // the server learns of a close by and by
 		return w.store.Watches(guestID) == 0 && w.store.Transactions(guestID) == 0 && w.store.Conns() == 1
@@ -209,56 +222,6 @@ func TestXenBusy(t *testing.T) {
 	w.gone()
 }
 
-// release closes what a restored channel has kept, as the end of the process would.
-func (w *xenWorld) release() {
-	w.t.Helper()
-	if w.hostConn != nil {
-		_ = w.hostConn.Close()
-	}
-	n := max(w.keeps, 1)
-	assert.Equal(w.t, xendevtest.Counts{Grants: n, Ports: n}, w.guest.Counts(), "a restored kernel must not be asked to give these back")
-	kept.mu.Lock()
-	defer kept.mu.Unlock()
-	assert.Equal(w.t, n, len(kept.files))
-	assert.Equal(w.t, n, len(kept.pages)) // not Len, which would print one
-	for _, f := range kept.files {
-		assert.NoError(w.t, f.Close())
-	}
-	for _, p := range kept.pages {
-		assert.NoError(w.t, w.process.Munmap(p))
-	}
-	kept.files, kept.pages = nil, nil
-}
-
-// TestXenClosedBeforeTheWatchSees has a restore that only the clocks have told of.
-func TestXenClosedBeforeTheWatchSees(t *testing.T) {
-	for name, c := range map[string]struct {
-		happens func(w *xenWorld)
-		keeps   bool
-	}{
-		"restored":              {func(w *xenWorld) { w.restores.Add(1); w.renumber("9") }, true},
-		"the clock was set":     {func(w *xenWorld) { w.restores.Add(1) }, false},
-		"another host":          {func(w *xenWorld) { w.restores.Add(1); w.announce("b") }, true},
-		"daemon started anew":   {func(w *xenWorld) { w.announce("b") }, false},
-		"no word from xenstore": {func(w *xenWorld) { w.restores.Add(1); w.store.Remove("/local/domain/7/domid") }, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newXenWorld(t)
-			w.announce("a")
-			guest, host := w.pair()
-			guest.(*xenConn).watch.stop()
-			c.happens(w)
-			require.NoError(t, guest.Close())
-			_ = host.Close()
-			if c.keeps {
-				w.release()
-			} else {
-				assert.Equal(t, xendevtest.Counts{}, w.guest.Counts())
-			}
-		})
-	}
-}
-
 func TestXenRestored(t *testing.T) {
 	w := newXenWorld(t)
 	w.announce("a")
@@ -272,7 +235,6 @@ func TestXenRestored(t *testing.T) {
 	_, err = guest.Write([]byte("x"))
 	assert.ErrorIs(t, err, ErrRestored)
 	require.NoError(t, guest.Close())
-	w.release()
 	w.gone()
 }
 
@@ -294,7 +256,6 @@ func TestXenRestoredWhileWaiting(t *testing.T) {
 	_, err = dialXen(w.ctx, 0, w.domain)
 	assert.ErrorIs(t, err, ErrRestored)
 	_ = watch.Close()
-	w.release()
 	w.gone()
 }
 
@@ -340,11 +301,10 @@ func TestXenNewHostTakesStandingOffer(t *testing.T) {
 		}
 		return xenstoretest.Fault{}
 	})
-	go func() {
+	guest, host := w.pairAfter(func() {
 		<-ready
 		w.announce("b")
-	}()
-	guest, host := w.pair()
+	})
 	_, err := guest.Write([]byte("hello"))
 	require.NoError(t, err)
 	buf := make([]byte, 5)
@@ -371,8 +331,7 @@ func TestXenStoreBreaks(t *testing.T) {
 	w.renumber("9")
 	assert.ErrorIs(t, w.ended(guest), ErrRestored)
 	require.NoError(t, guest.Close())
-	w.release()
-	w.domain.left.drop(w.domain) // not gone: the host's connection was dropped too, and nobody counts on it
+	w.domain.left.drop() // not gone: the host's connection was dropped too, and nobody counts on it
 }
 
 // TestXenStoreMute gives no answer on the watch's connection until there is another one.
@@ -393,7 +352,6 @@ func TestXenStoreMute(t *testing.T) {
 	assert.Greater(t, w.opened.Load(), before, "a new connection")
 	require.NoError(t, guest.Close())
 	w.store.SetFault(nil)
-	w.release()
 	w.gone()
 }
 
@@ -412,7 +370,6 @@ func TestXenPoll(t *testing.T) {
 	assert.ErrorIs(t, w.ended(guest), ErrRestored)
 	require.NoError(t, guest.Close())
 	w.store.SetFault(nil)
-	w.release()
 	w.gone()
 }
 
@@ -522,7 +479,6 @@ func TestXenNextChannel(t *testing.T) {
 	require.NoError(t, next.Close())
 	assert.NotContains(t, w.store.Dump(), path)
 	require.NoError(t, host.Close())
-	w.release()
 	w.gone()
 }
 
@@ -537,18 +493,11 @@ func TestXenNobodyDials(t *testing.T) {
 			require.NoError(t, guest.Close())
 			assert.Contains(t, w.store.Dump(), path)
 			if again {
-				w.restores.Add(1)
 				w.renumber("10")
 			}
-			w.domain.left.drop(w.domain)
-			_, there := w.store.Dump()[path]
-			assert.Equal(t, again, there, "what is of a domain that is no more is left alone")
-			w.keeps = 1
-			if again {
-				w.store.Remove(path)
-				w.keeps = 2
-			}
-			w.release()
+			w.domain.left.drop()
+			assert.NotContains(t, w.store.Dump(), path)
+			assert.Len(t, w.domain.ports.all, 2)
 			w.gone()
 		})
 	}
@@ -558,10 +507,10 @@ func TestXenNobodyDials(t *testing.T) {
 func TestHeritageTwice(t *testing.T) {
 	h, unlocked := new(heritage), ""
 	for _, name := range []string{"first", "second"} {
-		h.leave(domain{}, belongings{unlock: func() { unlocked += name }})
+		h.leave(belongings{unlock: func() { unlocked += name }})
 	}
 	assert.Equal(t, "first", unlocked)
-	h.drop(domain{})
+	h.drop()
 	assert.Equal(t, "firstsecond", unlocked)
 	assert.Nil(t, h.take())
 }
@@ -577,6 +526,5 @@ func TestXenAnotherHost(t *testing.T) {
 	assert.ErrorIs(t, err, xenstore.ErrPermission, "domain 7 is not really domain 9")
 	assert.NotContains(t, w.store.Dump(), path)
 	assert.NotContains(t, w.store.Dump(), "/local/domain/9/data/vchan/3/entropy", "half an offer")
-	w.release()
 	w.gone()
 }

@@ -23,6 +23,10 @@ func root() *cobra.Command {
 }
 
 func main() {
+	if isHolder(os.Args) {
+		hold()
+	}
+	prepareXen()
 	os.Args = append(os.Args[:1], asInit(isInit(), os.Args[1:])...)
 	cli.Main(root())
 }

@@ -72,6 +72,7 @@ func (o *readOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	defer leaveXen()
 	g, err := o.open(cmd.Context(), address, cmd.ErrOrStderr())
 	if err != nil {
 		return err

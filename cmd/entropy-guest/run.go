@@ -129,6 +129,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		}
 		defer f.file.close()
 	}
+	defer leaveXen()
 	return f.follow(cmd.Context())
 }
 

@@ -31,6 +31,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"entropy-guest": main,
+		holderName:      main,
 		"unprivileged":  unprivileged,
 		"hidden":        hidden,
 		"contained":     contained,

@@ -85,6 +85,11 @@ func (nopFile) Control(f func(uintptr)) error         { f(6); return nil }
 func (nopFile) Read(func(uintptr) bool) error         { return os.ErrClosed }
 func (nopFile) Write(func(uintptr) bool) error        { return os.ErrClosed }
 
+// deallocCall is the giving back of a few pages at an offset, of which this is the second byte.
+func deallocCall(offset, pages byte) string {
+	return fmt.Sprintf("ioctl 5 %#x %x", reqDealloc, append([]byte{0, offset, 0, 0, 0, 0, 0, 0, pages}, make([]byte, padded(sizeDealloc)-9)...))
+}
+
 func TestAllocCalls(t *testing.T) {
 	s := &script{index: 0x3000}
 	g, err := OpenGntalloc(s)
@@ -102,11 +107,11 @@ func TestAllocCalls(t *testing.T) {
 	require.ErrorIs(t, g.Close(), ErrClosed)
 	require.Equal(t, []string{
 		"open /dev/xen/gntalloc",
-		"ioctl 5 0x184705 070001000200000000000000000000000000000000000000",
+		fmt.Sprintf("ioctl 5 %#x %x", reqAlloc, append([]byte{7, 0, 1, 0, 2, 0, 0, 0}, make([]byte, padded(sizeAllocHead+2*sizeAllocRef)-8)...)),
 		"mmap 5 0x3000 8192",
 		"ioctl 5 0x104707 15400000000000000300000009000000",
 		"munmap 8192",
-		"ioctl 5 0x104706 00300000000000000200000000000000",
+		deallocCall(0x30, 2),
 		"close 5",
 	}, s.calls)
 }
@@ -153,7 +158,7 @@ func TestMmapFails(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = a.Alloc(3, 1)
 	require.ErrorIs(t, err, syscall.EINVAL)
-	require.Equal(t, "ioctl 5 0x104706 00200000000000000100000000000000", s.calls[len(s.calls)-1])
+	require.Equal(t, deallocCall(0x20, 1), s.calls[len(s.calls)-1])
 }
 
 func TestNothingToMap(t *testing.T) {

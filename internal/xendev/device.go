@@ -26,7 +26,11 @@ func openDevice(sys System, d *driver) (*device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}
-	fd, err := sys.Open(d.path)
+	fd := -1
+	err = bounded(func() (err error) {
+		fd, err = sys.Open(d.path)
+		return err
+	})
 	if err != nil {
 		return nil, d.openFailed(err)
 	}
@@ -40,7 +44,12 @@ func (d *device) call(op string, request uint32, arg []byte) error {
 	if d.fd < 0 {
 		return d.failed(ErrClosed, op)
 	}
-	if _, err := d.sys.Ioctl(d.fd, request, arg); err != nil {
+	fd := d.fd
+	err := bounded(func() error {
+		_, err := d.sys.Ioctl(fd, request, arg)
+		return err
+	})
+	if err != nil {
 		return d.failed(err, op)
 	}
 	return nil
@@ -52,7 +61,12 @@ func (d *device) mmap(op string, index uint64, pages int) ([]byte, error) {
 	if d.fd < 0 {
 		return nil, d.failed(ErrClosed, op)
 	}
-	b, err := d.sys.Mmap(d.fd, int64(index), pages*PageSize)
+	var b []byte
+	fd := d.fd
+	err := bounded(func() (err error) {
+		b, err = d.sys.Mmap(fd, int64(index), pages*PageSize)
+		return err
+	})
 	if err != nil {
 		return nil, d.failed(err, op)
 	}
@@ -67,7 +81,7 @@ func (d *device) Close() error {
 	if d.fd < 0 {
 		return d.failed(ErrClosed, "close")
 	}
-	err := d.sys.Close(d.fd)
+	fd := d.fd
 	d.fd = -1
-	return err
+	return bounded(func() error { return d.sys.Close(fd) })
 }

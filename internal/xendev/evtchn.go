@@ -36,7 +36,11 @@ func OpenEvtchn(sys System) (*Evtchn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", EvtchnPath, err)
 	}
-	f, err := sys.OpenPolled(EvtchnPath)
+	var f File
+	err = bounded(func() (err error) {
+		f, err = sys.OpenPolled(EvtchnPath)
+		return err
+	})
 	if err != nil {
 		return nil, evtchnDriver.openFailed(err)
 	}
@@ -67,7 +71,7 @@ func (e *Evtchn) bind(op string, request uint32, arg []byte) (uint32, error) {
 	if e.done.Load() {
 		return 0, evtchnDriver.failed(ErrClosed, op)
 	}
-	n, err := e.ioctl(op, request, arg)
+	n, err := e.slowly(op, request, arg)
 	if err != nil {
 		return 0, err
 	}
@@ -84,6 +88,19 @@ func (e *Evtchn) ioctl(op string, request uint32, arg []byte) (n int, err error)
 		return n, nil
 	}
 	return 0, e.failed(err, op)
+}
+
+// slowly is ioctl for what is not called for each event.
+func (e *Evtchn) slowly(op string, request uint32, arg []byte) (n int, err error) {
+	var got int
+	err = bounded(func() (err error) {
+		got, err = e.ioctl(op, request, arg)
+		return err
+	})
+	if err != nil { // got may be another goroutine's still
+		return 0, err
+	}
+	return got, nil
 }
 
 // failed knows a close from other errors. Those of a RawConn do not: they are the
@@ -108,7 +125,7 @@ func (e *Evtchn) Unbind(port uint32) error {
 	if i := slices.Index(e.ports, port); i >= 0 {
 		e.ports = slices.Delete(e.ports, i, i+1)
 	}
-	_, err := e.ioctl(fmt.Sprintf("unbind port %d", port), reqUnbind, encodePort(port))
+	_, err := e.slowly(fmt.Sprintf("unbind port %d", port), reqUnbind, encodePort(port))
 	return err
 }
 
@@ -199,8 +216,8 @@ func (e *Evtchn) Close() error {
 	}
 	// Closing the file would do it, too, but not before a Pending under way has left it.
 	for _, p := range e.ports {
-		_, _ = e.ioctl("unbind", reqUnbind, encodePort(p))
+		_, _ = e.slowly("unbind", reqUnbind, encodePort(p))
 	}
 	e.ports = nil
-	return e.file.Close()
+	return bounded(e.file.Close)
 }

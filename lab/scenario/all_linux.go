@@ -25,6 +25,7 @@ var All = []Scenario{
 	{Name: "PVH", Doc: "a PVH guest boots and runs commands; xentropyd seeds it, and again after a reboot", Run: seedsPVH},
 	{Name: "Console", Doc: "a guest with nothing but busybox gets entropy over the PV console by protocol 1", Short: true, Run: console},
 	{Name: "Restarts", Doc: "guests that are rebooted, panic, are destroyed, paused, saved and restored, and a killed daemon: seeded again within 5 s", Run: restarts},
+	{Name: "Restores", Doc: "a guest that is saved and restored again and again on a busy machine: seeded each time, and after its service's restart", Once: true, Run: restores},
 	{Name: "Clones", Doc: "one saved guest restored under two names: both reseeded, no read in common", Run: clones},
 	{Name: "ClonesTimed", Doc: "how long a clone runs before its kernel is reseeded", Once: true, Run: clonesTimed},
 	{Name: "ClonesAlone", Doc: "the same without xentropyd: equal UUIDs", Run: clonesAlone},

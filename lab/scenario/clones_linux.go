@@ -54,10 +54,7 @@ func saveForCloning(t *report.T, d *xen.Dom0, c xen.GuestConfig, readers string)
 		_, err := p.Shell(t.Context(), fmt.Sprintf("[ $(wc -l < %s) -gt 200 ] && [ $(wc -l < %s) -gt 20 ] || { cat /run/readers.log; exit 1; }", readersFile, uuidsFile))
 		return err
 	})
-	s := &cloned{d: d, config: c, file: "/tmp/" + c.Name + ".save"}
-	require.NoError(t, d.Save(t.Context(), c.Name, s.file))
-	t.Cleanup(func() { _, _ = d.Run(t.Context(), "rm", "-f", s.file) })
-	return s
+	return &cloned{d: d, config: c, file: saved(t, d, c.Name)}
 }
 
 // clone restores it under a new name and lets it run; began is dom0's time of that.
@@ -183,9 +180,7 @@ func clonesTimed(t *report.T, d *xen.Dom0) {
 	original := follow(t, d, config)
 	_, err := original.Shell(t.Context(), "probe awake /run/awake >/dev/null 2>&1 </dev/null &")
 	require.NoError(t, err)
-	c := &cloned{d: d, config: original.config, file: "/tmp/timed.save"}
-	require.NoError(t, s.d.Save(t.Context(), config.Name, c.file))
-	t.Cleanup(func() { _, _ = s.d.Run(t.Context(), "rm", "-f", c.file) })
+	c := &cloned{d: d, config: original.config, file: saved(t, d, config.Name)}
 	var awake, whole times
 	for range clonesForTimes {
 		f, began := c.clone(t)

@@ -30,7 +30,7 @@ while :; do sleep 1000; done
 
 // console packs the guest's image in dom0: nothing but busybox and the script.
 func console(t *report.T, d *xen.Dom0) {
-	const root, packed = "/tmp/script", "/tmp/script.img"
+	root, packed := bigFile(t, d, "script", imageRoom), bigFile(t, d, "script.img", imageRoom)
 	require.NoError(t, d.Put(t.Context(), root+"/init", consoleScript))
 	_, err := d.Shell(t.Context(), "cd "+root+` && chmod 755 init && mkdir -p bin dev proc tmp && cp /bin/busybox bin/ &&
 for i in sh mount stty dd printf cat gzip wc sleep; do ln -sf busybox bin/$i; done && mknod dev/console c 5 1 &&

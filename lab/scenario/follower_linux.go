@@ -77,9 +77,8 @@ func (f follower) seededFromStart(t *report.T) {
 	}
 }
 
-// seededSince waits until the daemon has the guest's word that its kernel was seeded after a moment of dom0's clock.
-func (s *daemon) seededSince(t *report.T, f follower, since time.Time, why string) host.GuestStatus {
-	var g host.GuestStatus
+// seededSince waits until the daemon has the guest's word that its kernel was seeded after a moment of dom0's clock, and says how long after.
+func (s *daemon) seededSince(t *report.T, f follower, since time.Time, why string) (g host.GuestStatus, took time.Duration) {
 	var at time.Time
 	poll(t, f.String()+" is seeded "+why, func() error {
 		status, err := s.status(t)
@@ -89,10 +88,10 @@ func (s *daemon) seededSince(t *report.T, f follower, since time.Time, why strin
 		g, at, err = kernelSeeded(status, f.config.Name, since)
 		return err
 	})
-	took := at.Sub(since)
+	took = at.Sub(since)
 	t.Logf("%s: kernel seeded %v %s", f, took.Round(time.Millisecond), why)
 	require.Less(t, took, soon(s.d))
 	require.Zero(t, g.Violations)
 	require.Zero(t, g.Failures)
-	return g
+	return g, took
 }

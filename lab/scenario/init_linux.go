@@ -20,14 +20,13 @@ func earlyInit(t *report.T, d *xen.Dom0) {
 		{"init-bare", "", "console", "modprobe -a xen-evtchn xen-gntalloc"},
 	} {
 		t.Run(c.name, func(t *report.T) {
-			root, packed := "/tmp/"+c.name, "/tmp/"+c.name+".img"
+			root, packed := bigFile(t, d, c.name, imageRoom), bigFile(t, d, c.name+".img", imageRoom)
 			pack := "mkdir -p " + root + "/dev && cd " + root + " && cp " + xen.BinDir + "/entropy-guest init && mknod dev/console c 5 1"
 			if c.modules != "" {
 				pack += " && mkdir -p " + c.modules + "/$(uname -r) && cp /lab/modules/* " + c.modules + "/$(uname -r)/"
 			}
 			_, err := d.Shell(t.Context(), pack+" && find . | cpio -H newc -o > "+packed+" && rm -r "+root)
 			require.NoError(t, err)
-			t.Cleanup(func() { _, _ = d.Run(t.Context(), "rm", packed) })
 			require.NoError(t, d.Create(t.Context(), xen.GuestConfig{Name: c.name, Type: xen.PV, Image: packed}))
 			var log string
 			poll(t, "its kernel is seeded", func() error {

@@ -21,11 +21,15 @@
 // unmaps at once. That is not only for order: as long as a client has its pages mapped, a
 // dead domain stays behind as a zombie. [vchan.Conn.HangUp] lets what is in the ring be read first.
 //
-// A domain that is saved and restored finds its event channels dead, and nothing tells it but
-// xenstore: close the Conn then, and only after that make a new Offer. The new
-// one may get the old one's port number, which the old one would close.
+// # When the own domain is restored
 //
-// A Conn has its own open /dev/xen/evtchn, and after the start no other file. A daemon with
+// A domain that is saved and restored finds its event channels dead, and nothing tells it but
+// xenstore. Linux does not bear it that one of before is unbound, see [Port]: a server in
+// a domain that may be restored offers on a Port, closes the Conn when it hears of
+// the restore, and offers anew on another Port. A client has no such thing: a Conn of
+// [Connect] that was made before the restore must not be closed after it.
+//
+// A Conn without a Port has its own open /dev/xen/evtchn, and after the start no other file. A daemon with
 // many guests so needs one descriptor a guest, and none of them can fill
 // or hold up the event queue of another; the kernel queues at most one event for
 // it, however often the peer sends.

@@ -47,26 +47,21 @@ func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 			return nil, fmt.Errorf("ask for the own domid: %w", err)
 		}
 	}
-	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32, error) { return d.BindUnbound(peer) })
+	s, err := share(ctx, peer, opts)
 	if err != nil {
-		return nil, err
-	}
-	mem, refs, err := allocate(opts.System, peer, opts.Orders, ev.port)
-	if err != nil {
-		_ = ev.Close()
 		return nil, err
 	}
 	c, err := vchan.New(vchan.Config{
-		Role: ring.Server, Orders: opts.Orders, Grants: refs[1:], Memory: mem, Events: ev, Spin: spin,
+		Role: ring.Server, Orders: opts.Orders, Grants: s.refs[1:], Memory: s.memory, Events: s.events, Spin: spin,
 		Local:  vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s server (domain %d)", path, own)},
 		Remote: vchan.Addr{Net: "xen", Name: fmt.Sprintf("%s client (domain %d)", path, peer)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	n := Published{Ref: refs[0], Port: ev.port}
+	n := Published{Ref: s.refs[0], Port: s.port}
 	published := false
-	ev.closed = func() {
+	*s.ended = func() {
 		if opts.Keep != nil && opts.Keep() {
 			return
 		}
@@ -99,19 +94,47 @@ func newEvents(sys xendev.System, bind func(*xendev.Evtchn) (uint32, error)) (*e
 	return &events{dev: d, port: port}, nil
 }
 
-// allocate makes the page and the rings, in this order. The refs are those of
-// the page, then of the left ring, then of the right one.
+// shared is what an offer has of the kernel.
+type shared struct {
+	memory *memory
+	refs   []uint32 // of the page, then of the left ring, then of the right one
+	port   uint32
+	events vchan.Events
+	ended  *func() // what the events call when they are closed
+}
+
+// share makes the event channel, or takes the one given, and the pages.
+func share(ctx context.Context, peer uint16, opts OfferOptions) (s shared, err error) {
+	if p := opts.Port; p != nil {
+		return p.share(ctx, peer, opts.Orders)
+	}
+	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32, error) { return d.BindUnbound(peer) })
+	if err != nil {
+		return s, err
+	}
+	s = shared{port: ev.port, events: ev, ended: &ev.closed}
+	if s.memory, s.refs, err = allocate(opts.System, peer, opts.Orders, ev.port); err != nil {
+		_ = ev.Close()
+	}
+	return s, err
+}
+
 func allocate(sys xendev.System, peer uint16, o ring.Orders, port uint32) (*memory, []uint32, error) {
 	d, err := xendev.OpenGntalloc(sys)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { _ = d.Close() }() // what is mapped keeps the kernel's side alive
+	return allocateFrom(d, peer, o, func(m *xendev.Mapping) error { return m.NotifyUnmap(offSrvLive, port) })
+}
+
+// allocateFrom makes the page and the rings, in this order, and has ask say what the kernel is to do at the page's end.
+func allocateFrom(d *xendev.Gntalloc, peer uint16, o ring.Orders, ask func(*xendev.Mapping) error) (*memory, []uint32, error) {
 	all, refs, err := d.Alloc(peer, 1+o.Grants())
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := all.NotifyUnmap(offSrvLive, port); err != nil {
+	if err := ask(all); err != nil {
 		_ = all.Unmap()
 		return nil, nil, err
 	}

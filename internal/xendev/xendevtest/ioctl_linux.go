@@ -10,7 +10,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/xendev"
 )
 
-// Request numbers as the kernel's headers give them on amd64, arm64 and arm.
+// Request numbers as the kernel's headers give them, the same everywhere. Others stand in numbers_*.go.
 const (
 	bindInterdomain = 0x84501
 	bindUnbound     = 0x44502
@@ -19,8 +19,6 @@ const (
 
 	mapGrantRef   = 0x184700
 	unmapGrantRef = 0x104701
-	allocGref     = 0x184705
-	deallocGref   = 0x104706
 	unmapNotify   = 0x104707
 )
 
@@ -86,6 +84,9 @@ func (q *queue) ioctl(request uint32, arg []byte) (int, error) {
 func (q *queue) bind(p *port) (int, error) {
 	d := q.process.domain
 	d.lastPort++
+	if q.ports[d.lastPort] != nil {
+		return 0, syscall.EEXIST // add_evtchn: one of before a restore
+	}
 	p.number, p.domain, p.queue, p.refs = d.lastPort, d, q, 1
 	d.ports[p.number] = p
 	q.ports[p.number] = p
@@ -188,7 +189,12 @@ func (p *Process) ask(n *notification, at int64, arg []byte) error {
 		}
 		pt.refs++
 	}
-	if n.port != nil {
+	switch {
+	case n.port == nil:
+	case pt != nil && pt.number == n.port.number:
+		pt.refs-- // one more and one less for one number
+		pt = n.port
+	default:
 		p.domain.put(n.port)
 	}
 	*n = notification{clear: action&1 != 0, byte: at, port: pt}

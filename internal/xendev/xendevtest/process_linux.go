@@ -69,6 +69,7 @@ func (p *Process) Kill() {
 	x := p.domain.xen
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	p.domain.ending = true
 	for len(p.maps) > 0 {
 		p.unmapped(p.maps[0])
 	}
@@ -78,7 +79,20 @@ func (p *Process) Kill() {
 	for _, q := range p.queues {
 		q.closeAll(p.domain)
 	}
+	p.domain.ending = false
 	p.vanish()
+}
+
+// End is Kill, and takes back the descriptors that the test's own process has in the place of the killed one's.
+func (p *Process) End() {
+	p.Kill()
+	x := p.domain.xen
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, q := range p.queues {
+		_ = q.File.Close()
+	}
+	p.queues = nil
 }
 
 // vanish leaves nothing, and tells nobody.

@@ -42,6 +42,9 @@ func (p *Process) OpenPolled(path string) (xendev.File, error) {
 // Close ends what is bound, and nothing is signalled any more: the number of the
 // descriptor may soon be another's.
 func (q *queue) Close() error {
+	if q.process.Fault != nil {
+		_ = q.process.Fault("close " + q.Name())
+	}
 	x := q.process.domain.xen
 	x.mu.Lock()
 	q.closeAll(q.process.domain)
@@ -64,7 +67,9 @@ func (q *queue) closeAll(d *Domain) {
 func (q *queue) unbind(d *Domain, p *port) {
 	delete(q.ports, p.number)
 	p.queue = nil
-	d.put(p)
+	if d.known(p, unbindCall) {
+		d.lose(p)
+	}
 }
 
 func (p *Process) queueOf(fd int) *queue {

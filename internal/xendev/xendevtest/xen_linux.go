@@ -29,6 +29,8 @@ type Domain struct {
 	lastRef   uint32
 	lastPort  uint32
 	processes []*Process
+	bugs      []string
+	ending    bool // a process is killed
 }
 
 // Counts are what a domain holds.
@@ -210,6 +212,14 @@ func (p *port) receive() {
 
 // put is evtchn_put: the last one closes the port.
 func (d *Domain) put(p *port) {
+	if !d.known(p, putPort) {
+		return
+	}
+	d.lose(p)
+}
+
+// lose is one user less of a port.
+func (d *Domain) lose(p *port) {
 	if p.refs--; p.refs > 0 {
 		return
 	}

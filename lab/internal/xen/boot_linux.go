@@ -28,6 +28,8 @@ type Dom0 struct {
 	LogDir  string
 	// Patience is the factor by which scenarios lengthen the times that they assert, for a machine with other work; 1 is none.
 	Patience float64
+	// Restores is how often the scenario of that name restores its guest.
+	Restores int
 
 	process *qemu.Process
 	console *qemu.Console
@@ -39,7 +41,7 @@ type Dom0 struct {
 // Boot starts a machine and waits until dom0 answers. Logs go to logDir: console.log has Xen's and dom0's console, agent.log what the lab
 // asked for. Whoever gets a Dom0 stops it.
 func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0, error) {
-	d := &Dom0{Machine: m, LogDir: logDir, Patience: 1}
+	d := &Dom0{Machine: m, LogDir: logDir, Patience: 1, Restores: 1}
 	d.Place.dom0 = d
 	if err := d.start(images); err != nil {
 		d.Stop()

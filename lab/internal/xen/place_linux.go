@@ -59,3 +59,12 @@ func (p Place) run(ctx context.Context, c agent.Command) (string, error) {
 	}
 	return string(r.Output), nil
 }
+
+// ScratchDir is where scenarios write what is large, in dom0. It is memory, and there is little of it.
+const ScratchDir = "/tmp"
+
+// Sweep removes what is left in dom0's ScratchDir and gives a list of what of it is large, a MiB or more; "" if nothing was.
+func (d *Dom0) Sweep(ctx context.Context) (large string, err error) {
+	return d.Run(ctx, "find", ScratchDir, "-mindepth", "1", "-maxdepth", "1", "-exec", "/bin/sh", "-c",
+		`[ $(du -sk "$0" | cut -f 1) -lt 1024 ] || du -sk "$0"; rm -rf "$0"`, "{}", ";")
+}

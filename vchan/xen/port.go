@@ -1,0 +1,209 @@
+package xen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xentropyd/xentropyd/internal/xendev"
+	"github.com/xentropyd/xentropyd/vchan/ring"
+)
+
+// Port is an event channel for one offer after the other to one domain, see [OfferOptions]. It is how a guest offers that may be saved and
+// restored.
+//
+// A Port is never closed, and nothing that is done with one unbinds it. On resume Linux forgets which interrupt belongs to which event channel
+// (xen_irq_resume, drivers/xen/events/events_base.c); whoever then unbinds a port of before, or closes its file, meets
+// BUG_ON(irq < 0) in evtchn_unbind_from_user (drivers/xen/evtchn.c) and is lost in the kernel, or, where the number is
+// another channel's by then, takes that one from its owner. A domain can be suspended between any two instructions of a process, so
+// no question asked before makes the unbinding safe. It is left to the end of the process.
+//
+// That costs little, as the port can be used again: when the peer closes its end of an event channel, Xen has ours wait for the same domain as
+// at the beginning (evtchn_close, xen/common/event_channel.c, ECS_UNBOUND). One that leads nowhere since a restore does no harm: the
+// peer cannot bind to it.
+//
+// A Port takes two descriptors and one page of gntalloc's, until the process ends. Its methods may be called from any goroutine.
+type Port struct {
+	peer   uint16
+	dev    *xendev.Evtchn
+	alloc  *xendev.Gntalloc
+	knell  *xendev.Knell
+	number uint32
+
+	busy    atomic.Bool   // an offer has it
+	waiting chan struct{} // of capacity 1: full while somebody waits for an event
+}
+
+// standing has all ports, so that the garbage collector closes none.
+var standing struct {
+	mu    sync.Mutex
+	ports []*Port
+}
+
+var errBusyPort = errors.New("another offer has the port")
+
+// OpenPort makes an event channel that the domain peer may bind to; nil is this machine.
+func OpenPort(peer uint16, sys xendev.System) (*Port, error) {
+	alloc, err := xendev.OpenGntalloc(sys)
+	if err != nil {
+		return nil, err
+	}
+	p := &Port{peer: peer, alloc: alloc, waiting: make(chan struct{}, 1)}
+	err = p.bind(sys)
+	if err != nil && p.number == 0 { // else it stays, whatever happened after the binding
+		_ = alloc.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// bind binds last: nothing of what may fail is done with a port, but for the knell.
+func (p *Port) bind(sys xendev.System) (err error) {
+	if p.knell, err = p.alloc.Knell(p.peer); err != nil {
+		return err
+	}
+	if p.dev, err = xendev.OpenEvtchn(sys); err != nil {
+		return err
+	}
+	number, err := p.dev.BindUnbound(p.peer)
+	if err != nil {
+		_ = p.dev.Close() // there is no port in it
+		return err
+	}
+	p.number = number
+	standing.mu.Lock()
+	standing.ports = append(standing.ports, p)
+	standing.mu.Unlock()
+	return p.knell.Ring(number)
+}
+
+// Check says whether the kernel still knows the port. An error is certain: the domain was restored since. None is not.
+func (p *Port) Check() error { return p.knell.Ring(p.number) }
+
+// Files are further descriptors of the port's open devices, for a process that holds them when this one ends: nothing is unbound before it ends, too.
+// The caller closes them.
+func (p *Port) Files() ([]*os.File, error) {
+	events, err := p.dev.Duplicate()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := p.alloc.Duplicate()
+	if err != nil {
+		_ = events.Close()
+		return nil, err
+	}
+	return []*os.File{events, pages}, nil
+}
+
+// Idle says whether no offer has the port.
+func (p *Port) Idle() bool { return !p.busy.Load() }
+
+// take gives the port to one offer. It waits until nobody waits for the last one's events any more.
+func (p *Port) take(ctx context.Context) (*lease, error) {
+	if !p.busy.CompareAndSwap(false, true) {
+		return nil, errBusyPort
+	}
+	select {
+	case p.waiting <- struct{}{}:
+		<-p.waiting
+	case <-ctx.Done():
+		p.busy.Store(false)
+		return nil, context.Cause(ctx)
+	}
+	// The last one may have left it masked. An event that came for it is no harm.
+	if err := p.dev.Unmask(p.number); err != nil {
+		p.busy.Store(false)
+		return nil, err
+	}
+	return &lease{Port: p}, nil
+}
+
+// share gives an offer the port and pages that are the offer's own.
+func (p *Port) share(ctx context.Context, peer uint16, o ring.Orders) (s shared, err error) {
+	if peer != p.peer {
+		return s, fmt.Errorf("the port is for domain %d", p.peer)
+	}
+	l, err := p.take(ctx)
+	if err != nil {
+		return s, err
+	}
+	s = shared{port: p.number, events: l, ended: &l.ended}
+	// No event is asked for, which the unmapping would send through a port of the same number. The knell sends it.
+	s.memory, s.refs, err = allocateFrom(p.alloc, peer, o, func(m *xendev.Mapping) error {
+		if err := m.ClearAtUnmap(offSrvLive); err != nil {
+			return err
+		}
+		return m.Detach()
+	})
+	if err != nil {
+		_ = l.Close()
+	}
+	return s, err
+}
+
+// lease is the events of one offer on a Port.
+type lease struct {
+	*Port
+	ended func() // called by Close, may be nil
+
+	mu     sync.Mutex // held while the deadline is set, which must not be the next one's
+	closed atomic.Bool
+}
+
+// Notify sends an event to the peer. After a restore it may go to somebody else, whom it does not hurt.
+func (l *lease) Notify() error {
+	if l.closed.Load() {
+		return net.ErrClosed
+	}
+	return l.dev.Notify(l.number)
+}
+
+// Wait is as that of events.
+func (l *lease) Wait() error { return l.WaitParking(nil, nil) }
+
+// WaitParking is Wait that tells when it leaves its thread to the poller.
+func (l *lease) WaitParking(park, unpark func()) error {
+	l.waiting <- struct{}{} // there is but one Wait at a time, and the last one's has gone
+	defer func() { <-l.waiting }()
+	if l.closed.Load() {
+		return net.ErrClosed
+	}
+	_, err := l.dev.PendingParking(park, unpark)
+	switch {
+	case l.closed.Load():
+		return net.ErrClosed // who comes next unmasks
+	case err != nil:
+		return err
+	}
+	return l.dev.Unmask(l.number)
+}
+
+// SetWaitDeadline sets Wait's deadline.
+func (l *lease) SetWaitDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed.Load() {
+		return net.ErrClosed
+	}
+	return l.dev.SetDeadline(t)
+}
+
+// Close makes a Wait under way return and gives the port to who comes next.
+func (l *lease) Close() error {
+	l.mu.Lock()
+	l.closed.Store(true)
+	err := l.dev.SetDeadline(time.Unix(1, 0))
+	l.mu.Unlock()
+	if l.ended != nil {
+		l.ended()
+	}
+	l.busy.Store(false)
+	return err
+}
