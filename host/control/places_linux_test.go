@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/internal/rights"
-	"github.com/xentropyd/xentropyd/internal/sockfile"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
 // otherUser makes this test program stand in for a process of another user, which does what its name says at the socket given.
@@ -219,7 +219,7 @@ func TestConnectionsAreTakenAtARate(t *testing.T) {
 	_, err := fmt.Sscanf(try(t, anna, anna, "storm", path), "connected %d times", &n)
 	require.NoError(t, err)
 	perSecond := refusalRate + int(time.Second/refusalPause)
-	require.LessOrEqual(t, n, sockfile.Backlog+refusalRate+4*perSecond)
+	require.LessOrEqual(t, n, unixsock.Backlog+refusalRate+4*perSecond)
 }
 
 // TestPlaces: each user has some places, root has its own, and when all are taken the one with the most yields.

@@ -7,3 +7,7 @@ import "errors"
 
 // ErrInUse is given by Listen when another process listens on the path.
 var ErrInUse = errors.New("another process listens on the socket")
+
+// Backlog is how many connections wait to be accepted; net.core.somaxconn caps
+// it (listen(2)).
+const Backlog = 4096

@@ -15,9 +15,6 @@ import (
 // pathLimit is the room in sockaddr_un.sun_path less the final zero, unix(7).
 const pathLimit = 107
 
-// backlog is asked for; net.core.somaxconn caps it.
-const backlog = 4096
-
 // Listen makes a stream socket at path, mode of its file included, before
 // anybody can connect. A socket file that nobody listens on is replaced; the
 // directory must exist. It is locked meanwhile, so that two starting processes
@@ -65,7 +62,7 @@ func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f 
 	if prepare != nil {
 		prepare(fd)
 	}
-	if err := unix.Listen(fd, backlog); err != nil {
+	if err := unix.Listen(fd, Backlog); err != nil {
 		return nil, nil, fmt.Errorf("listen: %w", err)
 	}
 	return s, &File{path: path, own: own}, nil
