@@ -91,7 +91,7 @@ func (l *localListener) Address() Address { return l.address }
 func localPeer(p local.Peer) Peer {
 	return Peer{
 		ID:      fmt.Sprintf("%s:%d/%s", localScheme, p.UID, proc.ID(int(p.PID))),
-		Group:   peercred.UserName(p.UID),
+		Group:   peercred.UserName(peercred.Owner(p.UID)),
 		Name:    proc.Name(int(p.PID)),
 		Carrier: localScheme,
 	}

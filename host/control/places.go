@@ -12,7 +12,6 @@ import (
 	"github.com/xentropyd/xentropyd/internal/peercred"
 	"github.com/xentropyd/xentropyd/internal/recent"
 	"github.com/xentropyd/xentropyd/internal/rights"
-	"github.com/xentropyd/xentropyd/internal/subuid"
 )
 
 // Our own bounds on connections. Each user has places of its own, so that one who holds or floods them has none left for itself alone.
@@ -44,10 +43,7 @@ func placeOf(uid uint32) place {
 	if rights.Own(uid) {
 		return place{root: true}
 	}
-	if owner, ok := subuid.Owner(uid); ok {
-		return place{uid: owner}
-	}
-	return place{uid: uid}
+	return place{uid: peercred.Owner(uid)}
 }
 
 // most is how many connections may be there for it.

@@ -3,6 +3,8 @@ package cputime
 import (
 	"context"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,4 +90,35 @@ func BenchmarkSpan(b *testing.B) {
 		m.Begin()
 		m.End()
 	}
+}
+
+// However many would count, few do: each is tied to a thread.
+func TestFewCountAtOnce(t *testing.T) {
+	var counted, most atomic.Int32
+	var mu sync.Mutex // which all of them want
+	var all sync.WaitGroup
+	mu.Lock()
+	for range 1000 {
+		all.Go(func() {
+			m := NewMeter(new(Sum), nil)
+			m.Begin()
+			defer m.End()
+			n := counted.Add(1)
+			for {
+				old := most.Load()
+				if n <= old || most.CompareAndSwap(old, n) {
+					break
+				}
+			}
+			mu.Lock()
+			counted.Add(-1)
+			mu.Unlock()
+		})
+	}
+	for most.Load() == 0 {
+		runtime.Gosched()
+	}
+	mu.Unlock()
+	all.Wait()
+	require.LessOrEqual(t, int(most.Load()), cap(counting))
 }

@@ -31,11 +31,21 @@ func NewMeter(sum *Sum, clock func() time.Duration) *Meter {
 	return &Meter{sum: sum, clock: clock}
 }
 
-// Begin starts the count and ties the goroutine to its thread, until End. On a meter that counts already it does nothing.
+// maxCounting is how many meters count at once. A goroutine that is tied to its thread takes the thread along when it waits for a mutex, and the
+// runtime starts another thread for whoever can run: thousands of sessions that are woken together would become thousands of
+// threads, which is the end of a process whose threads are limited.
+const maxCounting = 16
+
+// counting has a place for each meter that counts.
+var counting = make(chan struct{}, max(maxCounting, 2*runtime.NumCPU()))
+
+// Begin starts the count and ties the goroutine to its thread, until End. It waits while many others count: who counts must wait for none of those who
+// would. On a meter that counts already it does nothing.
 func (m *Meter) Begin() {
 	if m == nil || m.on {
 		return
 	}
+	counting <- struct{}{}
 	runtime.LockOSThread()
 	m.on, m.since = true, m.clock()
 }
@@ -60,5 +70,6 @@ func (m *Meter) End() time.Duration {
 	used := m.Lap()
 	m.on = false
 	runtime.UnlockOSThread()
+	<-counting
 	return used
 }

@@ -131,8 +131,9 @@ func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
 		return nil, peer, err
 	}
 	now := time.Now()
-	h := l.hands.of(peer.UID)
-	status, err := l.admit(peer, now)
+	user := peercred.Owner(peer.UID)
+	h := l.hands.of(user)
+	status, err := l.admit(peer, user, now)
 	if err == nil {
 		var c *vchan.Conn
 		if c, err = l.open(fd, peer, h); err == nil {
@@ -145,15 +146,15 @@ func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
 	if errors.Is(err, unix.EPIPE) { // it has hung up: a probe, for instance for a live socket
 		return nil, peer, err
 	}
-	if l.opts.Refused != nil && l.pacer.MayTell(peer.UID, now) {
+	if l.opts.Refused != nil && l.pacer.MayTell(user, now) {
 		l.opts.Refused(peer, err)
 	}
 	return nil, peer, err
 }
 
 // admit says why a guest is not let in.
-func (l *Listener) admit(peer Peer, now time.Time) (status uint16, why error) {
-	ok, flood := l.pacer.Visit(peer.UID, now)
+func (l *Listener) admit(peer Peer, user uint32, now time.Time) (status uint16, why error) {
+	ok, flood := l.pacer.Visit(user, now)
 	switch {
 	case flood && l.file.KeepOut(peer.UID):
 		return statusBusy, fmt.Errorf("%w, and is kept out for %v", ErrTooFast, unixsock.KeepOutTime)

@@ -58,8 +58,8 @@ type ListenOptions struct {
 	// may connect.
 	Mode fs.FileMode
 
-	// Rate is how many times a second the processes of one user may connect,
-	// and Burst how many times at once; zero means DefaultRate and
+	// Rate is how many times a second the processes of one user, sub-uids
+	// included, may connect, and Burst how many times at once; zero means DefaultRate and
 	// DefaultBurst. Who goes on beyond that is kept out of the socket file for
 	// ten seconds, where its file system has access control lists.
 	Rate  float64

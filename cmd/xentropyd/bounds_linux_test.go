@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/internal/othertest"
+	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/vchan/local"
+)
+
+// fromUnit reads a number from the unit, in bytes where it has a unit.
+func fromUnit(t *testing.T, key string) int {
+	text, err := os.ReadFile("../../packaging/xentropyd.service")
+	require.NoError(t, err)
+	m := regexp.MustCompile(`(?m)^` + key + `=(\d+)(M?)$`).FindSubmatch(text)
+	require.NotNil(t, m, key)
+	n, err := strconv.Atoi(string(m[1]))
+	require.NoError(t, err)
+	if len(m[2]) > 0 {
+		n <<= 20
+	}
+	return n
+}
+
+// usage is what a process takes: threads, and bytes of memory of its own and of the pages that it shares with guests.
+func usage(t *testing.T, pid int) (threads, memory int) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		switch f[0] {
+		case "Threads:":
+			threads, err = strconv.Atoi(f[1])
+			require.NoError(t, err)
+		case "RssAnon:", "RssShmem:", "VmSwap:":
+			n, err := strconv.Atoi(f[1])
+			require.NoError(t, err)
+			memory += n << 10
+		}
+	}
+	return threads, memory
+}
+
+// sayHello opens sessions of one user until the host closes one, or there are n, and keeps them.
+func sayHello(t *testing.T, path string, uid, n int) (conns []net.Conn) {
+	othertest.As(t, uid, uid, func() {
+		for i := range n {
+			c, err := local.Dial(context.Background(), path)
+			if err != nil {
+				return
+			}
+			g := protocol.NewGuest(protocol.Hello{Nonce: [protocol.NonceSize]byte{byte(uid), byte(uid >> 8), byte(i)}})
+			if _, err := c.Write(g.AppendHello(nil)); err != nil {
+				return
+			}
+			conns = append(conns, c)
+		}
+	})
+	return conns
+}
+
+// TestBounds fills the daemon to its ceilings, by many users, and holds what it takes against the unit's limits. Half of those is for what a test does not
+// think of.
+func TestBounds(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	require.NoError(t, os.Chmod(dir, 0o755))
+	c := config.UserDefault(dir, dir)
+	file := filepath.Join(dir, "x.toml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "listen = [%q]\nsocket_mode = \"0666\"\ncontrol = %q\nseed_file = %q\nlog_level = \"error\"\n",
+		c.Listen[0], c.Control, c.SeedFile), 0o600))
+	d := exec.Command("/proc/self/exe", "run", "--config", file)
+	d.Args[0], d.Stderr = "xentropyd", os.Stderr
+	require.NoError(t, d.Start())
+	defer func() { _ = d.Wait() }()
+	defer func() { _ = d.Process.Signal(syscall.SIGTERM) }()
+	client := control.Dial(c.Control)
+	for {
+		if s, err := client.Status(t.Context()); err == nil && s.Entropy.Seeded {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	path := strings.TrimPrefix(c.Listen[0], "local:")
+	var lim unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
+	if lim.Cur < 6000 {
+		t.Skip("too few file descriptors: run it after ulimit -n 6000")
+	}
+
+	var all []net.Conn
+	defer func() {
+		for _, c := range all {
+			_ = c.Close()
+		}
+	}()
+	stop := make(chan struct{})
+	var watch sync.WaitGroup
+	most, mostMemory := 0, 0
+	watch.Go(func() {
+		for {
+			threads, memory := usage(t, d.Process.Pid)
+			most, mostMemory = max(most, threads), max(mostMemory, memory)
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+	perGuest := c.Limits.SessionsPerGuest
+	for uid := 50000; len(all) < c.Limits.Sessions+40*perGuest; uid++ { // the last ones make others yield
+		all = append(all, sayHello(t, path, uid, perGuest)...)
+	}
+	for range 5 { // each wakes them all
+		_, err := client.NewGeneration(t.Context(), "")
+		require.NoError(t, err)
+	}
+	s, err := client.Status(t.Context())
+	require.NoError(t, err)
+	close(stop)
+	watch.Wait()
+	tasks, memory := fromUnit(t, "TasksMax"), fromUnit(t, "MemoryMax")
+	t.Logf("%d sessions at the end: at most %d threads of %d, %.1f MiB of %d", s.Server.Sessions, most, tasks, float64(mostMemory)/(1<<20), memory>>20)
+	require.GreaterOrEqual(t, s.Server.Sessions, c.Limits.Sessions)
+	const heldUp = 64 // handsAll of vchan/local, on a kernel before 6.16
+	require.LessOrEqual(t, 2*most+heldUp, tasks)
+	require.LessOrEqual(t, mostMemory, memory/2)
+}
