@@ -93,7 +93,7 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	return e, nil
 }
 
-// Run gathers until ctx ends, then waits for its goroutines and keeps a last seed.
+// Run gathers until ctx ends, then waits for its goroutines and keeps a last seed. What goes wrong at its end is logged; the error is nil.
 func (e *Entropy) Run(ctx context.Context) error {
 	harvest, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -104,7 +104,8 @@ func (e *Entropy) Run(ctx context.Context) error {
 	select {
 	case <-e.pool.Enough():
 	case <-ctx.Done():
-		return <-done
+		e.sayLeft(<-done)
+		return nil
 	}
 	e.seed()
 	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond), "assessed_bits", int(e.pool.Bits()))
@@ -123,12 +124,19 @@ func (e *Entropy) Run(ctx context.Context) error {
 				e.cfg.Log.Error("seed file not written; the old one stays", "error", err)
 			}
 		case <-ctx.Done():
-			err := <-done
+			e.sayLeft(<-done)
 			if kept := e.keepSeed(); kept != nil { // no failure of the run that is ending
 				e.cfg.Log.Error("no seed kept for the next start; the old one stays", "error", kept)
 			}
-			return err
+			return nil
 		}
+	}
+}
+
+// sayLeft logs what the harvest could not end, such as a device that never answers. It is no failure of the run that is ending.
+func (e *Entropy) sayLeft(err error) {
+	if err != nil {
+		e.cfg.Log.Error("a noise source did not end; it is left behind", "error", err)
 	}
 }
 

@@ -126,7 +126,7 @@ func (w *worker) tell() {
 }
 
 // snapshot returns the status now. A source that has not answered for longer
-// than the read timeout is not healthy, whatever its last state was.
+// than the read timeout is in quarantine, also before its worker has noticed.
 func (w *worker) snapshot() Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -140,7 +140,7 @@ func (w *worker) snapshot() Status {
 	}
 	if !w.reading.IsZero() {
 		if d := now.Sub(w.reading); d > w.h.cfg.readTimeout {
-			s.Healthy = false
+			s.State, s.Healthy = StateQuarantined, false
 			s.LastError = fmt.Sprintf("read source %s: %s", w.info.Name, noAnswer(d))
 		}
 	}

@@ -152,6 +152,9 @@ func printSources(w io.Writer, out sourcesOutput) error {
 // sourceTrouble says why a source is not used, or was not, and when it is tried again.
 func sourceTrouble(s source.Status) string {
 	text := strings.TrimPrefix(s.LastError, s.Name+": ")
+	if s.State == source.StateAbsent {
+		text = strings.Replace(text, source.ErrAbsent.Error()+": ", "", 1) // which is said beside it
+	}
 	if s.RetryIn > 0 {
 		text += "; looked at again in " + cli.Duration(time.Duration(s.RetryIn*float64(time.Second)))
 	}

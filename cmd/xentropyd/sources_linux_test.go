@@ -53,8 +53,7 @@ func TestSourcesThatHang(t *testing.T) {
 	require.Len(t, got, 9)
 	for _, name := range []string{"hwrng", "hwrng2", "tpm"} {
 		assert.Equal(t, source.StateQuarantined, got[name].State, name)
-		assert.Equal(t, map[string]uint64{source.FailureRead: 1}, got[name].Failures, name)
-		assert.Contains(t, got[name].LastError, "no answer for 2 s", name)
+		assert.Contains(t, got[name].LastError, "no answer for ", name)
 	}
 	assert.Equal(t, source.StateAbsent, got["hwrng3"].State)
 	assert.Equal(t, source.StateHealthy, got["kernel"].State)
@@ -62,7 +61,7 @@ func TestSourcesThatHang(t *testing.T) {
 	require.NoError(t, printSources(&out, sourcesOutput{Sources: control.Sources{Sources: list}}))
 	assert.Regexp(t, `(?m)^hwrng +quarantined `, out.String())
 	assert.Regexp(t, `(?m)^kernel +healthy `, out.String())
-	assert.Regexp(t, `(?s)\nnot used:.*\n  hwrng3 +/nonexistent/hwrng: source is not present: there is no such device`, out.String())
+	assert.Regexp(t, `(?s)\nnot used:.*\n  hwrng3 +/nonexistent/hwrng: there is no such device`, out.String())
 	assert.NotContains(t, out.String(), "again in", "nobody does")
 }
 
@@ -190,10 +189,10 @@ func TestStatusSaysWhyASourceIsNotUsed(t *testing.T) {
 	require.NoError(t, printStatus(&out, control.Status{Entropy: host.EntropyStatus{Sources: list}}))
 	assert.Contains(t, out.String(), "sources: rdrand, hwrng (quarantined), tpm (absent)")
 	assert.Regexp(t, `(?m)^  hwrng +quarantined: read source hwrng: no answer for 10 s$`, out.String())
-	assert.Regexp(t, `(?s)\n  tpm +absent: fake: source is not present: no dice \(buy some\); looked at again in 12 s\n`, out.String())
+	assert.Regexp(t, `(?s)\n  tpm +absent: fake: no dice \(buy some\); looked at again in 12 s\n`, out.String())
 	assert.NotContains(t, out.String(), "of old")
 
 	out.Reset()
 	require.NoError(t, printSources(&out, sourcesOutput{Running: true, Sources: control.Sources{Sources: list}}))
-	assert.Regexp(t, `(?s)\nnot used:\n  tpm +fake: source is not present: no dice \(buy some\); looked at again in 12 s\n`, out.String())
+	assert.Regexp(t, `(?s)\nnot used:\n  tpm +fake: no dice \(buy some\); looked at again in 12 s\n`, out.String())
 }

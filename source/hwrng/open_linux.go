@@ -38,7 +38,8 @@ func openDevice(path, current string) (_ *os.File, generator string, err error) 
 		return nil, "", absent("there is no such device",
 			"load the driver of the generator, or give the virtual machine a virtio-rng device")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, "", absent(reason(err), "run as root, or let the group of the service read it")
+		return nil, "", absent(reason(err),
+			"run as root, let the group of the service read it, or allow it by DeviceAllow= in its unit")
 	case errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ENXIO):
 		return nil, "", absent(reason(err), "the generator was unplugged, or its driver removed")
 	case err != nil:
