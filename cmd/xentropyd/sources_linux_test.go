@@ -83,10 +83,7 @@ func TestDaemonWithDevicesThatHang(t *testing.T) {
 		got := named(s.Sources)
 		return got["hwrng"].State == source.StateQuarantined && got["tpm"].State == source.StateQuarantined
 	}, 2*time.Minute, 50*time.Millisecond)
-	err := stop()
-	require.ErrorIs(t, err, source.ErrStuck)
-	assert.ErrorContains(t, err, "tpm")
-	assert.ErrorContains(t, err, "hwrng")
+	require.NoError(t, stop(), "what they left behind is no failure of the daemon's end")
 }
 
 // TestSourcesSwitchedOffByName: the name of the first generator means all of them.
