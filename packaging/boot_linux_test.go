@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/internal/kernelrng"
 )
 
 const (
@@ -64,6 +66,14 @@ func (f files) guest() {
 	f.t.Helper()
 	f.program("entropy-guest")
 	f.unit(guestUnit)
+	k, err := kernelrng.Open()
+	if err == nil {
+		require.NoError(f.t, k.Close())
+		return
+	}
+	f.t.Logf("this kernel may not be fed from here, so entropy-guest runs dry: %v", err)
+	f.write(unitPath+"/"+guestUnit+".d/dry.conf",
+		[]byte("[Service]\nExecStart=\nExecStart=/usr/bin/entropy-guest run --wait 10s --dry-run\n"), 0o644)
 }
 
 func TestBoot(t *testing.T) {
@@ -120,7 +130,7 @@ func reload(t *testing.T, m *machine) {
 	m.eventually("the journal has the fault, among the errors", func() bool {
 		return strings.Contains(m.journal(hostUnit, "-p", "err"), file+":3:1: budget.bytes: 1; want")
 	})
-	assert.NotContains(t, m.journal(hostUnit, "-p", "warning"), "level=INFO")
+	assert.NotRegexp(t, "level=INFO|is good", m.journal(hostUnit, "-p", "warning"))
 	assert.NotContains(t, m.journal(hostUnit), "<6>")
 	require.NoError(t, os.WriteFile(m.path(file), good, 0o644))
 	m.must("systemctl", "reload", hostUnit)
