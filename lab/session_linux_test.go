@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeQEMU takes the first word of the plan: "up" serves the agent's line, "dead" ends at once.
+// fakeQEMU takes the first word of the plan: "up" serves the agent's line, "dead" ends at once, "messy" is up, and what sweeps it finds a large file.
 func fakeQEMU(plan string) {
 	b, err := os.ReadFile(plan)
 	if err != nil {
@@ -38,7 +38,7 @@ func fakeQEMU(plan string) {
 		panic(err)
 	}
 	fmt.Printf("this machine is %s\n", word)
-	if word != "up" {
+	if word != "up" && word != "messy" {
 		return
 	}
 	line := os.NewFile(3, "line")
@@ -48,7 +48,11 @@ func fakeQEMU(plan string) {
 		if err != nil {
 			return
 		}
-		if m.Op == agent.OpExec && m.Argv[0] != "echo" {
+		switch {
+		case m.Op != agent.OpExec || m.Argv[0] == "echo":
+		case word == "messy" && m.Argv[0] == "find" && m.Argv[1] == xen.ScratchDir:
+			m.Argv = []string{"echo", "204800 /tmp/tough.save"}
+		default:
 			m.Argv = []string{"true"} // nothing to clear up here
 		}
 		server.Handle(m)
@@ -117,4 +121,12 @@ func TestMachineDies(t *testing.T) {
 	require.Equal(t, report.Fail, results[0].Status)
 	require.Equal(t, report.Pass, results[1].Status)
 	require.Equal(t, "rest", left)
+}
+
+// A scenario that leaves a large file fails for it, not those that come after it.
+func TestScenarioLeavesFile(t *testing.T) {
+	out, results, left := try(t, "messy rest", scenario.Scenario{Name: "A", Run: echo})
+	require.Equal(t, report.Fail, results[0].Status)
+	require.Contains(t, out, "204800 /tmp/tough.save")
+	require.Equal(t, "rest", left, "the machine is well")
 }

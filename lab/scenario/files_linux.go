@@ -26,12 +26,11 @@ const removeLimit = time.Minute
 // the room. When the test ends, well or not, the file is removed, be it whole, half or not there.
 func bigFile(t *report.T, d *xen.Dom0, name string, room int64) string {
 	path := xen.ScratchDir + "/" + name
-	free, err := freeIn(t.Context(), d, xen.ScratchDir)
+	df, err := d.Run(t.Context(), "df", "-k", "-P", xen.ScratchDir)
 	require.NoError(t, err)
-	if free < room {
-		list, _ := d.Shell(t.Context(), "ls -lA "+xen.ScratchDir)
-		t.Fatalf("dom0's %s is full: %d MB are free, %s may take %d MB; there are:\n%s", xen.ScratchDir, free>>20, path, room>>20, list)
-	}
+	list, err := d.Run(t.Context(), "ls", "-lA", xen.ScratchDir)
+	require.NoError(t, err)
+	require.NoError(t, roomFor(path, room, df, list))
 	t.Cleanup(func() { removeFile(t, d, path) })
 	return path
 }
@@ -45,13 +44,13 @@ func removeFile(t *report.T, d *xen.Dom0, path string) {
 	}
 }
 
-// freeIn is how many bytes can be written into a directory of dom0's.
-func freeIn(ctx context.Context, d *xen.Dom0, dir string) (int64, error) {
-	out, err := d.Run(ctx, "df", "-k", "-P", dir)
-	if err != nil {
-		return 0, err
+// roomFor is an error that says what is there if a file has no room.
+func roomFor(path string, room int64, df, list string) error {
+	free, err := parseFree(df)
+	if err == nil && free < room {
+		err = fmt.Errorf("dom0's %s is full: %d MiB are free, %s may take %d; there are:\n%s", xen.ScratchDir, free>>20, path, room>>20, list)
 	}
-	return parseFree(out)
+	return err
 }
 
 // parseFree reads what df -kP prints of one file system: a line of titles, and one whose fourth field is what is free, in KiB.

@@ -15,3 +15,11 @@ func TestParseFree(t *testing.T) {
 		require.Error(t, err, "%q", bad)
 	}
 }
+
+func TestRoomFor(t *testing.T) {
+	const df = "Filesystem 1024-blocks Used Available Capacity Mounted on\ntmpfs 345672 241800 102400 70% /tmp\n"
+	require.NoError(t, roomFor("/tmp/a.save", 100<<20, df, ""))
+	err := roomFor("/tmp/a.save", 100<<20+1, df, "241799 b.save")
+	require.ErrorContains(t, err, "is full: 100 MiB are free, /tmp/a.save may take 100; there are:\n241799 b.save")
+	require.ErrorContains(t, roomFor("/tmp/a.save", 1, "", ""), "df printed")
+}
