@@ -23,13 +23,13 @@ import (
 // noBlockingGetrandom is a filter for seccomp(2) that kills who calls getrandom without GRND_NONBLOCK or GRND_INSECURE: on a kernel that has
 // no seed yet such a call waits, at a small board's start for ever.
 func noBlockingGetrandom() []unix.SockFilter {
-	flags := uint32(unsafe.Offsetof(seccompData{}.args) + 2*8) // of the third argument; its low half
+	flags := uint32(seccompArgs + 2*8) // of the third argument; its low half
 	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
 		flags += 4
 	}
 	load, jumpIf, jumpIfSet, end := uint16(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS), uint16(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K), uint16(unix.BPF_JMP|unix.BPF_JSET|unix.BPF_K), uint16(unix.BPF_RET|unix.BPF_K)
 	return []unix.SockFilter{
-		{Code: load, K: uint32(unsafe.Offsetof(seccompData{}.nr))},
+		{Code: load, K: seccompNr},
 		{Code: jumpIf, K: unix.SYS_GETRANDOM, Jf: 3},
 		{Code: load, K: flags},
 		{Code: jumpIfSet, K: unix.GRND_NONBLOCK | unix.GRND_INSECURE, Jt: 1},
@@ -38,13 +38,11 @@ func noBlockingGetrandom() []unix.SockFilter {
 	}
 }
 
-// seccompData is struct seccomp_data (linux/seccomp.h).
-type seccompData struct {
-	nr   uint32
-	_    uint32 // arch
-	_    uint64 // instruction_pointer
-	args [6]uint64
-}
+// Where struct seccomp_data (linux/seccomp.h) has the call's number, of 32 bits, and its six arguments, of 64.
+const (
+	seccompNr   = 0
+	seccompArgs = 16
+)
 
 // startFiltered starts a command under a filter. That is a matter of the thread that starts it: it is used up by this.
 func startFiltered(c *exec.Cmd, filter []unix.SockFilter, then func() error) error {
