@@ -12,6 +12,9 @@ import (
 // forgetAfter is how long a guest that is gone stays in the table, if it owes nothing to its budget.
 const forgetAfter = 10 * time.Minute
 
+// maxGone is how many guests that are gone are remembered of a group: who asks for the status pays for them.
+const maxGone = 64
+
 // record is what the server remembers of one guest over its sessions. Guarded by guests.mu.
 type record struct {
 	peer     Peer
@@ -58,12 +61,13 @@ type record struct {
 type guests struct {
 	mu          sync.Mutex
 	records     map[string]*record
+	gone        map[string]int // of those, by group
 	most        int
 	generations uint64 // the last number given out
 }
 
 func newGuests(most int) *guests {
-	return &guests{records: make(map[string]*record), most: most, generations: 1}
+	return &guests{records: make(map[string]*record), gone: make(map[string]int), most: most, generations: 1}
 }
 
 // next gives out a generation number. The caller holds mu.
@@ -101,13 +105,16 @@ func (g *guests) connect(p Peer, cfg *Config, e entry, b *bucket) *record {
 	r := g.records[p.ID]
 	if r == nil {
 		if len(g.records) >= g.most {
-			g.evictOldest()
+			g.evictOldest(func(*record) bool { return true }, 8)
 		}
 		r = &record{peer: p, budget: e.budget, bucket: b, common: e.name == "", share: cputime.NewShare(cfg.CPUShare, cfg.cpuBurst)}
 		r.generation.Store(g.next())
 		g.records[p.ID] = r
 	} else if r.peer.Incarnation != p.Incarnation {
 		r.generation.Store(g.next())
+	}
+	if r.sessions == 0 && r.connects > 0 {
+		g.count(r, -1)
 	}
 	r.peer = p
 	r.sessions++
@@ -124,6 +131,25 @@ func (g *guests) disconnect(r *record, now time.Time, err error) {
 	if err != nil {
 		r.lastError = err.Error()
 	}
+	if r.sessions > 0 {
+		return
+	}
+	if g.count(r, 1); g.gone[r.peer.Group] > maxGone {
+		g.evictOldest(func(o *record) bool { return o.peer.Group == r.peer.Group }, 2)
+	}
+}
+
+// count notes that a group has one more, or one less, that is gone. The caller holds mu.
+func (g *guests) count(r *record, n int) {
+	if g.gone[r.peer.Group] += n; g.gone[r.peer.Group] == 0 {
+		delete(g.gone, r.peer.Group)
+	}
+}
+
+// drop forgets a guest that is gone. The caller holds mu.
+func (g *guests) drop(r *record) {
+	g.count(r, -1)
+	delete(g.records, r.peer.ID)
 }
 
 // update changes a record under the table's lock.
@@ -137,9 +163,9 @@ func (g *guests) update(r *record, f func(*record)) {
 func (g *guests) forget(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for id, r := range g.records {
+	for _, r := range g.records {
 		if r.sessions == 0 && now.Sub(r.gone) >= forgetAfter && r.bucket.full(now) {
-			delete(g.records, id)
+			g.drop(r)
 		}
 	}
 }
@@ -151,16 +177,16 @@ func (g *guests) find(id string) *record {
 	return g.records[id]
 }
 
-// evictOldest makes room: it drops an eighth of those that are gone, the longest gone first.
-func (g *guests) evictOldest() {
+// evictOldest makes room: it drops a part of those that are gone and meant, the longest gone first. The caller holds mu.
+func (g *guests) evictOldest(meant func(*record) bool, part int) {
 	var gone []*record
 	for _, r := range g.records {
-		if r.sessions == 0 {
+		if r.sessions == 0 && meant(r) {
 			gone = append(gone, r)
 		}
 	}
 	slices.SortFunc(gone, func(a, b *record) int { return a.gone.Compare(b.gone) })
-	for _, r := range gone[:min(len(gone), max(1, len(gone)/8))] {
-		delete(g.records, r.peer.ID)
+	for _, r := range gone[:min(len(gone), max(1, len(gone)/part))] {
+		g.drop(r)
 	}
 }

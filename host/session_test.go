@@ -502,14 +502,39 @@ func TestTableOfGuestsIsBounded(t *testing.T) {
 	now := time.Now()
 	keep := g.connect(Peer{ID: "connected"}, &Config{}, entry{}, nil)
 	for i := range maxRecords + 100 {
-		r := g.connect(Peer{ID: fmt.Sprint(i)}, &Config{}, entry{}, nil)
+		r := g.connect(Peer{ID: fmt.Sprint(i), Group: fmt.Sprint(i)}, &Config{}, entry{}, nil)
 		g.disconnect(r, now.Add(time.Duration(i)), nil)
 	}
 	require.LessOrEqual(t, len(g.records), maxRecords)
+	require.Len(t, g.gone, len(g.records)-1)
 	require.Greater(t, len(g.records), maxRecords*3/4)
 	require.Same(t, keep, g.records["connected"])
 	require.Nil(t, g.records["0"], "the oldest went first")
 	require.NotNil(t, g.records[fmt.Sprint(maxRecords)])
+}
+
+// A user who comes and goes under ever new names is remembered by few of them.
+func TestGroupIsRememberedByFew(t *testing.T) {
+	g := newGuests(16384)
+	now := time.Now()
+	keep := g.connect(Peer{ID: "connected", Group: "many"}, &Config{}, entry{}, nil)
+	other := g.connect(Peer{ID: "other", Group: "other"}, &Config{}, entry{}, nil)
+	g.disconnect(other, now.Add(-time.Hour), nil)
+	for i := range 10 * maxGone {
+		r := g.connect(Peer{ID: fmt.Sprint(i), Group: "many"}, &Config{}, entry{}, nil)
+		g.disconnect(r, now.Add(time.Duration(i)), nil)
+		require.LessOrEqual(t, len(g.records), maxGone+2)
+	}
+	require.Same(t, keep, g.records["connected"])
+	require.Same(t, other, g.records["other"])
+	require.NotNil(t, g.records[fmt.Sprint(10*maxGone-1)], "the newest")
+	require.Nil(t, g.records["0"])
+	last := g.records[fmt.Sprint(10*maxGone-1)]
+	before := g.gone["many"]
+	require.Same(t, last, g.connect(last.peer, &Config{}, entry{}, nil))
+	require.Equal(t, before-1, g.gone["many"])
+	g.disconnect(last, now, nil)
+	require.Equal(t, before, g.gone["many"])
 }
 
 func TestProtocol1(t *testing.T) {
