@@ -1,6 +1,9 @@
 package local
 
 import (
+	"errors"
+	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -191,6 +194,26 @@ func TestHostileRing(t *testing.T) {
 		until = time.Now().Add(d)
 	}
 	l := listenAt(t, ListenOptions{Rate: 1e9, Burst: 1 << 30})
+	// Another channel goes on beside it, and loses nothing.
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	guest, host := pair(t)
+	defer host.Close()
+	beside.Go(func() { _, _ = io.Copy(struct{ io.Writer }{host}, pattern{}) })
+	beside.Go(func() {
+		if err := checkPattern(guest, math.MaxInt); err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+	})
+	corrupt, late := 0, 0
+	count := func(err error) {
+		switch {
+		case errors.Is(err, vchan.ErrCorrupt):
+			corrupt++
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			late++
+		}
+	}
 	for i := 0; i < rounds || time.Now().Before(until); i++ {
 		r, c := newRogue(t, l)
 		var stop atomic.Bool
@@ -219,6 +242,7 @@ func TestHostileRing(t *testing.T) {
 		})
 		for b := make([]byte, 300); ; {
 			if _, err := c.Write(b); err != nil {
+				count(err)
 				break
 			}
 		}
@@ -226,5 +250,8 @@ func TestHostileRing(t *testing.T) {
 		stop.Store(true)
 		wg.Wait()
 		_ = r.uc.Close()
+		if i+1 >= rounds && !time.Now().Before(until) {
+			t.Logf("%d rounds: %d writes ended with a corrupt ring, %d at their deadline", i+1, corrupt, late)
+		}
 	}
 }
