@@ -448,5 +448,7 @@ func TestErrorsNameTheFrame(t *testing.T) {
 	err := fail(TypeSeed, ErrMAC, "frame %d of the session", 3)
 	require.EqualError(t, err, "protocol: seed: wrong message authentication code: frame 3 of the session")
 	require.EqualError(t, &Error{Frame: 77, Err: ErrUnexpected}, "protocol: frame type 77: unexpected frame")
+	require.Equal(t, "frame type 11", (TypeClose + 1).String())
+	require.Equal(t, "frame type 0", Type(0).String())
 	require.Equal(t, "protocol: close: "+fmt.Sprint(ErrTooLong), (&Error{Frame: TypeClose, Err: ErrTooLong}).Error())
 }

@@ -278,7 +278,7 @@ func (a *actor) do(order string) {
 
 // needles are all windows of some secrets.
 type needles struct {
-	first [1 << 24]bool // its second to fourth byte
+	begin [1 << 21]byte // a bit for each value of second to fourth byte
 	all   map[[window]byte]string
 }
 
@@ -288,22 +288,23 @@ func (n *needles) add(what string, secrets [][]byte) {
 	}
 	for k, s := range secrets {
 		for i := 0; i+window <= len(s); i++ {
-			n.first[binary.LittleEndian.Uint32(s[i:])>>8] = true
+			v := binary.LittleEndian.Uint32(s[i:]) >> 8
+			n.begin[v/8] |= 1 << (v % 8)
 			n.all[[window]byte(s[i:])] = fmt.Sprintf("%s %d from byte %d", what, k, i)
 		}
 	}
 }
 
 // in says where in b needles stand, those side by side as one.
-func (n *needles) in(b []byte, at uintptr) (found []string) {
+func (n *needles) in(b []byte, at uint64) (found []string) {
 	last := -2
 	for i := 0; i+window <= len(b); i++ {
-		if !n.first[binary.LittleEndian.Uint32(b[i:])>>8] {
+		if v := binary.LittleEndian.Uint32(b[i:]) >> 8; n.begin[v/8]&(1<<(v%8)) == 0 {
 			continue
 		}
 		if what, ok := n.all[[window]byte(b[i:])]; ok {
 			if i > last+1 {
-				found = append(found, fmt.Sprintf("%s at %#x", what, at+uintptr(i)))
+				found = append(found, fmt.Sprintf("%s at %#x", what, at+uint64(i)))
 			}
 			last = i
 		}
@@ -324,7 +325,7 @@ func search(t *testing.T, pid int, n *needles) (found []string) {
 	defer mem.Close()
 	total := 0
 	for line := range strings.Lines(string(maps)) {
-		var from, to uintptr
+		var from, to uint64 // the last page of 32 bits ends where an uintptr begins anew
 		var mode string
 		_, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode)
 		require.NoError(t, err)
@@ -334,7 +335,7 @@ func search(t *testing.T, pid int, n *needles) (found []string) {
 		const piece = 1 << 20
 		buf := make([]byte, piece+window-1)
 		for at := from; at < to; at += piece {
-			b := buf[:min(uintptr(len(buf)), to-at)]
+			b := buf[:min(uint64(len(buf)), to-at)]
 			if got, err := mem.ReadAt(b, int64(at)); err != nil && got == 0 {
 				continue // unmapped meanwhile, or never readable, as device memory is
 			}
