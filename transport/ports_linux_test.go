@@ -197,7 +197,7 @@ func TestKeeperInAWhile(t *testing.T) {
 		s.restored(restoredID)
 		time.Sleep(keepAfter - 1)
 		require.Empty(t, k.was())
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		require.Equal(t, []int{2}, k.was())
 	})
