@@ -77,7 +77,7 @@ func vchanGuest(t *report.T, d *xen.Dom0) {
 		test := func(p xen.Place, role string) func(*report.T) {
 			return func(t *report.T) {
 				GoTest(t, p, Test{
-					Package: vchanPackage, Run: "^TestReal(Exchange|Connects|Killed)$",
+					Package: vchanPackage, Run: "^TestReal(Exchange|Connects|Killed|Port)$",
 					Env: e.env(role, e.path("t"), fmt.Sprintf("XENTROPYD_VCHAN_CONNECTS=%d", vchanConnects)),
 				})
 			}

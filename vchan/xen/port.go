@@ -122,7 +122,7 @@ func (p *Port) take(ctx context.Context) (*lease, error) {
 		p.busy.Store(false)
 		return nil, err
 	}
-	return &lease{Port: p}, nil
+	return &lease{Port: p, over: make(chan struct{})}, nil
 }
 
 // share gives an offer the port and pages that are the offer's own.
@@ -155,6 +155,7 @@ type lease struct {
 
 	mu     sync.Mutex // held while the deadline is set, which must not be the next one's
 	closed atomic.Bool
+	over   chan struct{} // closed with it
 }
 
 // Notify sends an event to the peer. After a restore it may go to somebody else, whom it does not hurt.
@@ -170,7 +171,11 @@ func (l *lease) Wait() error { return l.WaitParking(nil, nil) }
 
 // WaitParking is Wait that tells when it leaves its thread to the poller.
 func (l *lease) WaitParking(park, unpark func()) error {
-	l.waiting <- struct{}{} // there is but one Wait at a time, and the last one's has gone
+	select {
+	case l.waiting <- struct{}{}: // there is but one Wait at a time, and the last one's has gone or is about to
+	case <-l.over:
+		return net.ErrClosed // else we might wait for the next one's
+	}
 	defer func() { <-l.waiting }()
 	if l.closed.Load() {
 		return net.ErrClosed
@@ -199,6 +204,7 @@ func (l *lease) SetWaitDeadline(t time.Time) error {
 func (l *lease) Close() error {
 	l.mu.Lock()
 	l.closed.Store(true)
+	close(l.over)
 	err := l.dev.SetDeadline(time.Unix(1, 0))
 	l.mu.Unlock()
 	if l.ended != nil {

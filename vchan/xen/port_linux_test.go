@@ -165,6 +165,23 @@ func TestPortFailures(t *testing.T) {
 	}
 }
 
+// A Wait that comes late, of a channel that is closed by then, does not wait for the next one.
+func TestPortLateWait(t *testing.T) {
+	w := newWorld(t)
+	port := w.port(w.guest.Process())
+	old, err := port.take(w.ctx)
+	require.NoError(t, err)
+	require.NoError(t, old.Close())
+	now, err := port.take(w.ctx)
+	require.NoError(t, err)
+	port.waiting <- struct{}{} // as while the next one waits
+	require.ErrorIs(t, old.Wait(), net.ErrClosed)
+	require.ErrorIs(t, old.Notify(), net.ErrClosed)
+	require.ErrorIs(t, old.SetWaitDeadline(time.Time{}), net.ErrClosed)
+	<-port.waiting
+	require.NoError(t, now.Close())
+}
+
 func TestPortOfAnother(t *testing.T) {
 	w := newWorld(t)
 	port := w.port(w.guest.Process())

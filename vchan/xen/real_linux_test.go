@@ -263,11 +263,11 @@ func realCounts(t *testing.T) map[string]int {
 // Either end is killed while the other one waits for it.
 func TestRealKilled(t *testing.T) {
 	r := realDomain(t)
-	for _, victim := range []string{"server", "client"} {
+	for _, victim := range []string{"server", "client", "port"} { // the last one is a server on a Port
 		for _, reading := range []bool{true, false} {
 			r.offers++
 			path := fmt.Sprintf("%s-%d", r.path, r.offers)
-			if r.role == victim {
+			if r.role == victim || r.role == "server" && victim == "port" {
 				r.die(path, victim)
 				continue
 			}
@@ -295,6 +295,82 @@ func TestRealKilled(t *testing.T) {
 			}
 		}
 	}
+}
+
+// One Port serves many channels, and whoever ends one, the next one works.
+func TestRealPort(t *testing.T) {
+	r := realDomain(t)
+	var o OfferOptions
+	var err error
+	if r.role != "client" {
+		o.Port, err = OpenPort(r.peer, nil)
+		require.NoError(t, err)
+	}
+	var last Published
+	for i := range 20 {
+		var server, client *vchan.Conn
+		if r.role != "client" {
+			server, err = Offer(r.ctx, r.store, r.peer, r.path, o)
+			require.NoError(t, err)
+		}
+		if r.role != "server" {
+			client, last = r.connectNext(server, last)
+		}
+		r.both(server, client, func(c *vchan.Conn, role int) error {
+			deadline, _ := r.ctx.Deadline()
+			if err := c.SetDeadline(deadline); err != nil {
+				return err
+			}
+			b := make([]byte, 5)
+			if role == 0 {
+				if err := c.Wait(r.ctx); err != nil {
+					return err
+				}
+			}
+			if _, err := c.Write([]byte("hello")); err != nil {
+				return err
+			}
+			if _, err := io.ReadFull(c, b); err != nil {
+				return err
+			}
+			if i%2 == role { // the other one ends it
+				_, err := c.Read(b)
+				if !errors.Is(err, io.EOF) {
+					return fmt.Errorf("not an end: %w", err)
+				}
+			} else {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+			}
+			return c.Close()
+		})
+	}
+	if o.Port != nil {
+		require.NoError(t, o.Port.Check())
+	}
+}
+
+// connectNext connects to the first offer that is not the last one.
+func (r *real) connectNext(server *vchan.Conn, last Published) (*vchan.Conn, Published) {
+	r.t.Helper()
+	for ; r.ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+		p, found, err := Lookup(r.ctx, r.store, r.path)
+		require.NoError(r.t, err)
+		if !found || p == last {
+			continue
+		}
+		c, err := ConnectTo(r.peer, r.path, p, ConnectOptions{})
+		switch {
+		case err == nil:
+			return c, p
+		case r.role == "" && errors.Is(err, ErrStale):
+			_ = server.Close()
+			r.t.Skipf("this domain cannot map its own grants (%v): run with XENTROPYD_VCHAN_ROLE in two domains", err)
+		case !errors.Is(err, ErrStale):
+			require.NoError(r.t, err)
+		}
+	}
+	r.t.Fatal("no other offer came")
+	return nil, last
 }
 
 func (r *real) survivor(path, victim string) *vchan.Conn {
@@ -346,8 +422,13 @@ func TestRealVictim(t *testing.T) {
 	peer, err := strconv.ParseUint(os.Getenv("XENTROPYD_VCHAN_PEER"), 10, 16)
 	require.NoError(t, err)
 	var c *vchan.Conn
-	if role == "server" {
-		c, err = Offer(r.ctx, r.store, uint16(peer), path, OfferOptions{})
+	if role != "client" {
+		var o OfferOptions
+		if role == "port" {
+			o.Port, err = OpenPort(uint16(peer), nil)
+			require.NoError(t, err)
+		}
+		c, err = Offer(r.ctx, r.store, uint16(peer), path, o)
 		require.NoError(t, err)
 		require.NoError(t, c.Wait(r.ctx))
 	} else {
