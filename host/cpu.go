@@ -101,6 +101,8 @@ func (m *metered) Read(p []byte) (int, error) {
 		if m.spend(m.meter.Lap()); m.owed >= shortPause {
 			m.sleep(nil)
 			m.wake()
+		} else {
+			m.meter.Yield()
 		}
 	}
 	return m.Channel.Read(p)

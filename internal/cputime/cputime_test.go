@@ -122,3 +122,35 @@ func TestFewCountAtOnce(t *testing.T) {
 	all.Wait()
 	require.LessOrEqual(t, int(most.Load()), cap(counting))
 }
+
+// Who counts without end lets others go on, once it has had its turn.
+func TestYield(t *testing.T) {
+	long := NewMeter(new(Sum), fakeClock(turn))
+	long.Begin()
+	defer long.End()
+	for range cap(counting) - 1 { // all other places are taken
+		counting <- struct{}{}
+	}
+	defer func() {
+		for range cap(counting) - 1 {
+			<-counting
+		}
+	}()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m := NewMeter(new(Sum), nil)
+		m.Begin()
+		m.End()
+	}()
+	for over := false; !over; {
+		long.Lap()
+		long.Yield()
+		select {
+		case <-done:
+			over = true
+		default:
+			runtime.Gosched()
+		}
+	}
+}

@@ -20,6 +20,7 @@ type Meter struct {
 	sum   *Sum
 	clock func() time.Duration
 	on    bool
+	begun time.Duration
 	since time.Duration
 }
 
@@ -48,6 +49,7 @@ func (m *Meter) Begin() {
 	counting <- struct{}{}
 	runtime.LockOSThread()
 	m.on, m.since = true, m.clock()
+	m.begun = m.since
 }
 
 // Lap adds what was used since Begin or the last Lap, and returns it.
@@ -60,6 +62,18 @@ func (m *Meter) Lap() time.Duration {
 	m.since = now
 	m.sum.Add(used)
 	return used
+}
+
+// turn is how much CPU time a meter may count before it lets others count who wait.
+const turn = time.Millisecond
+
+// Yield lets others count who wait, if this meter has counted for a turn since Begin, as of the last Lap. On a meter that stands still it does nothing.
+func (m *Meter) Yield() {
+	if m == nil || !m.on || m.since-m.begun < turn || len(counting) < cap(counting) {
+		return
+	}
+	m.End()
+	m.Begin() // those who wait go first
 }
 
 // End is Lap, and then stops the count. On a meter that stands still it does nothing.
