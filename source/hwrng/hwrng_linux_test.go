@@ -140,6 +140,8 @@ func TestRefused(t *testing.T) {
 		write(t, "file", "data"):     "regular file",
 		dir:                          "directory",
 		filepath.Join(dir, "socket"): "no such device or address",
+		"/dev/urandom":               "never counted",
+		"/dev/zero":                  "no generator of the machine's",
 		blockDevice(t):               "neither a character device nor a FIFO",
 	} {
 		if path == "" {

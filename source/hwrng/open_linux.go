@@ -23,6 +23,7 @@ const currentFile = "/sys/class/misc/hw_random/rng_current"
 const (
 	miscMajor  = 10
 	hwrngMinor = 183
+	memMajor   = 1 // null, zero, full, random, urandom, kmsg
 )
 
 // openDevice opens a generator and says which it is, if the kernel tells. A
@@ -61,6 +62,10 @@ func openDevice(path, current string) (_ *os.File, generator string, err error) 
 		return nil, "", absent("this is a directory", "name the generator's character device")
 	case mode&(fs.ModeCharDevice|fs.ModeNamedPipe) == 0:
 		return nil, "", absent(fmt.Sprintf("neither a character device nor a FIFO (%v)", mode.Type()),
+			"name the generator's character device")
+	}
+	if rdev, ok := charDevice(info); ok && unix.Major(rdev) == memMajor {
+		return nil, "", absent("one of the kernel's own devices and no generator of the machine's; its random numbers are mixed in anyway, and never counted",
 			"name the generator's character device")
 	}
 	if isCore(info) {
