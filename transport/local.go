@@ -57,7 +57,7 @@ func (localCarrier) listen(path string, opts ListenOptions) (Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make the socket's directory: %w", err)
 	}
-	o := local.ListenOptions{Mode: opts.Mode, Rate: opts.Rate, Burst: opts.Burst}
+	o := local.ListenOptions{Mode: opts.Mode, Rate: opts.Rate, Burst: opts.Burst, Held: opts.Held}
 	if opts.Allow != nil {
 		o.Allow = func(p local.Peer) bool { return opts.Allow(p.UID, append([]uint32{p.GID}, p.Groups...)) }
 	}

@@ -42,6 +42,7 @@ type ListenOptions struct {
 	Allow   func(uid uint32, gids []uint32) bool // may this user, a member of these groups, be a guest; nil: whom the socket file's mode lets in
 	Rate    float64                              // connections per second and user, and Burst at once; the carrier's default
 	Burst   int
+	Held    int               // how many channels' memory a user may have, of those that are over included; the carrier's default
 	Refused func(Peer, error) // is told of guests that the carrier turned away; nil: nobody is
 }
 

@@ -58,6 +58,11 @@ type Config struct {
 	Memory Memory   // closed by New if New fails
 	Events Events   // likewise
 
+	// Admit, if set, says whether the memory may be touched, which nobody does
+	// after New before it has given nil once. It is asked again after each
+	// event as long as it gives ErrNotYet; any other error ends the channel.
+	Admit func() error
+
 	// Silent is for a back end that itself tells the peer that this end has
 	// come, and in Events.Close that it goes: New and Close send no event.
 	Silent bool

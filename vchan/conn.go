@@ -24,6 +24,10 @@ type Conn struct {
 	events Events
 	silent bool // Config.Silent
 
+	admitting sync.Mutex
+	admit     func() error // Config.Admit; under admitting
+	admitted  atomic.Bool  // the memory may be touched
+
 	local, remote net.Addr
 	base          time.Time // deadlines and clock count from here
 
@@ -77,6 +81,8 @@ func newConn(cfg Config) (*Conn, error) {
 		ring: r, memory: cfg.Memory, events: cfg.Events, silent: cfg.Silent,
 		local: cfg.Local, remote: cfg.Remote, base: time.Now(), ended: make(chan struct{}),
 	}
+	c.admit = cfg.Admit
+	c.admitted.Store(cfg.Admit == nil)
 	c.wait.cond.L = &c.wait.mu
 	c.rspin = newSpinner(cfg.Spin)
 	c.wspin = newSpinner(cfg.Spin)
@@ -135,10 +141,14 @@ func (c *Conn) Wait(ctx context.Context) (err error) {
 		if err := c.closedErr(); err != nil {
 			return c.opError("wait", err)
 		}
+		here, err := c.open()
+		if err != nil {
+			return c.opError("wait", err)
+		}
 		if c.peerGone() {
 			return c.opError("wait", ErrPeerGone)
 		}
-		if c.ring.Peer() == ring.Connected {
+		if here && c.ring.Peer() == ring.Connected {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -162,6 +172,9 @@ func (c *Conn) level(f func() (int, error)) int {
 		return 0
 	}
 	defer c.leave(old, "look", &err)
+	if !c.admitted.Load() {
+		return 0
+	}
 	n, err := f()
 	if err != nil {
 		c.shutdown(err)
@@ -178,7 +191,7 @@ func (c *Conn) Connected() bool {
 		return false
 	}
 	defer c.leave(old, "look", &err)
-	return !c.peerGone() && c.ring.Peer() == ring.Connected
+	return c.admitted.Load() && !c.peerGone() && c.ring.Peer() == ring.Connected
 }
 
 // Close says in the page that we are gone, tells the peer, and makes every
@@ -257,7 +270,9 @@ func (c *Conn) shutdown(reason error) bool {
 	c.wait.mu.Unlock()
 
 	close(c.ended)
-	_ = guarded(func() error { c.ring.Leave(); return nil }) // the page may be what is gone
+	if c.admitted.Load() {
+		_ = guarded(func() error { c.ring.Leave(); return nil }) // the page may be what is gone
+	}
 	if !c.silent {
 		_ = c.events.Notify() // it may be the peer's tampering that brought us here
 	}
@@ -267,12 +282,34 @@ func (c *Conn) shutdown(reason error) bool {
 	return true
 }
 
+// open says whether the memory may be touched by now.
+func (c *Conn) open() (bool, error) {
+	if c.admitted.Load() {
+		return true, nil
+	}
+	c.admitting.Lock()
+	var err error
+	if !c.admitted.Load() {
+		err = c.admit()
+		c.admitted.Store(err == nil)
+	}
+	c.admitting.Unlock()
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrNotYet):
+		return false, nil
+	default:
+		return false, c.failed(err)
+	}
+}
+
 // peerGone remembers: a peer that once said goodbye does not come back.
 func (c *Conn) peerGone() bool {
 	if c.gone.Load() {
 		return true
 	}
-	if c.ring.Peer() == ring.Gone {
+	if c.admitted.Load() && c.ring.Peer() == ring.Gone {
 		c.gone.Store(true)
 		return true
 	}

@@ -21,6 +21,9 @@ var (
 	// then closed and every operation gives the same error.
 	ErrViolation = errors.New("the vchan peer broke the rules")
 
+	// ErrNotYet is for back ends: see Config.Admit.
+	ErrNotYet = errors.New("the vchan peer is not ready yet")
+
 	// ErrFault is shared memory that could not be read or written. The Conn
 	// is then closed and every operation gives the same error.
 	ErrFault = errors.New("the vchan's memory is gone")

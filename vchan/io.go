@@ -22,14 +22,24 @@ func (c *Conn) read(p []byte) (int, error) {
 		if err := c.ready(&c.rdeadline); err != nil {
 			return 0, err
 		}
+		here, err := c.open()
+		if err != nil {
+			return 0, err
+		}
 		// Before the look at the ring: what a peer wrote before it went
 		// is there when we see that it is gone.
 		gone := c.peerGone()
-		if n, err := c.take(p); n > 0 || err != nil {
-			return n, err
+		if here {
+			if n, err := c.take(p); n > 0 || err != nil {
+				return n, err
+			}
 		}
 		if gone {
 			return 0, io.EOF
+		}
+		if !here {
+			c.block(seq, reading)
+			continue
 		}
 		if seen {
 			return 0, c.failed(errTakenBack)
@@ -76,8 +86,16 @@ func (c *Conn) write(p []byte) (total int, err error) {
 		if err := c.ready(&c.wdeadline); err != nil {
 			return total, err
 		}
+		here, err := c.open()
+		if err != nil {
+			return total, err
+		}
 		if c.peerGone() {
 			return total, ErrPeerGone
+		}
+		if !here {
+			c.block(seq, writing)
+			continue
 		}
 		n, told, err := c.ring.Write(p[total:min(total+chunk, len(p))])
 		total += n

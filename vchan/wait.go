@@ -197,6 +197,9 @@ func (c *Conn) kick() {
 // flooded counts the events that changed nothing.
 func (c *Conn) flooded() error {
 	w := &c.wait
+	if !c.admitted.Load() {
+		return nil // Admit is asked now
+	}
 	if p := c.ring.Progress(); p != w.progress {
 		w.progress, w.idle = p, 0
 		return nil

@@ -86,7 +86,7 @@ func (d *daemon) open(c config.Config) (err error) {
 			continue // when there is a server to name
 		}
 		l, err := transport.Listen(address, transport.ListenOptions{
-			Mode: fs.FileMode(mode), Rate: 2 * c.Limits.NewSessionsPerSecond, Burst: 8 * c.Limits.SessionsPerGroup,
+			Mode: fs.FileMode(mode), Rate: c.Limits.NewSessionsPerSecond, Burst: 2 * c.Limits.SessionsPerGroup, Held: 4 * c.Limits.SessionsPerGroup,
 			Allow: guests.Allows, Refused: d.refused,
 		})
 		if err != nil {

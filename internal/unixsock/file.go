@@ -68,8 +68,12 @@ func (f *File) Remove() error {
 	if !f.ours() {
 		return nil
 	}
+	_ = os.Remove(lockName(f.path))
 	return os.Remove(f.path)
 }
+
+// lockName is the file that is locked while a socket file is made.
+func lockName(path string) string { return path + ".lock" }
 
 // ours looks at the time too: the number of a file that was removed is soon
 // used again.

@@ -17,15 +17,15 @@ const pathLimit = 107
 
 // Listen makes a stream socket at path, mode of its file included, before
 // anybody can connect. A socket file that nobody listens on is replaced; the
-// directory must exist. It is locked meanwhile, so that two starting processes
-// cannot both take a dead one's place. prepare, if not nil, is given the
+// directory must exist. Two starting processes cannot both take a dead one's
+// place. prepare, if not nil, is given the
 // descriptor before it listens. The socket is non-blocking; net.FileListener
 // makes a net.Listener of it.
 func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f *File, err error) {
 	if len(path) > pathLimit {
 		return nil, nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: use a shorter one", len(path), pathLimit)
 	}
-	unlock, err := lockDir(filepath.Dir(path))
+	unlock, err := lock(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,23 +82,37 @@ func ListenNet(path string, mode fs.FileMode) (net.Listener, *File, error) {
 	return l, f, nil
 }
 
-// lockTime is how long another daemon may take to start in the same directory.
+// lockTime is how long another daemon may take to start with the same socket.
 const lockTime = 2 * time.Second
 
-// lockDir keeps other daemons out of a directory. Whoever may read it may hold
-// the lock, so after a while the work is done without.
-func lockDir(dir string) (unlock func(), err error) {
-	d, err := os.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the directory %s does not exist: create it, owned by the user that listens: %w", dir, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the socket's directory: %w", err)
-	}
-	for end := time.Now().Add(lockTime); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if !errors.Is(unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
-			break
+// lock keeps other daemons out while this one looks whether a socket file is a
+// dead one's and makes its own. The lock is on a file of its own: the
+// directory's could be held by whoever may read that. Where it is not to be had
+// in time the work is done without.
+func lock(path string) (unlock func(), err error) {
+	for end := time.Now().Add(lockTime); ; time.Sleep(5 * time.Millisecond) {
+		f, err := os.OpenFile(lockName(path), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			dir := filepath.Dir(path)
+			return nil, fmt.Errorf("the directory %s does not exist: create it, owned by the user that listens: %w", dir, err)
 		}
+		if err != nil {
+			return nil, fmt.Errorf("lock the socket file %s: %w", path, err)
+		}
+		locked := !errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+		if locked && isStill(f, lockName(path)) || time.Now().After(end) {
+			return func() { _ = f.Close() }, nil
+		}
+		_ = f.Close()
 	}
-	return func() { _ = d.Close() }, nil
+}
+
+// isStill says whether a file has a name still: who ends removes it.
+func isStill(f *os.File, name string) bool {
+	have, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(name)
+	return err == nil && os.SameFile(have, there)
 }

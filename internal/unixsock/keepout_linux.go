@@ -16,10 +16,7 @@ import (
 // fast it is turned away. So such a user is kept out by the kernel for a
 // while: the socket file's access control list (acl(5)) denies that one user,
 // whose connect then gives EACCES and costs the host nothing.
-const (
-	KeepOutTime = 10 * time.Second
-	maxKeptOut  = 32 // users at once
-)
+const maxKeptOut = 1024 // user numbers at once
 
 // KeepOut keeps a user out of the socket file for KeepOutTime, and says whether
 // it does. It does not where there are no such lists, where the administrator

@@ -74,10 +74,13 @@ func TestKeepOutIsBounded(t *testing.T) {
 	if !f.KeepOut(1000) {
 		t.Skip("the temporary directory's file system has no access control lists: set TMPDIR to one that has")
 	}
-	for uid := range uint32(maxKeptOut - 1) {
-		require.True(t, f.KeepOut(2000+uid))
+	n := 1
+	for f.KeepOut(2000 + uint32(n)) {
+		n++
 	}
-	require.False(t, f.KeepOut(3000))
+	require.LessOrEqual(t, n, maxKeptOut)
+	require.Greater(t, n, 30, "what the file system bears")
+	require.Len(t, f.keeper.out, n)
 	require.NoError(t, f.Remove())
 	require.False(t, f.KeepOut(1000), "after the end")
 }

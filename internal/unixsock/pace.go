@@ -24,7 +24,8 @@ type Pacer struct {
 type visitor struct {
 	tokens float64
 	at     time.Time // when that was so
-	told   time.Time // when Refused last heard of this user
+	told   time.Time // when somebody last heard of this user
+	floods time.Time // until then
 }
 
 // NewPacer lets each user come rate times a second, and burst times at once.
@@ -32,7 +33,9 @@ func NewPacer(rate float64, burst int) *Pacer {
 	return &Pacer{rate: rate, burst: float64(burst), users: make(map[uint32]*visitor)}
 }
 
-// Visit counts a connection. A flood is said once; then the count begins anew.
+// Visit counts a connection. From when it is a flood, each further one that is
+// too much is said to be one for KeepOutTime: the user may come under another
+// number each time.
 func (p *Pacer) Visit(uid uint32, now time.Time) (ok, flood bool) {
 	v := p.visitor(uid, now)
 	v.refill(p, now)
@@ -42,9 +45,9 @@ func (p *Pacer) Visit(uid uint32, now time.Time) (ok, flood bool) {
 		return true, false
 	case v.tokens <= -floodAfter:
 		v.tokens = 0
-		return false, true
+		v.floods = now.Add(KeepOutTime)
 	}
-	return false, false
+	return false, now.Before(v.floods)
 }
 
 func (v *visitor) refill(p *Pacer, now time.Time) {

@@ -51,7 +51,7 @@ func dial(ctx context.Context, path string) (*vchan.Conn, error) {
 		return nil, err
 	}
 	return vchan.New(vchan.Config{
-		Role: ring.Client, Orders: orders, Memory: mem, Events: e, Silent: true,
+		Role: ring.Client, Orders: orders, Memory: mem, Events: e, // not silent: the first event says that the memory is sealed
 		Local:  vchan.Addr{Net: "local", Name: fmt.Sprintf("%s guest %d", path, os.Getpid())},
 		Remote: vchan.Addr{Net: "local", Name: fmt.Sprintf("%s host %d", path, pid)},
 	})

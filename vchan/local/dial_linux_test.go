@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/internal/lend"
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
@@ -41,7 +41,9 @@ func TestDialFails(t *testing.T) {
 	require.ErrorContains(t, err, "no host listens")
 
 	goodPage := func(orders ring.Orders) int {
-		p, fd, err := makePage()
+		fd, err := lend.Memory()
+		require.NoError(t, err)
+		p, err := mapPage(fd)
 		require.NoError(t, err)
 		_, err = ring.Create(ring.Memory{Page: p, Left: make([]byte, 1<<12), Right: make([]byte, 1<<12)}, orders, make([]uint32, orders.Grants()))
 		require.NoError(t, err)
@@ -77,9 +79,9 @@ func TestDialFails(t *testing.T) {
 		"unsealed":         {accepted, []int{plain(ring.PageSize, 0)}, "seals 0x0"},
 		"may grow":         {accepted, []int{plain(ring.PageSize, unix.F_SEAL_SHRINK)}, "seals"},
 		"may shrink":       {accepted, []int{plain(ring.PageSize, unix.F_SEAL_GROW)}, "seals"},
-		"short":            {accepted, []int{plain(ring.PageSize-1, seals)}, "4095 bytes"},
-		"long":             {accepted, []int{plain(ring.PageSize+1, seals)}, "4097 bytes"},
-		"no vchan":         {accepted, []int{plain(ring.PageSize, seals)}, ring.ErrLayout.Error()},
+		"short":            {accepted, []int{plain(ring.PageSize-1, lend.Seals)}, "4095 bytes"},
+		"long":             {accepted, []int{plain(ring.PageSize+1, lend.Seals)}, "4097 bytes"},
+		"no vchan":         {accepted, []int{plain(ring.PageSize, lend.Seals)}, ring.ErrLayout.Error()},
 		"rings elsewhere":  {accepted, []int{goodPage(ring.Orders{Left: 12, Right: 12})}, "outside"},
 		"two memories":     {accepted, []int{null(), null()}, ""},
 		"memory, refusing": {encodeAnswer(statusRefused, "no"), []int{null()}, "refused"},
@@ -90,13 +92,11 @@ func TestDialFails(t *testing.T) {
 					_, _, _ = uc.WriteMsgUnix(c.say, unix.UnixRights(c.with...), nil)
 				}
 			})
-			before, _ := os.ReadDir("/proc/self/fd")
 			_, err := Dial(context.Background(), path)
 			require.ErrorContains(t, err, c.why)
 			for _, fd := range c.with {
 				_ = unix.Close(fd)
 			}
-			_ = before
 		})
 	}
 }

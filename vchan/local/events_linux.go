@@ -5,11 +5,13 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 	"github.com/xentropyd/xentropyd/vchan"
 )
 
@@ -18,7 +20,7 @@ import (
 type events struct {
 	file *os.File // the socket, non-blocking; its description is ours alone
 	raw  syscall.RawConn
-	hand *hand // takes in what may bring descriptors; nil where nothing does
+	hand *unixsock.Hand // takes in what may bring descriptors; nil where nothing does
 
 	sending sync.Mutex // guards the three below
 	send    func(fd uintptr)
@@ -28,11 +30,12 @@ type events struct {
 	look    func(fd uintptr) bool // e.lookOnce, made once
 	parking [2]func()             // this Wait's park and unpark, or nil
 	found   error                 // by this Wait
+	heard   atomic.Bool           // some Wait has read an event
 	buf     [256]byte             // many events are one
 }
 
 // newEvents takes over the socket, which must be non-blocking.
-func newEvents(fd int, name string, h *hand) (*events, error) {
+func newEvents(fd int, name string, h *unixsock.Hand) (*events, error) {
 	e := &events{file: os.NewFile(uintptr(fd), name), hand: h}
 	var err error
 	if e.raw, err = e.file.SyscallConn(); err != nil {
@@ -95,7 +98,7 @@ func (e *events) lookOnce(fd uintptr) bool {
 	if e.parking[1] != nil {
 		e.parking[1]()
 	}
-	n, err := e.hand.take(func() (int, error) { return readOnce(int(fd), e.buf[:]) })
+	n, err := e.hand.Take(func() (int, error) { return readOnce(int(fd), e.buf[:]) })
 	switch {
 	case err == unix.EAGAIN:
 		if e.parking[0] != nil {
@@ -106,6 +109,7 @@ func (e *events) lookOnce(fd uintptr) bool {
 		e.found = vchan.ErrPeerGone
 	default:
 		e.found = err
+		e.heard.Store(true)
 	}
 	return true
 }
@@ -122,4 +126,4 @@ func readOnce(fd int, b []byte) (int, error) {
 func (e *events) SetWaitDeadline(t time.Time) error { return e.file.SetReadDeadline(t) }
 
 // Close hangs up, which tells the peer, and makes Wait return.
-func (e *events) Close() error { return e.hand.close(e.file) }
+func (e *events) Close() error { return e.hand.Close(e.file) }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/internal/lend"
 	"github.com/xentropyd/xentropyd/internal/peercred"
 	"github.com/xentropyd/xentropyd/internal/unixsock"
 	"github.com/xentropyd/xentropyd/vchan"
@@ -27,7 +28,10 @@ type Listener struct {
 	file *unixsock.File
 	addr vchan.Addr
 
-	hands *hands // nil where the kernel refuses descriptors
+	hands   *unixsock.Hands // nil where the kernel refuses descriptors
+	lender  *lend.Lender    // nil where nobody can count what guests have
+	canSeal bool            // guests must seal their memory
+	reaper  reaper
 
 	accepting sync.Mutex // one at a time; guards the two below
 	pacer     *unixsock.Pacer
@@ -42,6 +46,10 @@ type Listener struct {
 const (
 	restEach  = 50 * time.Microsecond
 	restLeast = 5 * time.Millisecond
+
+	// Where the sockets of a user cannot be closed as fast as they come, and
+	// nothing keeps that user out, all have to wait.
+	restFull = 25 * time.Millisecond
 )
 
 func listen(path string, opts ListenOptions) (*Listener, error) {
@@ -50,12 +58,17 @@ func listen(path string, opts ListenOptions) (*Listener, error) {
 		pacer: unixsock.NewPacer(opts.Rate, opts.Burst), closing: make(chan struct{}),
 	}
 	var err error
+	if l.lender, err = lend.New(opts.Held); err != nil { // without it a user may keep memory of each channel that was
+		l.pacer = unixsock.NewPacer(min(opts.Rate, slowRate), opts.Burst)
+	}
+	l.canSeal = lend.CanSeal()
 	l.sock, l.file, err = unixsock.Listen(path, opts.Mode, func(fd int) {
-		if !refuseDescriptors(fd) {
-			l.hands = newHands()
+		if !unixsock.RefuseDescriptors(fd) {
+			l.hands = unixsock.NewHands()
 		}
 	})
 	if err != nil {
+		l.closeLender()
 		return nil, err
 	}
 	if l.raw, err = l.sock.SyscallConn(); err != nil {
@@ -63,6 +76,16 @@ func listen(path string, opts ListenOptions) (*Listener, error) {
 		return nil, fmt.Errorf("use the socket: %w", err)
 	}
 	return l, nil
+}
+
+// slowRate is how often a second a user may connect where what it keeps is not
+// counted.
+const slowRate = 1
+
+func (l *Listener) closeLender() {
+	if l.lender != nil {
+		l.lender.Close()
+	}
 }
 
 // Accept waits for the next guest that is let in, and hands it its memory. The
@@ -132,16 +155,16 @@ func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
 	}
 	now := time.Now()
 	user := peercred.Owner(peer.UID)
-	h := l.hands.of(user)
-	status, err := l.admit(peer, user, now)
+	h := l.hands.Of(user)
+	status, err := l.admit(peer, user, h, now)
 	if err == nil {
 		var c *vchan.Conn
-		if c, err = l.open(fd, peer, h); err == nil {
+		if c, err = l.open(fd, peer, user, h); err == nil {
 			return c, peer, nil
 		}
 	} else {
 		answer(fd, status, err.Error())
-		h.closeSocket(fd)
+		h.CloseSocket(fd)
 	}
 	if errors.Is(err, unix.EPIPE) { // it has hung up: a probe, for instance for a live socket
 		return nil, peer, err
@@ -153,11 +176,14 @@ func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
 }
 
 // admit says why a guest is not let in.
-func (l *Listener) admit(peer Peer, user uint32, now time.Time) (status uint16, why error) {
+func (l *Listener) admit(peer Peer, user uint32, h *unixsock.Hand, now time.Time) (status uint16, why error) {
 	ok, flood := l.pacer.Visit(user, now)
 	switch {
-	case flood && l.file.KeepOut(peer.UID):
+	case (flood || h.Full()) && l.file.KeepOut(peer.UID):
 		return statusBusy, fmt.Errorf("%w, and is kept out for %v", ErrTooFast, unixsock.KeepOutTime)
+	case h.Full():
+		l.owed += restFull
+		return statusBusy, ErrTooFast
 	case !ok:
 		return statusBusy, ErrTooFast
 	case l.opts.Allow != nil && !l.opts.Allow(peer):
@@ -176,33 +202,57 @@ func answer(fd int, status uint16, text string, fds ...int) error {
 }
 
 // open makes the channel and hands it over. It takes over the socket.
-func (l *Listener) open(fd int, peer Peer, h *hand) (*vchan.Conn, error) {
-	mem, memfd, err := makePage()
+func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vchan.Conn, error) {
+	mem, err := l.lendPage(user)
 	if err != nil {
-		answer(fd, statusBusy, "the host has no memory or no descriptors left")
-		h.closeSocket(fd)
+		answer(fd, statusBusy, err.Error())
+		h.CloseSocket(fd)
 		return nil, err
 	}
-	defer func() { _ = unix.Close(memfd) }()
 	e, err := newEvents(fd, l.path, h)
 	if err != nil {
 		_ = mem.Close()
 		return nil, err
 	}
-	c, err := vchan.New(vchan.Config{
+	cfg := vchan.Config{
 		Role: ring.Server, Orders: Orders, Memory: mem, Events: e, Silent: true,
 		Local: l.addr, Remote: vchan.Addr{Net: "local", Name: fmt.Sprintf("%s guest %d", l.path, peer.PID)},
-	})
+	}
+	mem.heard = func() bool { return e.heard.Load() }
+	if l.canSeal {
+		cfg.Admit = mem.admit
+	}
+	c, err := vchan.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	var sent error
-	err = e.raw.Control(func(fd uintptr) { sent = answer(int(fd), statusAccepted, "", memfd) })
+	err = e.raw.Control(func(fd uintptr) { sent = answer(int(fd), statusAccepted, "", mem.fd) })
 	if err = errors.Join(err, sent); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("hand the memory to the guest: %w", err)
 	}
 	return c, nil
+}
+
+// lendPage makes the memory of a user's channel.
+func (l *Listener) lendPage(user uint32) (*lentPage, error) {
+	var fd int
+	var err error
+	if l.lender != nil {
+		fd, err = l.lender.Page(user)
+	} else {
+		fd, err = lend.Memory()
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := mapPage(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &lentPage{page: p, fd: fd, sealed: !l.canSeal, reaper: &l.reaper}, nil
 }
 
 // Addr is the socket's address.
@@ -214,7 +264,8 @@ func (l *Listener) Close() error {
 	err := l.closedError("close")
 	l.once.Do(func() {
 		close(l.closing)
-		err = errors.Join(l.file.Remove(), l.hands.closeListener(l.sock))
+		err = errors.Join(l.file.Remove(), l.hands.CloseListener(l.sock))
+		l.closeLender()
 	})
 	return err
 }

@@ -18,9 +18,13 @@ var Orders = ring.Orders{Left: 10, Right: 11}
 
 // Our own choices of how often one user may connect: see ListenOptions.
 const (
-	DefaultRate  = 200
-	DefaultBurst = 512
+	DefaultRate  = 100
+	DefaultBurst = 128
 )
+
+// DefaultHeld is how many channels' memory one user may have, of those that are
+// over included.
+const DefaultHeld = 256
 
 var (
 	// ErrUnsupported is given where the system has no memfd.
@@ -65,6 +69,11 @@ type ListenOptions struct {
 	Rate  float64
 	Burst int
 
+	// Held is how many channels' memory the processes of one user may have,
+	// that of channels that are over included, until nobody has it mapped or
+	// its descriptor any more; zero means DefaultHeld.
+	Held int
+
 	// Allow, if set, says who may be a guest.
 	Allow func(Peer) bool
 
@@ -98,6 +107,9 @@ func Listen(path string, opts ListenOptions) (*Listener, error) {
 	}
 	if opts.Burst <= 0 {
 		opts.Burst = DefaultBurst
+	}
+	if opts.Held <= 0 {
+		opts.Held = DefaultHeld
 	}
 	l, err := listen(path, opts)
 	if err != nil {

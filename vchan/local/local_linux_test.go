@@ -281,7 +281,7 @@ func TestHostKilled(t *testing.T) {
 // Many channels come and go; nothing stays.
 func TestManyChannels(t *testing.T) {
 	leaveNothing(t)
-	l := listenAt(t, ListenOptions{})
+	l := listenAt(t, ListenOptions{Burst: 1000})
 	var guests, hosts []*vchan.Conn
 	var wg sync.WaitGroup
 	var mu sync.Mutex

@@ -3,9 +3,12 @@ package local
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/internal/lend"
+	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
@@ -17,40 +20,89 @@ func (p page) Left() []byte  { return nil }
 func (p page) Right() []byte { return nil }
 func (p page) Close() error  { return unix.Munmap(p) }
 
-// seals keep a page one page long. A guest can make a hole of it, which is
-// filled with zeros when it is next touched: the channel ends, and no memory
-// is used beyond the one page.
-const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
-
-// makePage allocates a channel's memory; the caller closes fd.
-func makePage() (p page, fd int, err error) {
-	// MFD_NOEXEC_SEAL is only known since Linux 6.3.
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err = unix.MemfdCreate("vchan", flags|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL {
-		fd, err = unix.MemfdCreate("vchan", flags)
-	}
-	if err != nil {
-		return nil, -1, fmt.Errorf("make a memfd: %w", err)
-	}
-	if err = unix.Ftruncate(fd, ring.PageSize); err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals|unix.F_SEAL_SEAL)
-	}
-	if err == nil {
-		p, err = mapPage(fd)
-	}
-	if err != nil {
-		_ = unix.Close(fd)
-		return nil, -1, fmt.Errorf("make a page of memory: %w", err)
-	}
-	return p, fd, nil
-}
-
 func mapPage(fd int) (page, error) {
-	return unix.Mmap(fd, 0, ring.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	p, err := unix.Mmap(fd, 0, ring.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map a page of memory: %w", err)
+	}
+	return p, nil
 }
 
-// takePage maps what a host sent, if it is what it must be.
+// lentPage is the host's view of a page that a guest has. Until the guest has
+// sealed it the host does not touch it, and has it unmapped by a reaper: the
+// guest can still make holes, and somebody who makes one in a page that is mapped
+// a hundred thousand times holds up whoever touches or unmaps it.
+type lentPage struct {
+	page
+	fd     int // to look at the seals; -1 once they are there
+	sealed bool
+	heard  func() bool // the guest has sent an event
+	reaper *reaper
+}
+
+// admit is a vchan.Config's. It asks for the seals, which takes no lock.
+func (p *lentPage) admit() error {
+	got, err := unix.FcntlInt(uintptr(p.fd), unix.F_GET_SEALS, 0)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at the memory's seals: %w", err)
+	case got&lend.MappedSeals == lend.MappedSeals:
+		p.sealed = true
+		_ = unix.Close(p.fd)
+		p.fd = -1
+		return nil
+	case p.heard():
+		return fmt.Errorf("%w: it has not sealed the memory", vchan.ErrViolation)
+	}
+	return vchan.ErrNotYet
+}
+
+func (p *lentPage) Close() error {
+	if p.fd >= 0 {
+		_ = unix.Close(p.fd)
+	}
+	if p.sealed {
+		return p.page.Close()
+	}
+	p.reaper.bury(p.page)
+	return nil
+}
+
+// reaper unmaps pages one by one, in a goroutine that is there while there are
+// any: whoever holds it up holds up one thread.
+type reaper struct {
+	mu      sync.Mutex
+	pages   []page
+	working bool
+}
+
+func (r *reaper) bury(p page) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pages = append(r.pages, p)
+	if !r.working {
+		r.working = true
+		go r.work()
+	}
+}
+
+func (r *reaper) work() {
+	for {
+		r.mu.Lock()
+		if len(r.pages) == 0 {
+			r.working = false
+			r.mu.Unlock()
+			return
+		}
+		p := r.pages[0]
+		r.pages = r.pages[1:]
+		r.mu.Unlock()
+		_ = p.Close()
+	}
+}
+
+// takePage maps what a host sent, if it is what it must be, and seals it so that
+// nobody else can change it by other means than such a mapping.
 func takePage(fd int) (page, ring.Orders, error) {
 	var orders ring.Orders
 	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
@@ -61,13 +113,14 @@ func takePage(fd int) (page, ring.Orders, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, orders, fmt.Errorf("look at the host's memfd: %w", err)
 	}
-	if got&seals != seals || st.Size != ring.PageSize {
-		return nil, orders, fmt.Errorf("the host's memfd has %d bytes and seals %#x, want %d and at least %#x", st.Size, got, ring.PageSize, seals)
+	if got&lend.Seals != lend.Seals || st.Size != ring.PageSize {
+		return nil, orders, fmt.Errorf("the host's memfd has %d bytes and seals %#x, want %d and at least %#x", st.Size, got, ring.PageSize, lend.Seals)
 	}
 	p, err := mapPage(fd)
 	if err != nil {
-		return nil, orders, fmt.Errorf("map the host's memfd: %w", err)
+		return nil, orders, err
 	}
+	_, _ = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, lend.MappedSeals) // a kernel that does not know them has a host that does not ask
 	orders, err = ring.ReadOrders(p)
 	if err == nil && orders.Grants() != 0 {
 		err = errors.New("the rings of the host's page lie outside it")

@@ -24,7 +24,11 @@ import (
 // its first byte): a memfd of one page, the vchan's, with both rings in it,
 // sealed against shrinking and growing.
 //
-// After it each byte, either way, is an event, whatever its value: it says that
+// The guest maps it, adds the seals F_SEAL_FUTURE_WRITE and F_SEAL_SEAL (where the
+// kernel knows them, Linux 5.1), and then sends its first byte. The host does
+// not touch the page before the seals are there.
+//
+// After that each byte, either way, is an event, whatever its value: it says that
 // the peer should look at the page. Who cannot send one because the peer has
 // not read the earlier ones need not send it.
 const (

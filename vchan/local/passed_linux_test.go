@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 	"github.com/xentropyd/xentropyd/vchan"
 )
 
@@ -36,10 +37,13 @@ func lingering(t *testing.T) (fd int) {
 	}
 }
 
+// usersPlaces is handsUser of internal/unixsock.
+const usersPlaces = 4
+
 // oldKernel has the listeners of a test do as before Linux 6.16.
 func oldKernel(t *testing.T) {
-	passRights = false
-	t.Cleanup(func() { passRights = true })
+	unixsock.PassRights = false
+	t.Cleanup(func() { unixsock.PassRights = true })
 }
 
 func TestKernelRefusesDescriptors(t *testing.T) {
@@ -75,12 +79,12 @@ func threadsIn(t *testing.T, name string) (n int) {
 }
 
 // On an older kernel sockets that linger, sent with the events, hold up the reads that drop them for a moment each, no more than
-// handsUser at a time, and neither another channel nor any Close.
+// usersPlaces at a time, and neither another channel nor any Close.
 func TestLingeringDescriptors(t *testing.T) {
 	oldKernel(t)
 	leaveNothing(t)
 	l := listenAt(t, ListenOptions{})
-	const channels = 3 * handsUser
+	const channels = 3 * usersPlaces
 	var wg sync.WaitGroup
 	var conns []*vchan.Conn
 	for range channels {
@@ -99,17 +103,13 @@ func TestLingeringDescriptors(t *testing.T) {
 		most = max(most, threadsIn(t, "wait_woken"), threadsIn(t, "sk_stream_wait_close"))
 		time.Sleep(time.Millisecond)
 	}
-	require.LessOrEqual(t, most, handsUser)
+	require.LessOrEqual(t, most, usersPlaces)
 	for _, c := range conns {
 		_ = c.Close()
 	}
 	wg.Wait() // ended by Close, not by the ten minutes
 	require.NoError(t, l.Close())
-	require.Eventually(t, func() bool {
-		l.hands.mu.Lock()
-		defer l.hands.mu.Unlock()
-		return len(l.hands.users) == 0
-	}, time.Minute, time.Millisecond, "all is dropped in the end")
+	require.Eventually(t, l.hands.Idle, time.Minute, time.Millisecond, "all is dropped in the end")
 }
 
 // The same for a socket that is closed with such descriptors in it, by Accept's refusal and by Listener.Close.

@@ -1,9 +1,10 @@
-package local
+package unixsock
 
 import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,37 +28,48 @@ const (
 	handPause = 5 * time.Millisecond   // for a reader who finds no place
 )
 
-// passRights is false in tests that play a kernel before 6.16.
-var passRights = true
+// PassRights is false in tests that play a kernel before 6.16.
+var PassRights = true
 
-// refuseDescriptors has the kernel refuse descriptors on a listening socket and
+// RefuseDescriptors has the kernel refuse descriptors on a listening socket and
 // those that come of it. It says whether the kernel can.
-func refuseDescriptors(fd int) bool {
-	return passRights && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) == nil
+func RefuseDescriptors(fd int) bool {
+	return PassRights && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) == nil
 }
 
-// hands are the places of all users.
-type hands struct {
+// Hands are the places of all users.
+type Hands struct {
 	all   chan struct{}
 	mu    sync.Mutex
-	users map[uint32]*hand
+	users map[uint32]*Hand
 }
 
-func newHands() *hands {
-	return &hands{all: make(chan struct{}, handsAll), users: make(map[uint32]*hand)}
+// NewHands returns Hands whose places are all free.
+func NewHands() *Hands {
+	return &Hands{all: make(chan struct{}, handsAll), users: make(map[uint32]*Hand)}
 }
 
-// hand is the places of one user. A nil hand is for a kernel that refuses
+// Hand is the places of one user. A nil Hand is for a kernel that refuses
 // descriptors.
-type hand struct {
-	hands  *hands
+type Hand struct {
+	hands  *Hands
 	uid    uint32
 	places chan struct{}
 	users  int // sockets; under hands.mu
+
+	closing atomic.Int32
 }
 
-// of gives a user's hand, to be let go by close. It is nil on nil.
-func (h *hands) of(uid uint32) *hand {
+// maxClosing is how many sockets of one user wait to be closed before that is
+// too many.
+const maxClosing = 64
+
+// Full says whether too many sockets of the user wait to be closed. A further
+// one is not to be accepted.
+func (u *Hand) Full() bool { return u != nil && u.closing.Load() >= maxClosing }
+
+// Of gives a user's hand, to be let go by Close or CloseSocket. It is nil on nil.
+func (h *Hands) Of(uid uint32) *Hand {
 	if h == nil {
 		return nil
 	}
@@ -65,14 +77,21 @@ func (h *hands) of(uid uint32) *hand {
 	defer h.mu.Unlock()
 	u := h.users[uid]
 	if u == nil {
-		u = &hand{hands: h, uid: uid, places: make(chan struct{}, handsUser)}
+		u = &Hand{hands: h, uid: uid, places: make(chan struct{}, handsUser)}
 		h.users[uid] = u
 	}
 	u.users++
 	return u
 }
 
-func (u *hand) letGo() {
+// Idle says whether nobody has a Hand.
+func (h *Hands) Idle() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.users) == 0
+}
+
+func (u *Hand) letGo() {
 	h := u.hands
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,9 +100,9 @@ func (u *hand) letGo() {
 	}
 }
 
-// take runs a read. Without a place it gives an event that is none, after a
+// Take runs a read. Without a place it gives an event that is none, after a
 // while: the caller looks at its deadline and comes again.
-func (u *hand) take(read func() (int, error)) (int, error) {
+func (u *Hand) Take(read func() (int, error)) (int, error) {
 	if u == nil {
 		return read()
 	}
@@ -107,26 +126,28 @@ func (u *hand) take(read func() (int, error)) (int, error) {
 	return n, err
 }
 
-// close closes a socket, in a goroutine of its own where that may take a while:
+// Close closes a socket, in a goroutine of its own where that may take a while:
 // it ends when the user's places are free, and holds no thread until then.
-func (u *hand) close(f *os.File) error {
+func (u *Hand) Close(f *os.File) error {
 	if u == nil {
 		return f.Close()
 	}
 	last := keepLast(f)
 	err := f.Close()
-	u.closeSocket(last)
+	u.CloseSocket(last)
 	return err
 }
 
-// closeSocket is close for a descriptor.
-func (u *hand) closeSocket(fd int) {
+// CloseSocket is Close for a descriptor.
+func (u *Hand) CloseSocket(fd int) {
 	if u == nil {
 		_ = unix.Close(fd)
 		return
 	}
+	u.closing.Add(1)
 	go func() {
 		defer u.letGo()
+		defer u.closing.Add(-1)
 		u.places <- struct{}{}
 		u.hands.all <- struct{}{}
 		calledBack(func() { _ = unix.Close(fd) })
@@ -135,9 +156,9 @@ func (u *hand) closeSocket(fd int) {
 	}()
 }
 
-// closeListener closes a socket in which others wait, who may have sent
+// CloseListener closes a socket in which others wait, who may have sent
 // descriptors already.
-func (h *hands) closeListener(l *os.File) error {
+func (h *Hands) CloseListener(l *os.File) error {
 	if h == nil {
 		return l.Close()
 	}
