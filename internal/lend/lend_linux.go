@@ -25,6 +25,9 @@ const (
 // 16,384 (inotify(7), max_queued_events).
 const maxPages = 8192
 
+// nobody is no user's number (setuid(2)).
+const nobody = 1<<32 - 1
+
 // Lender lends pages. Its methods may be called from any goroutine.
 type Lender struct {
 	most int
@@ -45,7 +48,7 @@ func New(most int) (*Lender, error) {
 	}
 	l := &Lender{most: most, note: os.NewFile(uintptr(fd), "inotify"), lent: make(map[int32]uint32), count: make(map[uint32]int)}
 	l.wg.Go(l.run)
-	page, err := l.Page(0) // a try
+	page, err := l.Page(nobody) // a try
 	if err != nil {
 		l.Close()
 		return nil, err
