@@ -149,6 +149,29 @@ func TestNewGeneration(t *testing.T) {
 	assert.EqualValues(t, 2, server.generation.Load(), "only POST begins one")
 }
 
+// TestNewGenerationForAnEmptyName: who names a guest wrongly does not renew all.
+func TestNewGenerationForAnEmptyName(t *testing.T) {
+	c, server, _ := serve(t)
+	for query, why := range map[string]string{
+		"guest=":         "parameter guest is empty",
+		"guest":          "parameter guest is empty",
+		"guest=a&guest=": "comes 2 times",
+		"gest=a":         `unknown parameter \"gest\"`,
+		"guest=%zz":      "invalid URL escape",
+	} {
+		a, err := c.http.Post("http://xentropyd/v1/generation?"+query, "", nil)
+		require.NoError(t, err)
+		body, err := io.ReadAll(a.Body)
+		require.NoError(t, err)
+		require.NoError(t, a.Body.Close())
+		assert.Equal(t, http.StatusBadRequest, a.StatusCode, query)
+		assert.Contains(t, string(body), why, query)
+	}
+	_, err := call[Generation](t.Context(), c, http.MethodPost, "/v1/generation?guest=")
+	assert.ErrorContains(t, err, "name a guest's ID")
+	assert.EqualValues(t, 1, server.generation.Load())
+}
+
 func TestMetrics(t *testing.T) {
 	c, server, _ := serve(t)
 	scrape := func() string {
