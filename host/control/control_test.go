@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -170,6 +171,27 @@ func TestNewGenerationForAnEmptyName(t *testing.T) {
 	_, err := call[Generation](t.Context(), c, http.MethodPost, "/v1/generation?guest=")
 	assert.ErrorContains(t, err, "name a guest's ID")
 	assert.EqualValues(t, 1, server.generation.Load())
+}
+
+// TestNoAnswer has a socket behind which a stopped process is: the kernel connects, and nobody answers.
+func TestNoAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer l.Close()
+	c := Dial(path)
+	c.http.Timeout = 20 * time.Millisecond
+	_, err = c.Status(t.Context())
+	require.ErrorIs(t, err, ErrNoAnswer)
+	assert.EqualError(t, err, "ask xentropyd at "+path+": no answer within 20ms")
+
+	c.http.Timeout = time.Hour
+	why := errors.New("told to stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	_, err = c.Status(ctx)
+	require.ErrorIs(t, err, why)
+	require.NotErrorIs(t, err, ErrNoAnswer)
 }
 
 func TestMetrics(t *testing.T) {
