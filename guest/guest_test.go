@@ -258,7 +258,7 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 		e.seed(protocol.Seed{Generation: 3, Reason: protocol.ReasonGeneration})
 		is(true, "a new generation's seed without")
 		e.conn.Close()
-		e = h.greet(1, 3)
+		h.greet(1, 3)
 		is(false, "a new welcome")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -47,6 +48,20 @@ type statusFile struct {
 
 func newStatusFile(path, host, label string, dryRun bool) *statusFile {
 	return &statusFile{path: path, report: report{PID: os.Getpid(), Host: host, Label: label, DryRun: dryRun, Started: time.Now(), StartedAt: proc.SinceBoot().Seconds()}}
+}
+
+// begin writes a file's first report. One that cannot be written, or is another run's, is an error if it was asked for; else the run goes on
+// without, and the file is nil.
+func begin(f *statusFile, asked bool, log *slog.Logger) (*statusFile, error) {
+	err := f.write(guest.Status{}, false)
+	if err == nil {
+		return f, nil
+	}
+	if asked {
+		return nil, err
+	}
+	log.Warn("no status file: entropy-guest status will not see this process", "error", err)
+	return nil, nil
 }
 
 // errClaimed is given by put when a living process has the status file.

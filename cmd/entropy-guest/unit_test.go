@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,6 +231,15 @@ func TestStatusFileIsOneRuns(t *testing.T) {
 	defer b.close()
 	require.NoError(t, a.write(guest.Status{Seeds: 1}, false))
 	refused(b.write(guest.Status{Seeds: 2}, false))
+	var log strings.Builder
+	to := slog.New(slog.NewTextHandler(&log, nil))
+	_, err := begin(b, true, to)
+	refused(err)
+	without, err := begin(b, false, to)
+	require.NoError(t, err, "it was not asked for")
+	require.Nil(t, without)
+	require.Contains(t, log.String(), "level=WARN")
+	require.Contains(t, log.String(), path)
 	require.NoError(t, a.write(guest.Status{Seeds: 3}, false), "its own")
 	require.EqualValues(t, 3, seeds())
 
