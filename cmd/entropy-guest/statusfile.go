@@ -65,15 +65,15 @@ func begin(f *statusFile, asked bool, log *slog.Logger) (*statusFile, error) {
 }
 
 // errClaimed is given by put when a living process has the status file.
-var errClaimed = errors.New("another process that lives has it")
+var errClaimed = errors.New("in use")
 
 // inUse is the error of a file that another run has.
 func (f *statusFile) inUse() error {
 	who := "another entropy-guest run"
 	if r, err := readReport(f.path); err == nil {
-		who = fmt.Sprintf("%s, process %d,", who, r.PID)
+		who = fmt.Sprintf("%s, process %d", who, r.PID)
 	}
-	return cli.WithHint(fmt.Errorf("status file %s: %s writes it: %w", f.path, who, errClaimed), "stop that one, or give another --status-file")
+	return cli.WithHint(fmt.Errorf("status file %s: %w by %s", f.path, errClaimed, who), "stop that one, or give another --status-file")
 }
 
 // write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing. It wraps errClaimed, and leaves the
