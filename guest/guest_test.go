@@ -224,6 +224,45 @@ func TestCreditOfADegradedHostIsZero(t *testing.T) {
 	})
 }
 
+// TestDegradedFollowsTheHost: what a welcome said is not the last word.
+func TestDegradedFollowsTheHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		var told atomic.Bool // what the last notification said
+		o := open(t, h.dial, none, WithNotify(func(s Status) { told.Store(s.Degraded) }))
+		e := h.greet(1, 1)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		is := func(want bool, why string) {
+			t.Helper()
+			synctest.Wait()
+			require.Equal(t, want, g.Status().Degraded, why)
+			require.Equal(t, want, told.Load(), why)
+		}
+		is(false, "the welcome and the first seed")
+		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic})
+		is(true, "a seed without credit")
+		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Credit: 1})
+		is(false, "a seed with credit")
+		for _, reason := range []protocol.RefusalReason{protocol.RefusedBudget, protocol.RefusedUnseeded, protocol.RefusedTooLarge} {
+			e.send(protocol.Refusal{Reason: reason})
+			is(false, reason.String())
+		}
+		e.send(protocol.Refusal{Reason: protocol.RefusedStopped, RetryAfter: time.Second})
+		is(true, "a refusal of a host that stopped")
+		e.send(protocol.Refusal{Reason: protocol.RefusedBudget})
+		is(true, "a refusal that says nothing of it")
+		e.seed(protocol.Seed{Generation: 2, Reason: protocol.ReasonGeneration, Credit: 256})
+		is(false, "a new generation's seed with credit")
+		e.seed(protocol.Seed{Generation: 3, Reason: protocol.ReasonGeneration})
+		is(true, "a new generation's seed without")
+		e.conn.Close()
+		h.greet(1, 3)
+		is(false, "a new welcome")
+	})
+}
+
 func TestGuestComesBackToItsHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)

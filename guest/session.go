@@ -162,6 +162,7 @@ func (s *session) seed(m protocol.Seed) error {
 		g.cfg.log.Info("a new generation began", "generation", m.Generation)
 	}
 	g.hostIsHere("generation", m.Generation)
+	g.noteDegraded(m.Credit == 0)
 	outcomes := g.apply(m.Payload, int(m.Credit), s.external)
 	if m.Request != 0 {
 		s.answer(m.Request, nil)
@@ -201,12 +202,30 @@ func (g *Guest) refused(m protocol.Refusal) {
 	if wait <= 0 {
 		wait = refusalMax
 	}
+	if m.Reason == protocol.RefusedStopped {
+		g.noteDegraded(true)
+	}
 	g.update(func(s *Status) {
 		s.Refused++
 		if m.Request != 0 {
 			g.askAfter = time.Now().Add(min(max(wait, refusalMin), refusalMax))
 		}
 	})
+}
+
+// noteDegraded takes what the host's last words say of its noise sources: it credits nothing only while it has no healthy one. The caller tells
+// who wants to know.
+func (g *Guest) noteDegraded(degraded bool) {
+	g.mu.Lock()
+	changed := g.state.Degraded != degraded
+	g.state.Degraded = degraded
+	g.mu.Unlock()
+	switch {
+	case changed && degraded:
+		g.cfg.log.Warn("the host has no healthy noise source left")
+	case changed:
+		g.cfg.log.Info("the host has a healthy noise source again")
+	}
 }
 
 // mayAsk waits until the host may be asked.

@@ -32,7 +32,7 @@ func (g *Guest) serveV1(ctx context.Context, rw io.ReadWriteCloser) error {
 	g.welcomed.known = true
 	g.mu.Unlock()
 	g.update(func(s *Status) {
-		s.Connected, s.Protocol, s.LastError = true, 1, ""
+		s.Connected, s.Protocol, s.Degraded, s.LastError = true, 1, false, "" // protocol 1 does not say
 		if again {
 			s.Reconnects++
 		}

@@ -14,7 +14,7 @@ type Status struct {
 	Protocol   int    `json:"protocol"`
 	Instance   string `json:"instance,omitempty"` // the host's, as hexadecimal digits
 	Generation uint64 `json:"generation"`
-	Degraded   bool   `json:"degraded"` // the host said, on welcoming, that it has no healthy noise source
+	Degraded   bool   `json:"degraded"` // by its last welcome, seed or refusal the host has no healthy noise source; false with protocol 1, which does not say
 
 	Seeds        uint64 `json:"seeds"`      // taken from hosts
 	SeedBytes    uint64 `json:"seed_bytes"` // bytes in them

@@ -71,6 +71,8 @@ type Entropy struct {
 	degraded  atomic.Bool
 	changed   chan struct{} // of capacity 1: a source's state did
 	spent     atomic.Uint64 // bits credited to draws
+
+	noSeedKept bool // neither an earlier run nor this one has stored a seed; Run's alone
 }
 
 // NewEntropy returns an Entropy that gathers once Run is called.
@@ -121,12 +123,12 @@ func (e *Entropy) Run(ctx context.Context) error {
 		case <-watch.C:
 		case <-keep.C:
 			if err := e.keepSeed(); err != nil {
-				e.cfg.Log.Error("seed file not written; the old one stays", "error", err)
+				e.cfg.Log.Error("seed file not written; "+e.leftSeed(), "error", err)
 			}
 		case <-ctx.Done():
 			e.sayLeft(<-done)
 			if kept := e.keepSeed(); kept != nil { // no failure of the run that is ending
-				e.cfg.Log.Error("no seed kept for the next start; the old one stays", "error", kept)
+				e.cfg.Log.Error("seed not kept at the end; "+e.leftSeed(), "error", kept)
 			}
 			return nil
 		}
@@ -147,6 +149,7 @@ func (e *Entropy) seed() {
 		var err error
 		switch kept, err = e.cfg.Seeds.Load(); {
 		case errors.Is(err, fs.ErrNotExist):
+			e.noSeedKept = true
 			e.cfg.Log.Info("no seed kept from an earlier run; fresh noise serves alone")
 		case err != nil:
 			e.cfg.Log.Warn("kept seed not used; fresh noise serves alone", "error", err)
@@ -170,7 +173,19 @@ func (e *Entropy) keepSeed() error {
 	if _, err := e.fortuna.Read(seed); err != nil {
 		return fmt.Errorf("draw a seed to keep: %w", err)
 	}
-	return e.cfg.Seeds.Store(seed)
+	if err := e.cfg.Seeds.Store(seed); err != nil {
+		return err
+	}
+	e.noSeedKept = false
+	return nil
+}
+
+// leftSeed says what the next start finds when a seed could not be stored.
+func (e *Entropy) leftSeed() string {
+	if e.noSeedKept {
+		return "there is none for the next start"
+	}
+	return "the old one stays"
 }
 
 // watchHealth follows the sources' health and says each change once.

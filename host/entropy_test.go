@@ -214,8 +214,9 @@ func TestEntropyReplacesTheKeptSeed(t *testing.T) {
 
 func TestEntropyLivesWithABrokenSeedStore(t *testing.T) {
 	for name, store := range map[string]*seeds{
-		"unreadable": {loadErr: errors.New("seed file is open to everybody")},
-		"unwritable": {err: errors.New("read-only file system")},
+		"unreadable":       {loadErr: errors.New("seed file is open to everybody")},
+		"unwritable":       {err: errors.New("read-only file system")},
+		"unwritable again": {err: errors.New("read-only file system"), kept: make([]byte, 64)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -229,7 +230,11 @@ func TestEntropyLivesWithABrokenSeedStore(t *testing.T) {
 				cancel()
 				require.NoError(t, <-done, "an end is no failure for that")
 				if store.err != nil {
-					require.Contains(t, log.String(), `level=ERROR msg="no seed kept for the next start; the old one stays" error="read-only file system"`)
+					left := "there is none for the next start"
+					if store.kept != nil {
+						left = "the old one stays"
+					}
+					require.Contains(t, log.String(), `level=ERROR msg="seed not kept at the end; `+left+`" error="read-only file system"`)
 				}
 			})
 		})

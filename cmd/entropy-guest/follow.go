@@ -28,7 +28,7 @@ const (
 )
 
 // reportLag is how late the status file may be, and on Xen the log. A machine that was just restored or booted has better things to do than to
-// write them, with one CPU and its caches cold.
+// write them, with one CPU and its caches cold. Only the first time that systemd is told of does not wait (sayReady).
 const reportLag = 500 * time.Millisecond
 
 // follower is one run:
@@ -254,7 +254,8 @@ const (
 	noHost    = "no host here yet"
 )
 
-// sayReady tells systemd that the start is over, once, and how it stands whenever that changes.
+// sayReady tells systemd that the start is over, once, and how it stands whenever that changes. What is started after this service may ask
+// status at once: the file says by then what systemd is told.
 func (f *follower) sayReady(status string) {
 	state := "STATUS=" + status
 	switch f.said {
@@ -262,6 +263,7 @@ func (f *follower) sayReady(status string) {
 		return
 	case "":
 		state = daemon.SdNotifyReady + "\n" + state
+		f.report()
 	}
 	f.said = status
 	f.tell(state)

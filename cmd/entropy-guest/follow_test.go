@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/kernelrng"
 	"github.com/xentropyd/xentropyd/protocol"
 )
@@ -137,6 +138,33 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, r.Guest.Connected)
 	assert.Equal(t, "scene", r.Label)
+}
+
+// TestReportIsThereWhenReady has a status asked for as soon as systemd was told.
+func TestReportIsThereWhenReady(t *testing.T) {
+	sc := newScene(t)
+	sc.lag = time.Hour
+	at := make(chan *report, 1)
+	tell := sc.tell
+	sc.tell = func(state string) {
+		if state == readySeeded {
+			r, err := readReport(sc.file.path)
+			assert.NoError(t, err)
+			at <- r
+		}
+		tell(state)
+	}
+	sc.start()
+	select {
+	case r := <-at:
+		require.NotNil(t, r)
+		exit, why := r.judge(kernelStatus{Ready: true})
+		assert.Equal(t, cli.ExitOK, exit, why)
+	case <-time.After(patience):
+		require.Fail(t, "never ready")
+	}
+	sc.cancel()
+	require.NoError(t, sc.end(t))
 }
 
 func TestFollowOnce(t *testing.T) {

@@ -119,13 +119,9 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	}
 	if o.statusFile != "" {
 		f.lag = reportLag
-		f.file = newStatusFile(o.statusFile, address, o.label, o.dryRun)
-		if err := f.file.write(f.latest, false); err != nil {
-			if cmd.Flags().Changed("status-file") {
-				return err
-			}
-			f.log.Warn("entropy-guest status will not see this process", "error", err)
-			f.file = nil
+		f.file, err = begin(newStatusFile(o.statusFile, address, o.label, o.dryRun), cmd.Flags().Changed("status-file"), f.log)
+		if err != nil {
+			return err
 		}
 		defer f.file.close()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -49,7 +50,34 @@ func newStatusFile(path, host, label string, dryRun bool) *statusFile {
 	return &statusFile{path: path, report: report{PID: os.Getpid(), Host: host, Label: label, DryRun: dryRun, Started: time.Now(), StartedAt: proc.SinceBoot().Seconds()}}
 }
 
-// write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing.
+// begin writes a file's first report. One that cannot be written, or is another run's, is an error if it was asked for; else the run goes on
+// without, and the file is nil.
+func begin(f *statusFile, asked bool, log *slog.Logger) (*statusFile, error) {
+	err := f.write(guest.Status{}, false)
+	if err == nil {
+		return f, nil
+	}
+	if asked {
+		return nil, err
+	}
+	log.Warn("no status file: entropy-guest status will not see this process", "error", err)
+	return nil, nil
+}
+
+// errClaimed is given by put when a living process has the status file.
+var errClaimed = errors.New("in use")
+
+// inUse is the error of a file that another run has.
+func (f *statusFile) inUse() error {
+	who := "another entropy-guest run"
+	if r, err := readReport(f.path); err == nil {
+		who = fmt.Sprintf("%s, process %d", who, r.PID)
+	}
+	return cli.WithHint(fmt.Errorf("status file %s: %w by %s", f.path, errClaimed, who), "stop that one, or give another --status-file")
+}
+
+// write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing. It wraps errClaimed, and leaves the
+// file alone, when another run has it.
 func (f *statusFile) write(s guest.Status, feedFailed bool) error {
 	f.report.Guest, f.report.FeedFailed, f.report.Updated = s, feedFailed, time.Now()
 	f.report.UpdatedAt = proc.SinceBoot().Seconds()
@@ -74,11 +102,14 @@ func (f *statusFile) write(s guest.Status, feedFailed bool) error {
 		err = errors.Join(err, t.Close())
 	}
 	if err == nil {
-		err = os.Rename(t.Name(), f.path)
+		err = put(t.Name(), f.path, f.held)
 	}
 	if err != nil {
 		_ = t.Close()
 		_ = os.Remove(t.Name())
+		if errors.Is(err, errClaimed) {
+			return f.inUse()
+		}
 		return fmt.Errorf("write status file %s: %w", f.path, err)
 	}
 	f.close() // the one that was replaced

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -203,6 +204,92 @@ func TestSignOfLife(t *testing.T) {
 	require.NoError(t, err)
 	if keepOpen {
 		require.Equal(t, fmt.Sprintf("process %d is gone", os.Getpid()), r.gone())
+	}
+}
+
+// TestStatusFileIsOneRuns: a second run does not take a living one's file, nor does the first take back what became another's.
+func TestStatusFileIsOneRuns(t *testing.T) {
+	if !keepOpen {
+		t.Skip("a status file says nothing of its owner's life on this system")
+	}
+	path := filepath.Join(t.TempDir(), "status.json")
+	seeds := func() uint64 {
+		r, err := readReport(path)
+		require.NoError(t, err)
+		require.Empty(t, r.gone())
+		return r.Guest.Seeds
+	}
+	refused := func(err error) {
+		t.Helper()
+		require.ErrorIs(t, err, errClaimed)
+		require.ErrorContains(t, err, fmt.Sprintf("process %d", os.Getpid()))
+		require.ErrorContains(t, err, path)
+		require.Contains(t, cli.Hint(err), "--status-file")
+	}
+	a, b := newStatusFile(path, "", "a", false), newStatusFile(path, "", "b", false)
+	defer a.close()
+	defer b.close()
+	require.NoError(t, a.write(guest.Status{Seeds: 1}, false))
+	refused(b.write(guest.Status{Seeds: 2}, false))
+	var log strings.Builder
+	to := slog.New(slog.NewTextHandler(&log, nil))
+	_, err := begin(b, true, to)
+	refused(err)
+	without, err := begin(b, false, to)
+	require.NoError(t, err, "it was not asked for")
+	require.Nil(t, without)
+	require.Contains(t, log.String(), "level=WARN")
+	require.Contains(t, log.String(), path)
+	require.NoError(t, a.write(guest.Status{Seeds: 3}, false), "its own")
+	require.EqualValues(t, 3, seeds())
+
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, b.write(guest.Status{Seeds: 4}, false))
+	refused(a.write(guest.Status{Seeds: 5}, false))
+	require.EqualValues(t, 4, seeds())
+
+	b.close()
+	require.NoError(t, a.write(guest.Status{Seeds: 6}, false), "the other has ended")
+	require.EqualValues(t, 6, seeds())
+	files, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, files, 1, "no temporary file stays")
+}
+
+// TestStatusFileIsOneOfManys has many start at once, where a dead one left its file and where none did: one gets it.
+func TestStatusFileIsOneOfManys(t *testing.T) {
+	if !keepOpen {
+		t.Skip("a status file says nothing of its owner's life on this system")
+	}
+	path := filepath.Join(t.TempDir(), "status.json")
+	for round := range 50 {
+		if round%2 == 0 {
+			require.NoError(t, os.RemoveAll(path))
+		}
+		const many = 8
+		files := make([]*statusFile, many)
+		errs := make(chan error, many)
+		start := make(chan struct{})
+		for i := range files {
+			files[i] = newStatusFile(path, "", "", false)
+			go func() {
+				<-start
+				errs <- files[i].write(guest.Status{}, false)
+			}()
+		}
+		close(start)
+		got := 0
+		for range many {
+			if err := <-errs; err == nil {
+				got++
+			} else {
+				require.ErrorIs(t, err, errClaimed)
+			}
+		}
+		require.Equal(t, 1, got)
+		for _, f := range files {
+			f.close()
+		}
 	}
 }
 

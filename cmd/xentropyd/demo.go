@@ -19,7 +19,7 @@ func demoCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole thing on this machine in about twelve seconds",
+		Short: "Show the whole thing on this machine in about ten seconds",
 		Long: "Start a daemon and three guests as processes of their own, kill a guest, kill the daemon, begin a new generation, and show what\n" +
 			"becomes of it. Everything happens in a temporary directory and is gone at the end. Root is not needed.\n\n" +
 			"The exit status is 1 if a guest was not seeded, its reads stopped, or two reads gave the same bytes.",

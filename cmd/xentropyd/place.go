@@ -117,6 +117,8 @@ func hintForClient(err error) error {
 	switch {
 	case errors.Is(err, control.ErrNotRunning):
 		return cli.WithHint(err, "start it with xentropyd run, or name another socket with --control")
+	case errors.Is(err, control.ErrNoAnswer):
+		return cli.WithHint(err, "it is there, but stopped (kill -CONT lets it go on) or very busy: see its log, or start it again")
 	case errors.Is(err, control.ErrDenied):
 		return cli.WithHint(err, "run this as root, or list your user or group in [rights] of the daemon's configuration and restart it")
 	case errors.Is(err, os.ErrPermission):

@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"os"
-	"reflect"
+	"strings"
 
 	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/internal/config"
 )
 
 // reloadOnHangup reads the configuration again at each SIGHUP, and looks again for noise sources that are absent.
@@ -40,7 +41,7 @@ func (d *daemon) reload() {
 	}
 	d.cfg.Store(&next)
 	d.log.Info("log level and budgets reloaded; guests known already keep their budgets", "log_level", c.LogLevel)
-	if !reflect.DeepEqual(next, c) {
-		d.log.Warn("the configuration has other changes, which take a restart")
+	if keys := config.Differences(next, c); len(keys) > 0 {
+		d.log.Warn("the configuration has other changes, which take a restart", "keys", strings.Join(keys, ", "))
 	}
 }

@@ -41,12 +41,12 @@ func TestReload(t *testing.T) {
 	assert.Empty(t, name, "a process chooses its name itself")
 	assert.NotContains(t, said(), "restart")
 
-	write("log_level = 'warn'\npolicy = 'stop'")
+	write("log_level = 'warn'\npolicy = 'stop'\n[limits]\nsessions = 7\ncpu_share = 0.5\n[times]\nwrite = '9s'")
 	d.fixedLevel = true
 	d.reload()
 	assert.Equal(t, slog.LevelError, cli.Level.Level(), "the command line wins")
 	assert.Equal(t, "degraded", d.cfg.Load().Policy, "takes a restart")
-	assert.Contains(t, said(), "other changes, which take a restart")
+	assert.Contains(t, said(), `other changes, which take a restart" keys="policy, times.write, limits.sessions, limits.cpu_share"`)
 
 	write("policy = 'panic'\n[budget]\nbytes = 4096")
 	d.reload()

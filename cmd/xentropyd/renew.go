@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -26,6 +27,9 @@ func renewCommand() *cobra.Command {
 			guest := ""
 			if len(args) == 1 {
 				guest = args[0]
+				if guest == "" { // of a script whose variable is empty: it does not mean all
+					return cli.Usage(cli.WithHint(errors.New("argument GUEST is empty"), "give an ID as xentropyd status --json shows it, or no argument for all guests"))
+				}
 			}
 			var g control.Generation
 			err := flags.find(func(c *control.Client) (err error) {

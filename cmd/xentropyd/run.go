@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -65,6 +66,8 @@ func hintForStart(err error) error {
 		return cli.WithHint(err, "load the drivers, or leave xen: out of listen in a file given with --config")
 	case errors.Is(err, seedfile.ErrInUse):
 		return cli.WithHint(err, "another xentropyd uses this seed file: stop it or choose another seed_file")
+	case errors.Is(err, syscall.EROFS):
+		return cli.WithHint(err, "its file system is read-only: mount it writable, or choose paths on another in a file given with --config")
 	case errors.Is(err, fs.ErrPermission):
 		return cli.WithHint(err, "run as root, or choose paths that you may write to in a file given with --config")
 	}

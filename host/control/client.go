@@ -19,6 +19,9 @@ import (
 // ErrNotRunning is wrapped by a Client's error when nobody serves the socket.
 var ErrNotRunning = errors.New("no xentropyd is running there")
 
+// ErrNoAnswer is wrapped by a Client's error when somebody has the socket and does not answer in time.
+var ErrNoAnswer = errors.New("no answer")
+
 // ErrDenied is wrapped by a Client's error when the daemon does not let this user do that.
 var ErrDenied = errors.New("not allowed")
 
@@ -86,7 +89,7 @@ func (c *Client) do(ctx context.Context, method, path string, v any) error {
 	}
 	a, err := c.http.Do(r)
 	if err != nil {
-		return reason(err)
+		return c.reason(ctx, err)
 	}
 	defer a.Body.Close()
 	d := json.NewDecoder(io.LimitReader(a.Body, maxAnswer))
@@ -101,14 +104,19 @@ func (c *Client) do(ctx context.Context, method, path string, v any) error {
 		return errors.New(e.Error)
 	}
 	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("read its answer: %w", err)
+		return fmt.Errorf("read its answer: %w", c.reason(ctx, err))
 	}
 	return nil
 }
 
 // reason takes off what net/http wraps around the cause, which says nothing here.
-func reason(err error) error {
+func (c *Client) reason(ctx context.Context, err error) error {
+	late, isNet := errors.AsType[net.Error](err)
 	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isNet && late.Timeout():
+		return fmt.Errorf("%w within %v", ErrNoAnswer, c.http.Timeout)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return ErrNotRunning
 	case errors.Is(err, fs.ErrPermission):

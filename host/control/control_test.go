@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -147,6 +148,50 @@ func TestNewGeneration(t *testing.T) {
 		assert.ErrorContains(t, err, "no "+method+" /v1/generation; there are GET /v1/status")
 	}
 	assert.EqualValues(t, 2, server.generation.Load(), "only POST begins one")
+}
+
+// TestNewGenerationForAnEmptyName: who names a guest wrongly does not renew all.
+func TestNewGenerationForAnEmptyName(t *testing.T) {
+	c, server, _ := serve(t)
+	for query, why := range map[string]string{
+		"guest=":         "parameter guest is empty",
+		"guest":          "parameter guest is empty",
+		"guest=a&guest=": "comes 2 times",
+		"gest=a":         `unknown parameter \"gest\"`,
+		"guest=%zz":      "invalid URL escape",
+	} {
+		a, err := c.http.Post("http://xentropyd/v1/generation?"+query, "", nil)
+		require.NoError(t, err)
+		body, err := io.ReadAll(a.Body)
+		require.NoError(t, err)
+		require.NoError(t, a.Body.Close())
+		assert.Equal(t, http.StatusBadRequest, a.StatusCode, query)
+		assert.Contains(t, string(body), why, query)
+	}
+	_, err := call[Generation](t.Context(), c, http.MethodPost, "/v1/generation?guest=")
+	assert.ErrorContains(t, err, "name a guest's ID")
+	assert.EqualValues(t, 1, server.generation.Load())
+}
+
+// TestNoAnswer has a socket behind which a stopped process is: the kernel connects, and nobody answers.
+func TestNoAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer l.Close()
+	c := Dial(path)
+	c.http.Timeout = 20 * time.Millisecond
+	_, err = c.Status(t.Context())
+	require.ErrorIs(t, err, ErrNoAnswer)
+	assert.EqualError(t, err, "ask xentropyd at "+path+": no answer within 20ms")
+
+	c.http.Timeout = time.Hour
+	why := errors.New("told to stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	_, err = c.Status(ctx)
+	require.ErrorIs(t, err, why)
+	require.NotErrorIs(t, err, ErrNoAnswer)
 }
 
 func TestMetrics(t *testing.T) {

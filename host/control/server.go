@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -121,12 +122,41 @@ func Handler(cfg Config) http.Handler {
 	})
 }
 
+// guestOf is the guest that a request names, and whether it names one. One that names it wrongly, such as a script whose variable is empty, means
+// something else than all guests.
+func guestOf(r *http.Request) (id string, one bool, err error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", false, fmt.Errorf("query %q: %w", r.URL.RawQuery, err)
+	}
+	for key := range query {
+		if key != "guest" {
+			return "", false, fmt.Errorf("query: unknown parameter %q; known is guest", key)
+		}
+	}
+	ids, one := query["guest"]
+	switch {
+	case len(ids) > 1:
+		return "", false, fmt.Errorf("query: parameter guest comes %d times: name one, or none for all", len(ids))
+	case one && ids[0] == "":
+		return "", false, errors.New("query: parameter guest is empty: name a guest's ID, or leave the parameter out for all")
+	case one:
+		id = ids[0]
+	}
+	return id, one, nil
+}
+
 // renew begins a generation. The server logs it.
 func (cfg *Config) renew(w http.ResponseWriter, r *http.Request) {
 	var g uint64
-	if id := r.URL.Query().Get("guest"); id == "" {
+	id, one, err := guestOf(r)
+	switch {
+	case err != nil:
+		answer(w, http.StatusBadRequest, errorAnswer{err.Error()})
+		return
+	case !one:
 		g = cfg.Server.NewGeneration()
-	} else {
+	default:
 		var ok bool
 		if g, ok = cfg.Server.NewGenerationFor(id); !ok {
 			answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no guest has the ID %q; status shows them", id)})

@@ -50,6 +50,11 @@ func TestExitStatusAndMessages(t *testing.T) {
 		{"argument", []string{"do", "it"}, nil, ExitUsage, "xentropyd: unknown command \"it\" for \"xentropyd do\"\n"},
 		{"flag", []string{"do", "--it"}, nil, ExitUsage, "xentropyd: unknown flag: --it\nhint: see xentropyd do --help\n"},
 		{"level", []string{"do", "--log-level", "loud"}, nil, ExitUsage, "xentropyd: flag --log-level: log level \"loud\": use debug, info, warn, error\n"},
+		{"help", []string{"help", "it"}, nil, ExitUsage, "xentropyd: no help for \"it\": there is no such command\nhint: see xentropyd --help\n"},
+		{"help below", []string{"help", "do", "it"}, nil, ExitUsage, "xentropyd: no help for \"do it\": there is no such command\nhint: see xentropyd --help\n"},
+		{"completion", []string{"completion"}, nil, ExitUsage, "xentropyd: completion for which shell\nhint: it knows bash, fish, powershell, zsh\n"},
+		{"shell", []string{"completion", "csh"}, nil, ExitUsage, "xentropyd: completion for \"csh\": unknown shell\nhint: it knows bash, fish, powershell, zsh\n"},
+		{"version of what", []string{"--version", "it"}, nil, ExitUsage, "xentropyd: unknown command \"it\" for \"xentropyd\"\n"},
 		{"nothing", nil, nil, ExitUsage, "xentropyd: no command given\nhint: see xentropyd --help\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -94,6 +99,14 @@ func TestVersionManCompletion(t *testing.T) {
 	code, stdout, _ := run(t, tree(nil), "version")
 	assert.Equal(t, ExitOK, code)
 	assert.Regexp(t, `^xentropyd \S+ \(go`, stdout)
+	code, flag, _ := run(t, tree(nil), "--version")
+	assert.Equal(t, ExitOK, code)
+	assert.Equal(t, stdout, flag)
+
+	code, stdout, _ = run(t, tree(nil), "help", "do")
+	assert.Equal(t, ExitOK, code)
+	assert.Contains(t, stdout, "xentropyd do [flags]")
+	assert.Contains(t, stdout, "--help")
 
 	dir := filepath.Join(t.TempDir(), "man")
 	code, _, stderr := run(t, tree(nil), "man", dir)

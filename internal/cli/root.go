@@ -23,8 +23,8 @@ const (
 	ExitNotSeeded = 4 // it runs and is not seeded
 )
 
-// Root makes the top of a command tree: it has no action of its own, and already has the commands version, completion and man, and the
-// flag --log-level. A command below it must not set PersistentPreRun or PersistentPreRunE.
+// Root makes the top of a command tree: it has no action of its own, and already has the commands version, completion, man and help, and the
+// flags --log-level and --version. A command below it must not set PersistentPreRun or PersistentPreRunE.
 func Root(name, short string) *cobra.Command {
 	root := &cobra.Command{
 		Use:               name,
@@ -33,10 +33,14 @@ func Root(name, short string) *cobra.Command {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if v, err := cmd.Flags().GetBool("version"); v || err != nil {
+				return errors.Join(err, printVersion(cmd))
+			}
 			return Usage(WithHint(fmt.Errorf("no command given"), "see "+name+" --help"))
 		},
 	}
+	root.Flags().Bool("version", false, "print the version, as the command version does")
 	root.PersistentFlags().String("log-level", "info", "log `LEVEL`: debug, info, warn or error")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		if err := cmd.ValidateFlagGroups(); err != nil { // cobra does it later, when it is no error of usage any more
@@ -58,7 +62,8 @@ func Root(name, short string) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usage(WithHint(err, "see "+cmd.CommandPath()+" --help"))
 	})
-	root.AddCommand(versionCommand(name), manCommand())
+	root.AddCommand(versionCommand(), manCommand())
+	root.SetHelpCommand(helpCommand())
 	return root
 }
 
@@ -82,6 +87,7 @@ func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	checkCompletion(root)
 	err := root.ExecuteContext(context.WithValue(ctx, startedKey{}, started))
 	if err != nil && !*started {
 		err = Usage(err) // cobra refused the arguments before anything ran

@@ -85,3 +85,21 @@ func wanted(key []string) string {
 	}
 	return ""
 }
+
+// Differences are the keys whose values differ, such as "limits.sessions", in the order of [Config].
+func Differences(a, b Config) []string {
+	return differences("", reflect.ValueOf(a), reflect.ValueOf(b))
+}
+
+func differences(table string, a, b reflect.Value) (keys []string) {
+	for f, v := range a.Fields() {
+		w, key := b.FieldByIndex(f.Index), table+f.Tag.Get("toml")
+		switch {
+		case f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[Duration]():
+			keys = append(keys, differences(key+".", v, w)...)
+		case !reflect.DeepEqual(v.Interface(), w.Interface()):
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

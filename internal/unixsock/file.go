@@ -51,9 +51,9 @@ func clearStale(path string) error {
 	switch {
 	case err == nil:
 		_ = c.Close()
-		return fmt.Errorf("%w: stop it or choose another path", ErrInUse)
+		return fmt.Errorf("%w %s: stop it or choose another path", ErrInUse, path)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w, or cannot be asked: %w", ErrInUse, err)
+		return fmt.Errorf("%w %s, or cannot be asked: %w", ErrInUse, path, err)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove the old socket: %w", err)

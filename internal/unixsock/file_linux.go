@@ -23,7 +23,7 @@ const pathLimit = 107
 // makes a net.Listener of it.
 func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f *File, err error) {
 	if len(path) > pathLimit {
-		return nil, nil, fmt.Errorf("the path has %d bytes, a socket's may have %d: use a shorter one", len(path), pathLimit)
+		return nil, nil, fmt.Errorf("socket %s: the path has %d bytes, a socket's may have %d: use a shorter one", path, len(path), pathLimit)
 	}
 	unlock, err := lock(path)
 	if err != nil {
@@ -35,7 +35,7 @@ func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f 
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a socket: %w", err)
+		return nil, nil, fmt.Errorf("make a socket for %s: %w", path, err)
 	}
 	s = os.NewFile(uintptr(fd), path)
 	defer func() {
@@ -44,7 +44,7 @@ func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f 
 		}
 	}()
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return nil, nil, fmt.Errorf("bind the socket: %w", err)
+		return nil, nil, fmt.Errorf("bind the socket %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -57,13 +57,13 @@ func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f 
 	}
 	own, err := os.Lstat(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at the new socket: %w", err)
+		return nil, nil, fmt.Errorf("look at the new socket: %w", err) // it names the path, as all of package os does
 	}
 	if prepare != nil {
 		prepare(fd)
 	}
 	if err := unix.Listen(fd, Backlog); err != nil {
-		return nil, nil, fmt.Errorf("listen: %w", err)
+		return nil, nil, fmt.Errorf("listen on the socket %s: %w", path, err)
 	}
 	return s, &File{path: path, own: own}, nil
 }
@@ -77,7 +77,7 @@ func ListenNet(path string, mode fs.FileMode) (net.Listener, *File, error) {
 	defer func() { _ = s.Close() }() // the listener has a duplicate
 	l, err := net.FileListener(s)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("use the socket: %w", err), f.Remove())
+		return nil, nil, errors.Join(fmt.Errorf("use the socket %s: %w", path, err), f.Remove())
 	}
 	return l, f, nil
 }

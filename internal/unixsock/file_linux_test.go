@@ -51,6 +51,19 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
+// TestReadOnlyFileSystem needs root, who may mount.
+func TestReadOnlyFileSystem(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_RDONLY, ""); err != nil {
+		t.Skipf("mount a read-only file system: %v; run sudo go test ./internal/unixsock", err)
+	}
+	defer func() { require.NoError(t, unix.Unmount(dir, 0)) }()
+	path := filepath.Join(dir, "s")
+	_, _, err := Listen(path, 0o660, nil)
+	require.ErrorIs(t, err, unix.EROFS)
+	require.ErrorContains(t, err, path)
+}
+
 func TestListenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -67,6 +80,9 @@ func TestListenRefuses(t *testing.T) {
 	} {
 		_, _, err := Listen(path, 0o660, nil)
 		require.ErrorContains(t, err, why)
+		if !strings.Contains(err.Error(), "directory") {
+			require.ErrorContains(t, err, path)
+		}
 	}
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
