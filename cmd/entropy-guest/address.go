@@ -83,6 +83,7 @@ func dialer(address string) guest.Dialer {
 		c, err := dial(ctx, address)
 		if err != nil {
 			noteRestore(err)
+			endUsedUp(err)
 			return nil, err // not c: a nil Conn in another interface would not be nil
 		}
 		return restoreNoter{c}, nil
