@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -8,9 +9,9 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/xen"
 )
 
-// ports are the event channels that this process has made to offer on. There is no way back for one: see [xen.Port]. So the next channel
-// uses the last one's again, unless the domain is known to have been restored since, or it is in doubt; then it stays aside, for as
-// long as the process lives, or longer with a keeper. To use one wrongly does no harm but that nobody comes.
+// ports are the event channels that this process has made to offer on. There is no way back for one: see [xen.Port]. One to which no host has come
+// is used again, unless the domain is known to have been restored since, or it is in doubt; the others stay for as long as the process
+// lives, or longer with a keeper. To use one wrongly does no harm but that nobody comes, or that nobody hears of it.
 type ports struct {
 	mu      sync.Mutex
 	all     []*guestPort
@@ -31,6 +32,10 @@ type guestPort struct {
 	used  int    // how many offers it has had
 }
 
+// maxPorts bounds the event channels of a process (our choice). Each takes a page of gntalloc's, of which the whole domain has 1,024, and two
+// descriptors. So many hosts that have come and gone are a daemon that is killed each second.
+const maxPorts = 128
+
 // maxDoubted bounds what is set aside for no better reason than that an announced host did not come (our choice). It does not come to those
 // that it denies either.
 const maxDoubted = 8
@@ -41,13 +46,16 @@ func (s *ports) take(host, own uint16, sys xendev.System) (*guestPort, error) {
 	defer s.mu.Unlock()
 	for _, p := range s.all {
 		switch {
-		case p.aside || p.own != own || p.host != host || !p.Idle():
+		case p.aside || p.own != own || p.host != host || !p.Usable():
 		case p.Check() != nil:
 			s.setAside(p)
 		default:
 			p.used++
 			return p, nil
 		}
+	}
+	if len(s.all) >= maxPorts {
+		return nil, fmt.Errorf("%d channels to hosts have ended: %w", len(s.all), ErrUsedUp)
 	}
 	made, err := xen.OpenPort(host, sys)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
 
-// TestXenDialsAgain has one channel after the other in one domain: they share an event channel, and nothing else is left of them.
+// TestXenDialsAgain has one channel after the other in one domain. Each that a host came to leaves an event channel with its page, and nothing else.
 func TestXenDialsAgain(t *testing.T) {
 	w := newXenWorld(t)
 	for i := range 10 {
@@ -32,9 +32,35 @@ func TestXenDialsAgain(t *testing.T) {
 			require.NoError(t, guest.Close())
 			require.NoError(t, host.Close())
 		}
-		w.kept(1)
+		w.kept(i + 1)
 	}
 	w.gone()
+}
+
+// TestXenUsedUp is a process that has had as many hosts as it may.
+func TestXenUsedUp(t *testing.T) {
+	w := newXenWorld(t)
+	guest, host := w.pair()
+	require.NoError(t, guest.Close())
+	require.NoError(t, host.Close())
+	all := w.domain.ports.all
+	for len(w.domain.ports.all) < maxPorts-1 {
+		w.domain.ports.all = append(w.domain.ports.all, all[0])
+	}
+	guest, host = w.pair()
+	require.NoError(t, guest.Close())
+	require.NoError(t, host.Close())
+	_, err := dialXen(w.ctx, 0, w.domain)
+	require.ErrorIs(t, err, ErrUsedUp)
+}
+
+// offeredInVain makes an offer that nobody takes, and gives its event channel.
+func (w *xenWorld) offeredInVain() *guestPort {
+	w.t.Helper()
+	o, err := w.domain.offer(w.ctx, w.hostStore, 0, guestID, false)
+	require.NoError(w.t, err)
+	require.NoError(w.t, o.conn.Close())
+	return o.port
 }
 
 // TestXenHostNeverThere gives up again and again without a host: no more is kept than of one that came.
@@ -57,10 +83,7 @@ func TestXenSilentRestore(t *testing.T) {
 	w := newXenWorld(t)
 	w.announce("a")
 	w.domain.pace.doubt = time.Millisecond
-	guest, host := w.pair()
-	require.NoError(t, guest.Close())
-	_ = host.Close()
-	stale := w.domain.ports.all[0]
+	stale := w.offeredInVain()
 
 	w.guest.Restore(guestID)
 	other, err := xendev.OpenEvtchn(w.process)
@@ -83,25 +106,25 @@ func TestXenSilentRestore(t *testing.T) {
 		cancel()
 		require.Error(t, err)
 	}
-	assert.LessOrEqual(t, len(w.domain.ports.all), 2+maxDoubted)
+	assert.LessOrEqual(t, len(w.domain.ports.all), 3+maxDoubted)
 	assert.Empty(t, w.guest.Bugs())
 }
 
 // TestXenKernelKnowsOfRestore has the number come again as well, but nobody has the port's.
 func TestXenKernelKnowsOfRestore(t *testing.T) {
 	w := newXenWorld(t)
-	guest, host := w.pair()
-	require.NoError(t, guest.Close())
-	_ = host.Close()
+	stale := w.offeredInVain()
+	require.Same(t, stale, w.offeredInVain())
 	w.guest.Restore(guestID)
 	next, host := w.pair()
 	require.NoError(t, next.Close())
 	_ = host.Close()
+	assert.True(t, stale.aside)
 	assert.Len(t, w.domain.ports.all, 2)
 	assert.Empty(t, w.guest.Bugs())
 }
 
-// TestXenReplacedHost has the host's daemon start anew again and again: nothing more is kept for that.
+// TestXenReplacedHost has the host's daemon start anew again and again.
 func TestXenReplacedHost(t *testing.T) {
 	w := newXenWorld(t)
 	w.announce("a")
@@ -113,7 +136,7 @@ func TestXenReplacedHost(t *testing.T) {
 		require.NoError(t, host.Close())
 		w.announce("a")
 	}
-	w.kept(1)
+	w.kept(5)
 	w.gone()
 }
 

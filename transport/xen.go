@@ -30,6 +30,10 @@ var (
 	// ErrBusy is wrapped by the error of Dial when another process of this guest has the channel.
 	ErrBusy = errors.New("another process uses it")
 
+	// ErrUsedUp is wrapped by the error of Dial when this process has made as many event channels as it may: none can be given back while it lives. It
+	// must be started again.
+	ErrUsedUp = errors.New("the process has no event channel left: start it again")
+
 	// ErrHostChanged is wrapped by the errors of a Conn whose host's daemon was restarted.
 	ErrHostChanged = errors.New("the host's daemon was restarted")
 )
@@ -138,8 +142,11 @@ func (c *xenConn) wait(ctx context.Context) error {
 			first, cancel = context.WithTimeout(ctx, c.domain.pace.doubt)
 		}
 		err := c.Conn.Wait(first)
+		late := first.Err() != nil
 		cancel()
 		switch {
+		case err == nil && late && doubtful && ctx.Err() == nil:
+			return errDoubted // the host has come, and no event said so
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:

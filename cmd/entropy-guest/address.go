@@ -83,6 +83,7 @@ func dialer(address string) guest.Dialer {
 		c, err := dial(ctx, address)
 		if err != nil {
 			noteRestore(err)
+			endUsedUp(err)
 			if errno, ok := errors.AsType[syscall.Errno](err); ok && nobodyServes(err) && address != autoHost {
 				err = fmt.Errorf("dial %s: %w", address, errno) // what each layer adds is the path and the hint once more
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -78,6 +79,15 @@ func endWhenLost(lost <-chan struct{}, exit func(int)) {
 	<-lost
 	slog.Error("a call of a Xen driver did not come back; ending, so that the service is started again", "see", "dmesg")
 	exit(exitLost)
+}
+
+// endUsedUp ends a process that can dial no more, so that its service is started again.
+func endUsedUp(err error) {
+	if errors.Is(err, transport.ErrUsedUp) {
+		slog.Error("ending, so that the service is started again", "error", err)
+		leaveXen()
+		os.Exit(exitLost)
+	}
 }
 
 // leaveXen is at the end of what has dialled.

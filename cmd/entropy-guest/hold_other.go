@@ -7,3 +7,4 @@ func isHolder([]string) bool { return false }
 func hold()                  {}
 func prepareXen()            {}
 func leaveXen()              {}
+func endUsedUp(error)        {}

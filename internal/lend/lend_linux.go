@@ -1,11 +1,11 @@
 package lend
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,105 +17,194 @@ const (
 	// MappedSeals are those that whoever it was lent to adds once it has mapped
 	// the page: from then on nobody can make a hole in it. A hole in a page
 	// that is mapped a hundred thousand times takes a second, in which whoever
-	// touches the page waits in the kernel. They need Linux 5.1 (see CanSeal).
+	// touches or unmaps the page waits in the kernel. They need Linux 5.1 (see
+	// CanSeal).
 	MappedSeals = unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SEAL
 )
 
-// maxPages is how many are lent in all: an event each, of which the kernel keeps
-// 16,384 (inotify(7), max_queued_events).
-const maxPages = 8192
-
-// nobody is no user's number (setuid(2)).
-const nobody = 1<<32 - 1
+// sweepEvery is how often the pages are looked at that others still have of what
+// we have done with.
+const sweepEvery = 10 * time.Second
 
 // Lender lends pages. Its methods may be called from any goroutine.
 type Lender struct {
 	most int
-	note *os.File // inotify
-	wg   sync.WaitGroup
 
-	mu    sync.Mutex
-	lent  map[int32]uint32 // by watch, to whom
-	count map[uint32]int   // by user
+	mu     sync.Mutex
+	count  map[uint32]int     // lent, by user
+	left   map[uint32][]*Loan // those of them that we have done with, by user
+	timer  *time.Timer        // of the next sweep, nil for none
+	closed bool
+}
+
+// Loan is a page that was lent.
+type Loan struct {
+	Host  int // of our own; Done closes it
+	Guest int // to give away; the caller closes it
+
+	lender *Lender
+	user   uint32
+	unmap  func() // what is left to be done; nil for nothing
 }
 
 // New makes a Lender that lends no user more than most pages at a time. It needs
-// /proc and inotify(7).
+// /proc, and leases on files (fcntl(2), F_SETLEASE), with which it is found out
+// whether anybody has a page.
 func New(most int) (*Lender, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("count who has memory of ours: make an inotify: %w", err)
+	l := &Lender{most: most, count: make(map[uint32]int), left: make(map[uint32][]*Loan)}
+	if err := try(); err != nil {
+		return nil, fmt.Errorf("find out who has memory of ours: %w", err)
 	}
-	l := &Lender{most: most, note: os.NewFile(uintptr(fd), "inotify"), lent: make(map[int32]uint32), count: make(map[uint32]int)}
-	l.wg.Go(l.run)
-	page, err := l.Page(nobody) // a try
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	_ = unix.Close(page)
 	return l, nil
 }
 
-// Close stops counting.
-func (l *Lender) Close() {
-	_ = l.note.Close()
-	l.wg.Wait()
+// try finds out whether this kernel tells who has a page.
+func try() error {
+	n, err := makeLoan()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(n.Host) }()
+	with := n.over()
+	mapped, err := unix.Mmap(n.Guest, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	_ = unix.Close(n.Guest)
+	if err != nil {
+		return err
+	}
+	still := n.over()
+	_ = unix.Munmap(mapped)
+	if with || still || !n.over() {
+		return errors.New("leases on memory do not tell")
+	}
+	return nil
 }
 
-// Held is how many pages of ours somebody has that a user was lent.
+// Close ends the looking: pages that others have still are forgotten.
+func (l *Lender) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	for _, list := range l.left {
+		for _, n := range list {
+			_ = unix.Close(n.Host)
+		}
+	}
+	clear(l.left)
+}
+
+// Held is how many pages of ours a user was lent that we have not done with, or
+// that somebody has still.
 func (l *Lender) Held(user uint32) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.sweep(user)
 	return l.count[user]
 }
 
-// Page makes a page, which is the user's until nobody has it any more: neither
-// the descriptor, which is the caller's to close, nor a copy of it, nor a
+// Page makes a page, which is the user's until Done is called and nobody has
+// what is given away of it: neither the descriptor, nor a copy of it, nor a
 // mapping. It is 4,096 bytes long and cannot be made longer or shorter.
-func (l *Lender) Page(user uint32) (fd int, err error) {
+func (l *Lender) Page(user uint32) (*Loan, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.count[user] >= l.most || len(l.lent) >= maxPages {
-		return -1, fmt.Errorf("%w: %d", ErrTooMany, l.count[user])
+	if l.sweep(user); l.count[user] >= l.most {
+		return nil, fmt.Errorf("%w: %d", ErrTooMany, l.count[user])
 	}
-	fd, err = l.make(user)
+	n, err := makeLoan()
 	if err != nil {
-		return -1, fmt.Errorf("make a page of memory: %w", err)
+		return nil, fmt.Errorf("make a page of memory: %w", err)
 	}
-	return fd, nil
+	n.lender, n.user = l, user
+	l.count[user]++
+	return n, nil
 }
 
-func (l *Lender) make(user uint32) (_ int, err error) {
-	first, err := Memory()
-	if err != nil {
-		return -1, err
+func makeLoan() (n *Loan, err error) {
+	n = new(Loan)
+	if n.Host, err = Memory(); err != nil {
+		return nil, err
 	}
-	// What memfd_create opens is told of nobody (FMODE_NONOTIFY, since Linux
-	// 6.14); a second opening is like any file's.
-	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", first), unix.O_RDWR|unix.O_CLOEXEC, 0)
-	_ = unix.Close(first)
-	if err != nil {
-		return -1, err
+	// A second opening, which counts as a writer to the page, which what
+	// memfd_create has opened does not.
+	n.Guest, err = unix.Open(fmt.Sprintf("/proc/self/fd/%d", n.Host), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Fchmod(n.Guest, 0) // nobody opens it a third time
 	}
-	defer func() {
-		if err != nil {
-			_ = unix.Close(fd)
+	if err != nil {
+		_ = unix.Close(n.Host)
+		return nil, err
+	}
+	return n, nil
+}
+
+// over says whether nobody has what was given away: only then is a lease for
+// reading to be had.
+func (n *Loan) over() bool {
+	if _, err := unix.FcntlInt(uintptr(n.Host), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
+		return false
+	}
+	_, _ = unix.FcntlInt(uintptr(n.Host), unix.F_SETLEASE, unix.F_UNLCK)
+	return true
+}
+
+// Done is called once, when we have no use for the page any more. unmap undoes our
+// own mapping; where the page was not sealed, that is done when nobody else has
+// the page: somebody who makes a hole in it would hold up the unmapping, and with
+// that all of the process's memory.
+func (n *Loan) Done(sealed bool, unmap func()) {
+	if sealed {
+		unmap()
+	} else {
+		n.unmap = unmap
+	}
+	l := n.lender
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left[n.user] = append(l.left[n.user], n)
+	l.sweep(n.user)
+	l.arm()
+}
+
+// sweep takes back what nobody has any more of a user's. The caller holds mu.
+func (l *Lender) sweep(user uint32) {
+	list := slices.DeleteFunc(l.left[user], func(n *Loan) bool {
+		if !n.over() {
+			return false
 		}
-	}()
-	if err := unix.Fchmod(fd, 0); err != nil { // nobody opens it a third time
-		return -1, err
-	}
-	var watch int
-	cerr := control(l.note, func(note int) {
-		watch, err = unix.InotifyAddWatch(note, fmt.Sprintf("/proc/self/fd/%d", fd), unix.IN_CLOSE_WRITE|unix.IN_ONESHOT)
+		if n.unmap != nil {
+			n.unmap()
+		}
+		_ = unix.Close(n.Host)
+		l.count[user]--
+		return true
 	})
-	if err = errors.Join(cerr, err); err != nil {
-		return -1, err
+	if len(list) > 0 {
+		l.left[user] = list
+	} else {
+		delete(l.left, user)
 	}
-	l.lent[int32(watch)] = user
-	l.count[user]++
-	return fd, nil
+	if l.count[user] == 0 {
+		delete(l.count, user)
+	}
+}
+
+// arm sets the time of the next sweep, if there is anything to be swept. The caller holds mu.
+func (l *Lender) arm() {
+	if l.closed || l.timer != nil || len(l.left) == 0 {
+		return
+	}
+	l.timer = time.AfterFunc(sweepEvery, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.timer = nil
+		for user := range l.left {
+			l.sweep(user)
+		}
+		l.arm()
+	})
 }
 
 // Memory makes a page that is not counted; the caller closes it.
@@ -148,42 +237,4 @@ func CanSeal() bool {
 	defer func() { _ = unix.Close(fd) }()
 	_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, MappedSeals)
 	return err == nil
-}
-
-// run takes back what nobody has any more.
-func (l *Lender) run() {
-	buf := make([]byte, 64*unix.SizeofInotifyEvent)
-	for {
-		n, err := l.note.Read(buf)
-		if err != nil {
-			return
-		}
-		// A watch on a file, not a directory, has no names: each event has the same size.
-		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; b = b[unix.SizeofInotifyEvent:] {
-			if binary.NativeEndian.Uint32(b[4:])&unix.IN_CLOSE_WRITE != 0 {
-				l.back(int32(binary.NativeEndian.Uint32(b)))
-			}
-		}
-	}
-}
-
-func (l *Lender) back(watch int32) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	user, ok := l.lent[watch]
-	if !ok {
-		return
-	}
-	delete(l.lent, watch)
-	if l.count[user]--; l.count[user] == 0 {
-		delete(l.count, user)
-	}
-}
-
-func control(f *os.File, do func(fd int)) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Control(func(fd uintptr) { do(int(fd)) })
 }

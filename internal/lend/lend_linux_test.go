@@ -3,6 +3,7 @@ package lend
 import (
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -18,16 +19,64 @@ func newLender(t *testing.T, most int) *Lender {
 	return l
 }
 
-func (l *Lender) settles(t *testing.T, user uint32, want int) {
-	t.Helper()
-	require.Eventually(t, func() bool { return l.Held(user) == want }, time.Minute, time.Millisecond)
+// page gives the descriptor to give away of a page with which we have done.
+func page(t *testing.T, l *Lender, user uint32) (fd int) {
+	n, err := l.Page(user)
+	require.NoError(t, err)
+	n.Done(true, func() {})
+	return n.Guest
+}
+
+// Our own mapping of a page that is not sealed is undone when nobody else has the page, not before.
+func TestUnsealedIsUnmappedAtTheEnd(t *testing.T) {
+	l := newLender(t, 10)
+	n, err := l.Page(7)
+	require.NoError(t, err)
+	unmapped := false
+	n.Done(false, func() { unmapped = true })
+	require.Equal(t, 1, l.Held(7))
+	require.False(t, unmapped)
+	require.NoError(t, unix.Close(n.Guest))
+	require.Zero(t, l.Held(7))
+	require.True(t, unmapped)
+
+	n, err = l.Page(7)
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(n.Guest))
+	require.Equal(t, 1, l.Held(7), "we have it still")
+	unmapped = false
+	n.Done(false, func() { unmapped = true })
+	require.True(t, unmapped)
+	require.Zero(t, l.Held(7))
+	require.Empty(t, l.count)
+}
+
+// What nobody asks for is found by and by.
+func TestSweep(t *testing.T) {
+	l := newLender(t, 10)
+	synctest.Test(t, func(t *testing.T) {
+		fd := page(t, l, 7)
+		require.NoError(t, unix.Close(fd))
+		left := func() (users int, timed bool) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return len(l.left), l.timer != nil
+		}
+		users, timed := left()
+		require.Equal(t, 1, users)
+		require.True(t, timed)
+		time.Sleep(sweepEvery)
+		synctest.Wait()
+		users, timed = left()
+		require.Zero(t, users)
+		require.False(t, timed)
+	})
 }
 
 // Whatever is left of a page counts: a descriptor, a copy, a mapping, a message that nobody has read.
 func TestHeld(t *testing.T) {
 	l := newLender(t, 10)
-	fd, err := l.Page(7)
-	require.NoError(t, err)
+	fd := page(t, l, 7)
 	require.Equal(t, 1, l.Held(7))
 	copied, err := unix.Dup(fd)
 	require.NoError(t, err)
@@ -43,42 +92,36 @@ func TestHeld(t *testing.T) {
 		func() error { return unix.Close(p[0]) },
 	} {
 		require.NoError(t, end())
-		time.Sleep(5 * time.Millisecond) // an event would be there by now, mostly
 		require.Equal(t, 1, l.Held(7))
 	}
 	require.NoError(t, unix.Close(p[1]))
-	l.settles(t, 7, 0)
-	require.Empty(t, l.lent)
+	require.Zero(t, l.Held(7))
+	require.Empty(t, l.left)
 }
 
 func TestTooMany(t *testing.T) {
 	l := newLender(t, 3)
 	var fds []int
 	for range 3 {
-		fd, err := l.Page(7)
-		require.NoError(t, err)
-		fds = append(fds, fd)
+		fds = append(fds, page(t, l, 7))
 	}
 	_, err := l.Page(7)
 	require.ErrorIs(t, err, ErrTooMany)
-	other, err := l.Page(8)
-	require.NoError(t, err, "another user")
+	other := page(t, l, 8) // another user
 	require.NoError(t, unix.Close(other))
 	require.NoError(t, unix.Close(fds[0]))
-	l.settles(t, 7, 2)
-	fds[0], err = l.Page(7)
-	require.NoError(t, err)
+	require.Equal(t, 2, l.Held(7))
+	fds[0] = page(t, l, 7)
 	for _, fd := range fds {
 		require.NoError(t, unix.Close(fd))
 	}
-	l.settles(t, 7, 0)
+	require.Zero(t, l.Held(7))
 }
 
 // Nobody but root can open it anew, which the count would not see.
 func TestCannotBeOpenedAnew(t *testing.T) {
 	l := newLender(t, 3)
-	fd, err := l.Page(7)
-	require.NoError(t, err)
+	fd := page(t, l, 7)
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	require.NoError(t, unix.Fstat(fd, &st))
@@ -92,8 +135,7 @@ func TestNoHolesInASealedPage(t *testing.T) {
 		t.Skip("this kernel is older than 5.1: it has no F_SEAL_FUTURE_WRITE")
 	}
 	l := newLender(t, 3)
-	fd, err := l.Page(7)
-	require.NoError(t, err)
+	fd := page(t, l, 7)
 	defer unix.Close(fd)
 	punch := func() error {
 		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, pageSize)

@@ -175,6 +175,25 @@ func (e *Evtchn) lookOnce(fd uintptr) bool {
 	return there
 }
 
+// Poll is Pending that waits for nothing, and gives ok = false when no event is there.
+func (e *Evtchn) Poll() (port uint32, ok bool, err error) {
+	var in [4]byte
+	n := 0
+	if cerr := e.raw.Control(func(fd uintptr) { n, err = e.sys.Read(int(fd), in[:]) }); cerr != nil {
+		err = cerr
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return 0, false, nil
+	case err == nil && n != len(in):
+		err = syscall.EIO
+	}
+	if err != nil {
+		return 0, false, e.failed(err, "look for an event")
+	}
+	return order.Uint32(in[:]), true, nil
+}
+
 func (e *Evtchn) read(fd int) error {
 	n, err := e.sys.Read(fd, e.in[:])
 	if err == nil && n != len(e.in) {

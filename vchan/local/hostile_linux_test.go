@@ -133,7 +133,7 @@ func TestKeptMemoryIsCounted(t *testing.T) {
 	refused := make(chan error, 1)
 	l := listenAt(t, ListenOptions{Held: 3, Refused: func(_ Peer, err error) { refused <- err }})
 	if l.lender == nil {
-		t.Skip("this machine cannot count who has memory: it has no /proc or no inotify")
+		t.Skip("this machine cannot count who has memory: it has no /proc or no lease")
 	}
 	var kept []int
 	for range 3 {
@@ -144,6 +144,7 @@ func TestKeptMemoryIsCounted(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.NoError(t, r.uc.Close())
 	}
+	require.Equal(t, 3, l.lender.Held(uint32(os.Getuid())))
 	done := make(chan struct{})
 	go func() { defer close(done); _, _, _ = l.Accept() }()
 	_, err := Dial(t.Context(), l.path)

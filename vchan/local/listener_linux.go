@@ -31,7 +31,6 @@ type Listener struct {
 	hands   *unixsock.Hands // nil where the kernel refuses descriptors
 	lender  *lend.Lender    // nil where nobody can count what guests have
 	canSeal bool            // guests must seal their memory
-	reaper  reaper
 
 	accepting sync.Mutex // one at a time; guards the two below
 	pacer     *unixsock.Pacer
@@ -58,7 +57,7 @@ func listen(path string, opts ListenOptions) (*Listener, error) {
 		pacer: unixsock.NewPacer(opts.Rate, opts.Burst), closing: make(chan struct{}),
 	}
 	var err error
-	if l.lender, err = lend.New(opts.Held); err != nil { // without it a user may keep memory of each channel that was
+	if l.lender, err = lend.New(boundHeld(opts.Held)); err != nil { // without it a user may keep memory of each channel that was
 		l.pacer = unixsock.NewPacer(min(opts.Rate, slowRate), opts.Burst)
 	}
 	l.canSeal = lend.CanSeal()
@@ -81,6 +80,17 @@ func listen(path string, opts ListenOptions) (*Listener, error) {
 // slowRate is how often a second a user may connect where what it keeps is not
 // counted.
 const slowRate = 1
+
+// boundHeld bounds what one user may have by the process's limit of descriptors:
+// those that nobody has taken out of a socket count against it, and sending more
+// is an error then for all (unix(7), ETOOMANYREFS).
+func boundHeld(held int) int {
+	var lim unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
+		return held
+	}
+	return min(held, int(max(8, min(lim.Cur/16, 1<<20))))
+}
 
 func (l *Listener) closeLender() {
 	if l.lender != nil {
@@ -203,12 +213,13 @@ func answer(fd int, status uint16, text string, fds ...int) error {
 
 // open makes the channel and hands it over. It takes over the socket.
 func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vchan.Conn, error) {
-	mem, err := l.lendPage(user)
+	mem, guest, err := l.lendPage(user)
 	if err != nil {
 		answer(fd, statusBusy, err.Error())
 		h.CloseSocket(fd)
 		return nil, err
 	}
+	defer func() { _ = unix.Close(guest) }()
 	e, err := newEvents(fd, l.path, h)
 	if err != nil {
 		_ = mem.Close()
@@ -227,7 +238,7 @@ func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vcha
 		return nil, err
 	}
 	var sent error
-	err = e.raw.Control(func(fd uintptr) { sent = answer(int(fd), statusAccepted, "", mem.fd) })
+	err = e.raw.Control(func(fd uintptr) { sent = answer(int(fd), statusAccepted, "", guest) })
 	if err = errors.Join(err, sent); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("hand the memory to the guest: %w", err)
@@ -235,24 +246,31 @@ func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vcha
 	return c, nil
 }
 
-// lendPage makes the memory of a user's channel.
-func (l *Listener) lendPage(user uint32) (*lentPage, error) {
-	var fd int
-	var err error
+// lendPage makes the memory of a user's channel, and gives the descriptor for
+// the guest.
+func (l *Listener) lendPage(user uint32) (_ *lentPage, guest int, err error) {
+	p := &lentPage{sealed: !l.canSeal}
 	if l.lender != nil {
-		fd, err = l.lender.Page(user)
-	} else {
-		fd, err = lend.Memory()
+		p.loan, err = l.lender.Page(user)
+		if err == nil {
+			p.fd, guest = p.loan.Host, p.loan.Guest
+		}
+	} else if p.fd, err = lend.Memory(); err == nil {
+		guest, err = unix.FcntlInt(uintptr(p.fd), unix.F_DUPFD_CLOEXEC, 3)
 	}
 	if err != nil {
-		return nil, err
+		return nil, -1, err
 	}
-	p, err := mapPage(fd)
-	if err != nil {
-		_ = unix.Close(fd)
-		return nil, err
+	if p.page, err = mapPage(p.fd); err != nil {
+		_ = unix.Close(guest)
+		if p.loan != nil {
+			p.loan.Done(true, func() {})
+		} else {
+			_ = unix.Close(p.fd)
+		}
+		return nil, -1, err
 	}
-	return &lentPage{page: p, fd: fd, sealed: !l.canSeal, reaper: &l.reaper}, nil
+	return p, guest, nil
 }
 
 // Addr is the socket's address.

@@ -3,7 +3,6 @@ package local
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -29,15 +28,15 @@ func mapPage(fd int) (page, error) {
 }
 
 // lentPage is the host's view of a page that a guest has. Until the guest has
-// sealed it the host does not touch it, and has it unmapped by a reaper: the
-// guest can still make holes, and somebody who makes one in a page that is mapped
-// a hundred thousand times holds up whoever touches or unmaps it.
+// sealed it the host neither touches nor unmaps it: the guest can still make
+// holes, and somebody who makes one in a page that is mapped a hundred thousand
+// times holds up whoever does.
 type lentPage struct {
 	page
-	fd     int // to look at the seals; -1 once they are there
+	fd     int        // of the memory
+	loan   *lend.Loan // nil where nobody counts
 	sealed bool
 	heard  func() bool // the guest has sent an event
-	reaper *reaper
 }
 
 // admit is a vchan.Config's. It asks for the seals, which takes no lock.
@@ -48,8 +47,6 @@ func (p *lentPage) admit() error {
 		return fmt.Errorf("look at the memory's seals: %w", err)
 	case got&lend.MappedSeals == lend.MappedSeals:
 		p.sealed = true
-		_ = unix.Close(p.fd)
-		p.fd = -1
 		return nil
 	case p.heard():
 		return fmt.Errorf("%w: it has not sealed the memory", vchan.ErrViolation)
@@ -58,47 +55,12 @@ func (p *lentPage) admit() error {
 }
 
 func (p *lentPage) Close() error {
-	if p.fd >= 0 {
+	if p.loan == nil {
 		_ = unix.Close(p.fd)
-	}
-	if p.sealed {
 		return p.page.Close()
 	}
-	p.reaper.bury(p.page)
+	p.loan.Done(p.sealed, func() { _ = p.page.Close() })
 	return nil
-}
-
-// reaper unmaps pages one by one, in a goroutine that is there while there are
-// any: whoever holds it up holds up one thread.
-type reaper struct {
-	mu      sync.Mutex
-	pages   []page
-	working bool
-}
-
-func (r *reaper) bury(p page) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pages = append(r.pages, p)
-	if !r.working {
-		r.working = true
-		go r.work()
-	}
-}
-
-func (r *reaper) work() {
-	for {
-		r.mu.Lock()
-		if len(r.pages) == 0 {
-			r.working = false
-			r.mu.Unlock()
-			return
-		}
-		p := r.pages[0]
-		r.pages = r.pages[1:]
-		r.mu.Unlock()
-		_ = p.Close()
-	}
 }
 
 // takePage maps what a host sent, if it is what it must be, and seals it so that

@@ -14,7 +14,7 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// Port is an event channel for one offer after the other to one domain, see [OfferOptions]. It is how a guest offers that may be saved and
+// Port is an event channel to offer to one domain, see [OfferOptions]. It is how a guest offers that may be saved and
 // restored.
 //
 // A Port is never closed, and nothing that is done with one unbinds it. On resume Linux forgets which interrupt belongs to which event channel
@@ -23,9 +23,12 @@ import (
 // another channel's by then, takes that one from its owner. A domain can be suspended between any two instructions of a process, so
 // no question asked before makes the unbinding safe. It is left to the end of the process.
 //
-// That costs little, as the port can be used again: when the peer closes its end of an event channel, Xen has ours wait for the same domain as
-// at the beginning (evtchn_close, xen/common/event_channel.c, ECS_UNBOUND). One that leads nowhere since a restore does no harm: the
-// peer cannot bind to it.
+// A Port can be offered again and again until a peer has come: an offer that nobody took costs nothing. Afterwards it cannot. Xen then has it wait
+// for the same domain again (evtchn_close, xen/common/event_channel.c, ECS_UNBOUND), but an event that came between the last one's
+// reading and the peer's end leaves it masked: Linux asks Xen to unmask a port that is pending (evtchn_fifo_unmask), Xen
+// does so only for one that is bound (evtchn_usable), and nobody tries again.
+//
+// A Port that leads nowhere since a restore does no harm: the peer cannot bind to it.
 //
 // A Port takes two descriptors and one page of gntalloc's, until the process ends. Its methods may be called from any goroutine.
 type Port struct {
@@ -36,6 +39,7 @@ type Port struct {
 	number uint32
 
 	busy    atomic.Bool   // an offer has it
+	heard   atomic.Bool   // an event has come
 	waiting chan struct{} // of capacity 1: full while somebody waits for an event
 }
 
@@ -45,7 +49,10 @@ var standing struct {
 	ports []*Port
 }
 
-var errBusyPort = errors.New("another offer has the port")
+var (
+	errBusyPort = errors.New("another offer has the port")
+	errUsedPort = errors.New("a peer has come to the port before, it may be deaf")
+)
 
 // OpenPort makes an event channel that the domain peer may bind to; nil is this machine.
 func OpenPort(peer uint16, sys xendev.System) (*Port, error) {
@@ -102,8 +109,16 @@ func (p *Port) Files() ([]*os.File, error) {
 	return []*os.File{events, pages}, nil
 }
 
-// Idle says whether no offer has the port.
-func (p *Port) Idle() bool { return !p.busy.Load() }
+// Usable says whether no offer has the port and no peer has come to it.
+func (p *Port) Usable() bool { return !p.busy.Load() && p.quiet() }
+
+// quiet says whether no event has ever come.
+func (p *Port) quiet() bool {
+	if _, ok, err := p.dev.Poll(); ok || err != nil {
+		p.heard.Store(true)
+	}
+	return !p.heard.Load()
+}
 
 // take gives the port to one offer. It waits until nobody waits for the last one's events any more.
 func (p *Port) take(ctx context.Context) (*lease, error) {
@@ -117,10 +132,9 @@ func (p *Port) take(ctx context.Context) (*lease, error) {
 		p.busy.Store(false)
 		return nil, context.Cause(ctx)
 	}
-	// The last one may have left it masked. An event that came for it is no harm.
-	if err := p.dev.Unmask(p.number); err != nil {
+	if !p.quiet() {
 		p.busy.Store(false)
-		return nil, err
+		return nil, errUsedPort
 	}
 	return &lease{Port: p, over: make(chan struct{})}, nil
 }
@@ -181,9 +195,12 @@ func (l *lease) WaitParking(park, unpark func()) error {
 		return net.ErrClosed
 	}
 	_, err := l.dev.PendingParking(park, unpark)
+	if err == nil {
+		l.heard.Store(true)
+	}
 	switch {
 	case l.closed.Load():
-		return net.ErrClosed // who comes next unmasks
+		return net.ErrClosed
 	case err != nil:
 		return err
 	}
@@ -200,7 +217,7 @@ func (l *lease) SetWaitDeadline(t time.Time) error {
 	return l.dev.SetDeadline(t)
 }
 
-// Close makes a Wait under way return and gives the port to who comes next.
+// Close makes a Wait under way return and leaves the port.
 func (l *lease) Close() error {
 	l.mu.Lock()
 	l.closed.Store(true)

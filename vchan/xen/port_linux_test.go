@@ -32,52 +32,68 @@ func (w *world) offerOn(port *Port, o ring.Orders) *vchan.Conn {
 	return c
 }
 
-// One port serves one offer after the other, whoever ends them, with a page of its own each time.
+// One port serves one offer after the other, with a page of its own each time, until a peer has come.
 func TestPortServesAgain(t *testing.T) {
-	w := newWorld(t)
-	guest := w.guest.Process()
-	port := w.port(guest)
-	var last Published
-	for i := range 8 {
-		o := DefaultOrders
-		if i%2 == 1 {
-			o = ring.Orders{Left: 12, Right: 13}
-		}
-		server := w.offerOn(port, o)
-		require.False(t, port.Idle())
-		_, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Port: port})
-		require.ErrorIs(t, err, errBusyPort)
-		now, found, err := Lookup(w.ctx, w.hostStore, w.path)
-		require.NoError(t, err)
-		require.True(t, found)
-		require.Equal(t, port.number, now.Port)
-		require.NotEqual(t, last, now)
-		last = now
-		client := w.connect(w.host.Process())
-		require.NoError(t, server.Wait(w.ctx))
-		exchange(t, server, client, 64<<10, 3000)
-		first, second := server, client
-		if i%4 < 2 {
-			first, second = client, server
-		}
-		require.NoError(t, first.Close())
-		_, err = second.Read(make([]byte, 1))
-		require.ErrorIs(t, err, io.EOF)
-		require.NoError(t, second.Close())
-		require.NoError(t, port.Check())
-		require.Equal(t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts(), "the page for the last event, and the port")
+	for _, closer := range []string{"server", "client"} {
+		t.Run(closer, func(t *testing.T) {
+			w := newWorld(t)
+			guest := w.guest.Process()
+			port := w.port(guest)
+			var last Published
+			for range 8 {
+				server := w.offerOn(port, ring.Orders{Left: 12, Right: 13})
+				require.False(t, port.Usable())
+				_, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Port: port})
+				require.ErrorIs(t, err, errBusyPort)
+				now, found, err := Lookup(w.ctx, w.hostStore, w.path)
+				require.NoError(t, err)
+				require.True(t, found)
+				require.Equal(t, port.number, now.Port)
+				require.NotEqual(t, last, now)
+				last = now
+				require.NoError(t, server.Close())
+				require.True(t, port.Usable())
+				require.NoError(t, port.Check())
+				require.Equal(t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts(), "the page for the last event, and the port")
+			}
+			server := w.offerOn(port, DefaultOrders)
+			client := w.connect(w.host.Process())
+			require.NoError(t, server.Wait(w.ctx))
+			exchange(t, server, client, 64<<10, 3000)
+			first, second := server, client
+			if closer == "client" {
+				first, second = client, server
+			}
+			require.NoError(t, first.Close())
+			_, err := second.Read(make([]byte, 1))
+			require.ErrorIs(t, err, io.EOF)
+			require.NoError(t, second.Close())
+			require.False(t, port.Usable())
+			_, err = Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Port: port})
+			require.ErrorIs(t, err, errUsedPort)
+			require.Equal(t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts())
+			require.Empty(t, w.guest.Bugs())
+			guest.End()
+			w.empty()
+		})
 	}
-	require.Empty(t, w.guest.Bugs())
-	guest.End()
-	w.empty()
 }
 
-// A channel that is closed while its end waits for an event leaves the port to the next one, unmasked and with nobody waiting.
-func TestPortLeftWhileWaiting(t *testing.T) {
+// A peer that came and went without anybody's having looked has used the port as well.
+func TestPortUnheard(t *testing.T) {
 	w := newWorld(t)
 	port := w.port(w.guest.Process())
-	for range 50 {
-		server := w.offerOn(port, DefaultOrders)
+	server := w.offerOn(port, DefaultOrders)
+	require.NoError(t, w.connect(w.host.Process()).Close())
+	require.NoError(t, server.Close())
+	require.False(t, port.Usable())
+}
+
+// A channel that is closed while its end waits for an event makes that return, whatever comes meanwhile.
+func TestPortLeftWhileWaiting(t *testing.T) {
+	w := newWorld(t)
+	for range 20 {
+		server := w.offerOn(w.port(w.guest.Process()), DefaultOrders)
 		client := w.connect(w.host.Process())
 		require.NoError(t, server.Wait(w.ctx))
 		read := make(chan error, 1)
@@ -114,18 +130,17 @@ func TestPortKilled(t *testing.T) {
 // After a restore the kernel says that it does not know the port. All that may be done with it, and with the page of its last channel, does no harm.
 func TestPortRestored(t *testing.T) {
 	w := newWorld(t)
-	port := w.port(w.guest.Process())
-	server := w.offerOn(port, DefaultOrders)
+	port, met := w.port(w.guest.Process()), w.port(w.guest.Process())
+	server := w.offerOn(met, DefaultOrders)
 	client := w.connect(w.host.Process())
 	require.NoError(t, server.Wait(w.ctx))
 	w.guest.Restore(9)
 	require.Error(t, port.Check())
+	require.Error(t, met.Check())
 	_, err := server.Write([]byte("nobody reads this"))
 	require.NoError(t, err)
 	require.NoError(t, server.Close())
-	require.True(t, port.Idle())
-	again := w.offerOn(port, DefaultOrders) // by mistake
-	require.NoError(t, again.Close())
+	require.NoError(t, w.offerOn(port, DefaultOrders).Close(), "by mistake")
 	require.NoError(t, client.Close())
 	require.Empty(t, w.guest.Bugs())
 
@@ -191,5 +206,5 @@ func TestPortOfAnother(t *testing.T) {
 	cancel()
 	_, err = Offer(ended, w.guestStore, hostID, w.path, OfferOptions{Port: port})
 	require.ErrorIs(t, err, context.Canceled)
-	require.True(t, port.Idle())
+	require.True(t, port.Usable())
 }

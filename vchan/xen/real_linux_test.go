@@ -297,19 +297,23 @@ func TestRealKilled(t *testing.T) {
 	}
 }
 
-// One Port serves many channels, and whoever ends one, the next one works.
+// Channels on Ports, each of which was offered in vain before. Whoever ends one, the Port is used up.
 func TestRealPort(t *testing.T) {
 	r := realDomain(t)
-	var o OfferOptions
-	var err error
-	if r.role != "client" {
-		o.Port, err = OpenPort(r.peer, nil)
-		require.NoError(t, err)
-	}
 	var last Published
 	for i := range 20 {
 		var server, client *vchan.Conn
+		var o OfferOptions
 		if r.role != "client" {
+			var err error
+			o.Port, err = OpenPort(r.peer, nil)
+			require.NoError(t, err)
+			for range 3 {
+				vain, err := Offer(r.ctx, r.store, r.peer, r.path+"-vain", o)
+				require.NoError(t, err)
+				require.NoError(t, vain.Close())
+				require.True(t, o.Port.Usable())
+			}
 			server, err = Offer(r.ctx, r.store, r.peer, r.path, o)
 			require.NoError(t, err)
 		}
@@ -343,9 +347,10 @@ func TestRealPort(t *testing.T) {
 			}
 			return c.Close()
 		})
-	}
-	if o.Port != nil {
-		require.NoError(t, o.Port.Check())
+		if o.Port != nil {
+			require.False(t, o.Port.Usable())
+			require.NoError(t, o.Port.Check())
+		}
 	}
 }
 

@@ -57,8 +57,8 @@ type OfferOptions struct {
 	// are then written one by one, the reference last, which takes half the requests of a transaction.
 	Fresh bool
 
-	// Port, if not nil, is the event channel to use, which stays when the Conn ends: for a domain that may be saved and restored. It serves one
-	// Conn at a time. System is not used then.
+	// Port, if not nil, is the event channel to use, which stays when the Conn ends: for a domain that may be saved and restored. It must be
+	// Usable. System is not used then.
 	Port *Port
 
 	// Keep, if not nil, is asked at the end whether the path is to be left alone: after a restore it is in the part of a domain that is no more.

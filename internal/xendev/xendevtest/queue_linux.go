@@ -112,12 +112,13 @@ func (q *queue) unmask(b []byte) (int, error) {
 		if p == nil || !p.masked {
 			continue
 		}
-		p.masked = false
-		// Xen unmasks only ports that are connected (evtchn_usable in its event.h).
-		if p.pending && p.peer != nil {
+		// Linux leaves the unmasking of a pending port to Xen, which does it only for one that is connected (evtchn_usable in its event.h). Linux
+		// takes the other one for unmasked all the same: it stays masked for good, also when somebody binds to it anew.
+		p.masked, p.deaf = false, p.pending && p.peer == nil
+		if p.pending && !p.deaf {
+			p.pending = false
 			p.receive()
 		}
-		p.pending = false
 	}
 	return len(b) &^ 3, nil
 }

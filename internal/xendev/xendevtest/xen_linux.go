@@ -59,8 +59,9 @@ type port struct {
 	domain  *Domain
 	queue   *queue // nil once the user has unbound it
 	refs    int    // the user and each notification
-	masked  bool
+	masked  bool // its user has an event of it, and has not unmasked it
 	pending bool
+	deaf    bool // masked for Xen, not for Linux: no event comes through any more
 }
 
 // notification is what UNMAP_NOTIFY asked for.
@@ -202,7 +203,7 @@ func (d *Domain) send(p *port) {
 func (p *port) receive() {
 	switch {
 	case p.queue == nil: // no handler
-	case p.masked:
+	case p.masked || p.deaf:
 		p.pending = true
 	default:
 		p.masked = true
