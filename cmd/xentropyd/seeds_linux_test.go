@@ -97,7 +97,7 @@ func TestSilentFileSystem(t *testing.T) {
 	require.NoError(t, d.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Wait() }()
-	answered := false
+	answered, late := false, time.After(time.Minute)
 	for seeded := false; !seeded; {
 		s, err := control.Dial(c.Control).Status(t.Context())
 		seeded = err == nil && s.Entropy.Seeded
@@ -105,6 +105,9 @@ func TestSilentFileSystem(t *testing.T) {
 		select {
 		case err := <-ended:
 			t.Fatalf("it ended: %v\n%s", err, log.String())
+		case <-late:
+			_ = d.Process.Kill()
+			t.Fatal("it is not seeded")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -113,7 +116,7 @@ func TestSilentFileSystem(t *testing.T) {
 	select {
 	case err := <-ended:
 		require.NoError(t, err, log.String())
-	case <-time.After(time.Minute):
+	case <-late:
 		_ = d.Process.Kill()
 		t.Fatal("it does not end")
 	}
