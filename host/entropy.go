@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -43,7 +42,8 @@ const seedFileEvery = 10 * time.Minute
 // by itself.
 const healthEvery = 10 * time.Second
 
-// SeedStore keeps a seed over restarts: internal/seedfile, or something of the caller's.
+// SeedStore keeps a seed over restarts: internal/seedfile, or something of the caller's. It is called from one goroutine at a time, waited for
+// for some seconds, and called no more before it has answered. A method Path() string, if there is one, names it in the log.
 type SeedStore interface {
 	Load() ([]byte, error) // an error that is fs.ErrNotExist is no cause for alarm
 	Store(seed []byte) error
@@ -64,6 +64,7 @@ type Entropy struct {
 	cfg       EntropyConfig
 	fortuna   *fortuna.Fortuna
 	pool      *gather.Pool
+	keeper    keeper // Run's own
 	harvester *source.Harvester
 	started   time.Time
 	ready     chan struct{} // closed when Draw works
@@ -71,8 +72,6 @@ type Entropy struct {
 	degraded  atomic.Bool
 	changed   chan struct{} // of capacity 1: a source's state did
 	spent     atomic.Uint64 // bits credited to draws
-
-	noSeedKept bool // neither an earlier run nor this one has stored a seed; Run's alone
 }
 
 // NewEntropy returns an Entropy that gathers once Run is called.
@@ -85,6 +84,7 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	f := fortuna.New(fortuna.WithExplicitSeed())
 	pool := gather.New(f, gather.NewKernel(cfg.Kernel, cfg.Log))
 	e := &Entropy{cfg: cfg, fortuna: f, pool: pool, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	e.keeper = keeper{store: cfg.Seeds, fortuna: f, log: cfg.Log}
 	usual := []source.Option{source.WithLogger(cfg.Log), source.WithNotify(func(source.Status) {
 		select {
 		case e.changed <- struct{}{}:
@@ -95,7 +95,8 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	return e, nil
 }
 
-// Run gathers until ctx ends, then waits for its goroutines and keeps a last seed. What goes wrong at its end is logged; the error is nil.
+// Run gathers until ctx ends, then waits for its goroutines and keeps a last seed, for two seconds at most. What goes wrong at its end is
+// logged; the error is nil. A noise source or a SeedStore that does not answer is left behind.
 func (e *Entropy) Run(ctx context.Context) error {
 	harvest, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -109,7 +110,7 @@ func (e *Entropy) Run(ctx context.Context) error {
 		e.sayLeft(<-done)
 		return nil
 	}
-	e.seed()
+	e.seed(ctx)
 	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond), "assessed_bits", int(e.pool.Bits()))
 
 	watch := time.NewTicker(healthEvery)
@@ -122,14 +123,12 @@ func (e *Entropy) Run(ctx context.Context) error {
 		case <-e.changed:
 		case <-watch.C:
 		case <-keep.C:
-			if err := e.keepSeed(); err != nil {
-				e.cfg.Log.Error("seed file not written; "+e.leftSeed(), "error", err)
+			if err := e.keeper.keep(ctx, storePatience); ctx.Err() == nil {
+				e.keeper.say(err)
 			}
 		case <-ctx.Done():
 			e.sayLeft(<-done)
-			if kept := e.keepSeed(); kept != nil { // no failure of the run that is ending
-				e.cfg.Log.Error("seed not kept at the end; "+e.leftSeed(), "error", kept)
-			}
+			e.keeper.say(e.keeper.keep(context.WithoutCancel(ctx), storeGrace)) // no failure of the run that is ending
 			return nil
 		}
 	}
@@ -142,50 +141,20 @@ func (e *Entropy) sayLeft(err error) {
 	}
 }
 
-// seed gives Fortuna its first seed: the noise, the kernel's RNG where it answers, and the kept seed. A new seed is kept before any output.
-func (e *Entropy) seed() {
-	var kept []byte
-	if e.cfg.Seeds != nil {
-		var err error
-		switch kept, err = e.cfg.Seeds.Load(); {
-		case errors.Is(err, fs.ErrNotExist):
-			e.noSeedKept = true
-			e.cfg.Log.Info("no seed kept from an earlier run; fresh noise serves alone")
-		case err != nil:
-			e.cfg.Log.Warn("kept seed not used; fresh noise serves alone", "error", err)
-		}
-		defer clear(kept)
-	}
+// seed gives Fortuna its first seed: the noise, the kernel's RNG where it answers, and the kept seed. A new seed is kept before any output,
+// unless the store does not answer: then the kept seed was not used, or serves once more beside fresh noise.
+func (e *Entropy) seed(ctx context.Context) {
+	kept, err := e.keeper.load(ctx)
+	defer clear(kept)
 	e.pool.Seed(kept)
-	if err := e.keepSeed(); err != nil {
-		e.cfg.Log.Error("no seed kept for the next start", "error", err)
+	if err == nil {
+		err = e.keeper.keep(ctx, storePatience)
+	}
+	if ctx.Err() == nil { // else the end says how it went
+		e.keeper.say(err)
 	}
 	e.isReady.Store(true)
 	close(e.ready)
-}
-
-func (e *Entropy) keepSeed() error {
-	if e.cfg.Seeds == nil {
-		return nil
-	}
-	seed := make([]byte, 64)
-	defer clear(seed)
-	if _, err := e.fortuna.Read(seed); err != nil {
-		return fmt.Errorf("draw a seed to keep: %w", err)
-	}
-	if err := e.cfg.Seeds.Store(seed); err != nil {
-		return err
-	}
-	e.noSeedKept = false
-	return nil
-}
-
-// leftSeed says what the next start finds when a seed could not be stored.
-func (e *Entropy) leftSeed() string {
-	if e.noSeedKept {
-		return "there is none for the next start"
-	}
-	return "the old one stays"
 }
 
 // watchHealth follows the sources' health and says each change once.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -230,15 +231,146 @@ func TestEntropyLivesWithABrokenSeedStore(t *testing.T) {
 				cancel()
 				require.NoError(t, <-done, "an end is no failure for that")
 				if store.err != nil {
-					left := "there is none for the next start"
-					if store.kept != nil {
-						left = "the old one stays"
-					}
-					require.Contains(t, log.String(), `level=ERROR msg="seed not kept at the end; `+left+`" error="read-only file system"`)
+					require.Contains(t, log.String(), `level=ERROR msg="no seed kept for the next start" error="read-only file system"`)
+					require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), "once, although it was tried twice")
 				}
 			})
 		})
 	}
+}
+
+// silent is a SeedStore that does not answer, from one of its calls on and until it is told to.
+type silent struct {
+	seeds
+	answer chan struct{}
+
+	mu         sync.Mutex
+	from       int // the first call that hangs, counted from 1
+	calls, now int
+	most       int // at a time
+	wiped      []byte
+}
+
+func (s *silent) call(f func()) {
+	s.mu.Lock()
+	s.calls++
+	s.now++
+	s.most = max(s.most, s.now)
+	hangs := s.calls >= s.from
+	s.mu.Unlock()
+	if hangs {
+		<-s.answer
+	}
+	f()
+	s.mu.Lock()
+	s.now--
+	s.mu.Unlock()
+}
+
+func (s *silent) counts() (calls, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls, s.most
+}
+
+func (s *silent) Load() (seed []byte, err error) {
+	s.call(func() { seed, err = s.seeds.Load(); s.wiped = seed })
+	return seed, err
+}
+
+func (s *silent) Store(seed []byte) (err error) {
+	s.call(func() { err = s.seeds.Store(seed); s.wiped = seed })
+	return err
+}
+
+func (s *silent) Path() string { return "/mnt/seed" }
+
+// TestEntropyLeavesASilentSeedStoreBehind: whichever call does not answer, there are guests to be served after five seconds, one line in the log,
+// and an end after two more. What the call held is wiped when it comes back.
+func TestEntropyLeavesASilentSeedStoreBehind(t *testing.T) {
+	for name, c := range map[string]struct {
+		from  int
+		after time.Duration
+	}{"load": {1, storePatience}, "store": {2, storePatience}, "later store": {3, 0}, "last store": {4, 0}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log syncBuffer
+				store := &silent{from: c.from, answer: make(chan struct{})}
+				store.kept = []byte("a seed")
+				e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+				require.NoError(t, err)
+				ctx, cancel := context.WithCancel(t.Context())
+				start := time.Now()
+				done := make(chan error, 1)
+				go func() { done <- e.Run(ctx) }()
+				<-e.Ready()
+				require.LessOrEqual(t, time.Since(start), c.after+time.Second)
+				require.GreaterOrEqual(t, time.Since(start), c.after)
+				_, err = e.Draw(make([]byte, 32))
+				require.NoError(t, err)
+				// A time at which no tick is being waited upon.
+				time.Sleep(seedFileEvery + storePatience + time.Second)
+				if c.from == 3 {
+					time.Sleep(2 * seedFileEvery)
+				}
+				cancel()
+				end := time.Now()
+				require.NoError(t, <-done)
+				require.LessOrEqual(t, time.Since(end), storeGrace)
+				require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), log.String())
+				require.Contains(t, log.String(), `msg="no seed kept for the next start" error="no answer; is the file system that it is on alive?" seed_file=/mnt/seed`)
+				calls, most := store.counts()
+				require.Equal(t, 1, most)
+				require.Equal(t, c.from, calls, "it is not called again")
+				close(store.answer)
+				synctest.Wait()
+				require.NotEmpty(t, store.wiped)
+				require.Equal(t, make([]byte, len(store.wiped)), store.wiped)
+			})
+		})
+	}
+}
+
+// TestEntropyEndsWhileItWaitsForTheSeedStore: an end does not wait for what is left of the five seconds.
+func TestEntropyEndsWhileItWaitsForTheSeedStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &silent{from: 1, answer: make(chan struct{})}
+		e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- e.Run(ctx) }()
+		time.Sleep(storePatience / 5)
+		calls, _ := store.counts()
+		require.Equal(t, 1, calls)
+		cancel()
+		end := time.Now()
+		require.NoError(t, <-done)
+		require.LessOrEqual(t, time.Since(end), storeGrace)
+		close(store.answer)
+	})
+}
+
+// TestEntropyKeepsASeedAgain: a store that answers late is used again, and that is said.
+func TestEntropyKeepsASeedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log syncBuffer
+		store := &silent{from: 1, answer: make(chan struct{})}
+		e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- e.Run(ctx) }()
+		<-e.Ready()
+		require.Zero(t, store.times())
+		close(store.answer)
+		time.Sleep(seedFileEvery + time.Second)
+		require.Equal(t, 1, store.times())
+		require.Contains(t, log.String(), "a seed is kept for the next start again")
+		cancel()
+		require.NoError(t, <-done)
+		require.Equal(t, 2, store.times())
+	})
 }
 
 func TestEntropyRefusesAnUnknownPolicy(t *testing.T) {

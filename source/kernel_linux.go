@@ -5,10 +5,12 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	bounded "github.com/xentropyd/xentropyd/internal/getrandom"
 )
 
-// getrandom is getrandom(2), in a variable for tests.
-var getrandom = unix.Getrandom
+// getrandom is getrandom(2) that does not wait, in a variable for tests.
+var getrandom = bounded.Read
 
 // kernelRead fills dst by getrandom(2), else from /dev/urandom, and says what
 // serves instead and why. It does not block, and no credit is claimed for it
@@ -16,7 +18,8 @@ var getrandom = unix.Getrandom
 //
 // Before the kernel's generator is seeded GRND_NONBLOCK answers EAGAIN, and then
 // GRND_INSECURE gives what there is. A kernel before Linux 5.6 answers EINVAL to
-// that, one before 3.17 ENOSYS to all, and a sandbox often EPERM.
+// that, one before 3.17 ENOSYS to all, a sandbox often EPERM, and one whose
+// supervisor hangs nothing at all.
 func kernelRead(dst []byte) (instead string, err error) {
 	err = getrandomAll(dst)
 	if err == nil {

@@ -132,3 +132,20 @@ func TestKernelUnderSeccomp(t *testing.T) {
 		})
 	}
 }
+
+// TestKernelThatNeverAnswers: in a process whose getrandom does not return, /dev/urandom serves as well.
+func TestKernelThatNeverAnswers(t *testing.T) {
+	if !seccomptest.SilentChild(t, unix.SYS_GETRANDOM) {
+		return
+	}
+	found, err := Find(NameKernel)
+	require.NoError(t, err)
+	p := make([]byte, 64)
+	for range 3 {
+		n, err := found[0].Sample(t.Context(), p)
+		require.NoError(t, err)
+		require.Equal(t, 64, n)
+		assert.NotEqual(t, make([]byte, 64), p)
+		assert.Contains(t, found[0].Info().Description, "by /dev/urandom, because: getrandom: no answer")
+	}
+}

@@ -39,7 +39,7 @@ type daemon struct {
 
 	control   net.Listener
 	rights    control.Rights
-	seeds     *seedfile.File
+	seeds     *seeds
 	listeners []transport.Listener
 	xen       *xenGuests // nil: not asked for
 	sources   sources
@@ -64,7 +64,7 @@ func (d *daemon) open(c config.Config) (err error) {
 	}
 	entropy := host.EntropyConfig{Policy: host.Policy(c.Policy), Harvester: []source.Option{source.WithAlpha(c.Sources.Alpha)}, Log: d.log}
 	if c.SeedFile != "" {
-		if d.seeds, err = seedfile.Open(c.SeedFile); err != nil {
+		if d.seeds, err = openSeeds(c.SeedFile, seedfile.Open, d.log); err != nil {
 			return err
 		}
 		entropy.Seeds = d.seeds

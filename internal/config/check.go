@@ -28,13 +28,16 @@ const (
 	maxPerSecond = 1e6
 	minShare     = 0.001
 	maxShare     = 1024.0 // more than a session can use, so no bound
-	maxHWRNG     = 16     // as many as package source/hwrng has numbers for
+	minRate      = 0.1
+	minFrames    = 4  // of a guest in each keep_alive: pongs, acknowledgements, requests
+	maxHWRNG     = 16 // as many as package source/hwrng has numbers for
 )
 
 // Problem is a value that cannot be.
 type Problem struct {
-	Key  string // "budget.bytes", "guest[1].match"
-	Text string
+	Key   string // "budget.bytes", "guest[1].match"
+	Text  string
+	other string // the key that does not go with it; where Key stands nowhere in the file, that is the place
 }
 
 func (p Problem) Error() string { return p.Key + ": " + p.Text }
@@ -45,7 +48,10 @@ var SourceNames = []string{
 }
 
 // Check returns everything that is wrong with a configuration's values.
-func (c *Config) Check() []Problem {
+func (c *Config) Check() []Problem { return c.check("") }
+
+// check is Check for what stands in the file with that absolute path.
+func (c *Config) check(file string) []Problem {
 	var k checker
 	if len(c.Listen) == 0 {
 		k.add("listen", "empty; name at least one channel address, such as local:/run/xentropyd/local.sock")
@@ -102,7 +108,7 @@ func (c *Config) Check() []Problem {
 	between(&k, "limits.sessions_per_group", c.Limits.SessionsPerGroup, 1, maxSessions)
 	between(&k, "limits.sessions_per_guest", c.Limits.SessionsPerGuest, 1, maxSessions)
 	between(&k, "limits.new_sessions_per_second", c.Limits.NewSessionsPerSecond, 0.01, maxPerSecond)
-	between(&k, "limits.frames_per_second", c.Limits.FramesPerSecond, 0.1, maxPerSecond)
+	between(&k, "limits.frames_per_second", c.Limits.FramesPerSecond, minRate, maxPerSecond)
 	between(&k, "limits.cpu_share", c.Limits.CPUShare, minShare, maxShare)
 	k.sources("sources.enable", c.Sources.Enable)
 	k.sources("sources.disable", c.Sources.Disable)
@@ -128,7 +134,21 @@ func (c *Config) Check() []Problem {
 	if !c.Xen.VChan && !c.Xen.Console && slices.Contains(c.Listen, XenAddress) {
 		k.add("xen", "neither vchan nor console; leave %q out of listen instead", XenAddress)
 	}
+	k.pace(c)
+	k.files(c, file)
 	return k.found
+}
+
+// pace refuses a rate of frames at which a guest that only answers pings, acknowledges its seeds and is silent otherwise could not be heard
+// in time: it would be given up.
+func (k *checker) pace(c *Config) {
+	every, rate := c.Times.KeepAlive, c.Limits.FramesPerSecond
+	if every.bad != "" || every.Duration < minInterval || !(rate >= minRate) || rate*every.Seconds() >= minFrames {
+		return
+	}
+	k.add("limits.frames_per_second", "%v with a times.keep_alive of %v lets a guest send %.2g frames from one ping to the next, "+
+		"and it would be given up; want %d or more: raise either", rate, every, rate*every.Seconds(), minFrames)
+	k.found[len(k.found)-1].other = "times.keep_alive"
 }
 
 // checkListen refuses what is no channel address, and what is one for guests alone.
@@ -146,7 +166,7 @@ func checkListen(address string) error {
 type checker struct{ found []Problem }
 
 func (k *checker) add(key, format string, args ...any) {
-	k.found = append(k.found, Problem{key, fmt.Sprintf(format, args...)})
+	k.found = append(k.found, Problem{Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
 func (k *checker) path(key, path string) {

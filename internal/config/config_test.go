@@ -140,6 +140,93 @@ func manyPaths(n int) string {
 	return strings.Join(list, ", ")
 }
 
+// TestPathsInEachOthersWay: the seed file would replace a socket or the configuration, its lock would be written into them, and two sockets
+// cannot be one.
+func TestPathsInEachOthersWay(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "x.toml")
+	for name, c := range map[string]struct{ text, want string }{
+		"seed is control": {
+			"control = '/run/a'\nseed_file = '/run/a'",
+			`2:1: seed_file: "/run/a" is the path of control, too; give each a path of its own`,
+		},
+		"not cleaned": {
+			"control = '/run/b/../a'\nseed_file = '/run//a'",
+			`2:1: seed_file: "/run/a" is the path of control, too; give each a path of its own`,
+		},
+		"seed is a listen path": {
+			"listen = ['xen:', 'local:/run/a']\nseed_file = '/run/a'",
+			`2:1: seed_file: "/run/a" is the path of listen[1], too; give each a path of its own`,
+		},
+		"lock": {
+			"control = '/run/a.lock'\nseed_file = '/run/a'",
+			`2:1: seed_file: its lock "/run/a.lock" is the path of control, too; give each a path of its own`,
+		},
+		"successor": {
+			"listen = ['local:/run/a.new']\nseed_file = '/run/a'",
+			`2:1: seed_file: its successor "/run/a.new" is the path of listen[0], too; give each a path of its own`,
+		},
+		"control is a listen path": {
+			"listen = ['local:/run/a']\ncontrol = '/run/./a'",
+			`2:1: control: "/run/a" is the path of listen[0], too; give each a path of its own`,
+		},
+		"the other one is the default": {
+			"control = '/var/lib/xentropyd/seed'",
+			`1:1: seed_file: "/var/lib/xentropyd/seed" is the path of control, too; give each a path of its own`,
+		},
+		"seed is a device": {
+			"seed_file = '/dev/hwrng'",
+			`1:1: seed_file: "/dev/hwrng" is the path of sources.hwrng, too; give each a path of its own`,
+		},
+		"seed is the configuration": {
+			"seed_file = '" + file + "'",
+			fmt.Sprintf(`1:1: seed_file: %q is the path of this configuration file itself, too; give each a path of its own`, file),
+		},
+		"control is the configuration": {
+			"control = '" + file + "'",
+			fmt.Sprintf(`1:1: control: %q is the path of this configuration file itself, too; give each a path of its own`, file),
+		},
+		"two listen paths": {
+			"listen = ['local:/run/a', 'local:/run//a']",
+			`1:27: listen[1]: "/run/a" is the path of listen[0], too; give each a path of its own`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(file, []byte(c.text), Default())
+			assert.EqualError(t, err, file+":"+c.want)
+		})
+	}
+	for name, file := range map[string]string{"seed": "seed", "its lock": "seed.lock", "its successor": "seed.new"} {
+		t.Chdir(dir) // a name without a directory is one, too
+		_, err := Parse(file, []byte("seed_file = '"+filepath.Join(dir, "seed")+"'"), Default())
+		assert.ErrorContains(t, err, "this configuration file itself", name)
+	}
+	_, err := Parse(file, []byte("listen = ['local:/run/a']\ncontrol = '/run/b'\nseed_file = '/run/c'"), Default())
+	assert.NoError(t, err)
+	_, err = Parse(file, []byte("listen = ['local:/run/seed']\nseed_file = ''"), Default())
+	assert.NoError(t, err)
+}
+
+// TestPaceOfPongs: at the bound, and a little below it.
+func TestPaceOfPongs(t *testing.T) {
+	for text, want := range map[string]string{
+		"[times]\nkeep_alive = '40s'\n[limits]\nframes_per_second = 0.1": "",
+		"[times]\nkeep_alive = '39s'\n[limits]\nframes_per_second = 0.1": `f:4:1: limits.frames_per_second: 0.1 with a times.keep_alive of 39s lets a guest send ` +
+			`3.9 frames from one ping to the next, and it would be given up; want 4 or more: raise either`,
+		"[limits]\nframes_per_second = 0.16": "", // 25 s, by default
+		"[limits]\nframes_per_second = 0.15": "f:2:1: limits.frames_per_second: 0.15 with a times.keep_alive of 25s",
+		"[times]\nkeep_alive = '100ms'":      "", // 50 frames
+		"[limits]\nframes_per_second = 0.0":  "f:2:1: limits.frames_per_second: 0; want 0.1 to 1e+06",
+	} {
+		_, err := Parse("f", []byte(text), Default())
+		if want == "" {
+			assert.NoError(t, err, text)
+		} else if assert.ErrorContains(t, err, want) {
+			assert.NotContains(t, err.Error(), "\n", "one fault, one line")
+		}
+	}
+}
+
 func TestBudgetFor(t *testing.T) {
 	c, err := Parse("f", []byte(`
 [budget]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -46,7 +47,7 @@ func Load(path string, over Config) (Config, error) {
 	return Parse(path, data, over)
 }
 
-// Parse is Load on bytes; file is their name in errors.
+// Parse is Load on bytes; file is their name in errors, and a path that the configuration may name nowhere.
 func Parse(file string, data []byte, over Config) (Config, error) {
 	if len(data) > maxFile {
 		return Config{}, &Error{File: file, Text: fmt.Sprintf("more than %d bytes", maxFile)}
@@ -58,7 +59,11 @@ func Parse(file string, data []byte, over Config) (Config, error) {
 	if err := d.Decode(&c); err != nil {
 		return Config{}, decodeError(file, err)
 	}
-	problems := c.Check()
+	own, err := filepath.Abs(file)
+	if err != nil {
+		own = "" // of a directory that is gone: nothing to compare with
+	}
+	problems := c.check(own)
 	if len(problems) == 0 {
 		return c, nil
 	}
@@ -66,6 +71,9 @@ func Parse(file string, data []byte, over Config) (Config, error) {
 	var all []*Error
 	for _, p := range problems {
 		line, column := places.of(p.Key)
+		if line == 0 && p.other != "" {
+			line, column = places.of(p.other)
+		}
 		all = append(all, &Error{file, line, column, p.Error()})
 	}
 	slices.SortStableFunc(all, func(a, b *Error) int {

@@ -12,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/internal/getrandom"
+	"github.com/xentropyd/xentropyd/internal/seccomptest"
 )
 
 // The numbers of linux/random.h on architectures with the generic ioctl encoding (asm-generic/ioctl.h), 32 and 64 bits alike: they
@@ -127,4 +130,14 @@ func TestNoDescriptorLeak(t *testing.T) {
 		require.NoError(t, r.Close())
 	}
 	require.Equal(t, before, count())
+}
+
+// TestReadyDoesNotWait: under a filter that never answers there is an error, and no end of a program.
+func TestReadyDoesNotWait(t *testing.T) {
+	if !seccomptest.SilentChild(t, unix.SYS_GETRANDOM) {
+		return
+	}
+	ready, err := Ready()
+	require.ErrorIs(t, err, getrandom.ErrNoAnswer)
+	require.False(t, ready)
 }

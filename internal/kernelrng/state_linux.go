@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/internal/getrandom"
 )
 
 // EntropyAvail returns the entropy in bits that the kernel counts. Since Linux 5.18 that is 256 for ever once the generator is seeded.
@@ -17,12 +19,13 @@ func EntropyAvail() (bits int, err error) {
 	return parseAvail(string(text))
 }
 
-// Ready says whether the kernel's generator is seeded, so that getrandom(2) does not block.
+// Ready says whether the kernel's generator is seeded, so that getrandom(2) does not block. It does not wait: where the call does not return, in a sandbox
+// for instance, that is an error.
 func Ready() (bool, error) {
 	var b [1]byte
 	defer clear(b[:])
 	for {
-		_, err := unix.Getrandom(b[:], unix.GRND_NONBLOCK)
+		_, err := getrandom.Read(b[:], unix.GRND_NONBLOCK)
 		switch {
 		case err == nil:
 			return true, nil

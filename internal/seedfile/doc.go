@@ -18,7 +18,10 @@
 //
 // 64 bytes, mode 0600, owned by the reader or by root, replaced by rename: whoever looks, at whatever moment
 // the machine stops, finds the old seed or the new one and never a part. While a File is open it holds a lock
-// on PATH.lock, which stays behind, and PATH.new is its own: one left by a crash is removed. Files that are
-// too open, of another owner, of another length, all zero, or no regular files are refused with a
-// *RefusedError. Owner and mode are checked on Unix alone.
+// on PATH.lock, which stays behind, and PATH.new is its own: one left by a crash is removed.
+//
+// What must not be used is refused with a *RefusedError. There are two kinds. A file that is too open, of
+// another owner or all zero was a seed: the next Store replaces it. What is no regular file or of another length
+// never was one, and PATH is perhaps not what was meant: Store refuses it too and leaves it alone. Owner and
+// mode are checked on Unix alone.
 package seedfile

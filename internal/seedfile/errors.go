@@ -22,12 +22,15 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
-// RefusedError says that there is a seed but that it must not be used. The remedy is to remove the file, unless
-// its owner or mode were changed by mistake: the next Store makes a new one.
+// RefusedError says that what is there must not be used as a seed, or that what was given must not be stored as
+// one. What is no regular file or not 64 bytes long was no seed: Store leaves it alone, and the remedy is to
+// remove it or to name another file. Any other file the next Store replaces.
 type RefusedError struct {
 	Path   string
 	Reason error  // one of those above, which errors.Is finds
 	Detail string // what was found, never a part of the seed; may be empty
+
+	given bool // to Store, not found in a file
 }
 
 // Error says what was refused, why, and what to do.
@@ -36,7 +39,14 @@ func (e *RefusedError) Error() string {
 	if e.Detail != "" {
 		detail = " (" + e.Detail + ")"
 	}
-	return fmt.Sprintf("refuse seed file %s: %v%s: remove it, a new one will be written", e.Path, e.Reason, detail)
+	switch {
+	case e.given:
+		return fmt.Sprintf("refuse a seed for %s: %v%s", e.Path, e.Reason, detail)
+	case e.Reason == ErrNotRegular, e.Reason == ErrSize:
+		return fmt.Sprintf("refuse seed file %s: %v%s: it is no seed and left alone: remove it or name another file",
+			e.Path, e.Reason, detail)
+	}
+	return fmt.Sprintf("refuse seed file %s: %v%s: a new one will be written", e.Path, e.Reason, detail)
 }
 
 // Unwrap returns the reason.

@@ -19,6 +19,10 @@ func openSeed(path string) (*os.File, error) {
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK) {
 		return nil, &RefusedError{Path: path, Reason: ErrNotRegular, Detail: "a symbolic link"}
 	}
+	// A socket cannot be opened: ENXIO, EOPNOTSUPP on BSDs (open(2)).
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, &RefusedError{Path: path, Reason: ErrNotRegular, Detail: "a socket or a device without a driver"}
+	}
 	return file, err
 }
 

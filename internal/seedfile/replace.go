@@ -26,6 +26,16 @@ type temporary interface {
 
 // replace writes the seed beside the file and renames it over the file: old or new, never half.
 func (f *File) replace(seed []byte) (err error) {
+	// A name that was given by mistake must not cost what is there.
+	switch info, err := os.Lstat(f.path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if err := checkForm(info); err != nil {
+			return err
+		}
+	}
 	if err := f.removeTemporary(); err != nil {
 		return err
 	}

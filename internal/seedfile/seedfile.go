@@ -92,14 +92,11 @@ func (f *File) Load() ([]byte, error) {
 	if err != nil {
 		return nil, f.explain("load", err)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, &RefusedError{Path: f.path, Reason: ErrNotRegular, Detail: info.Mode().Type().String()}
+	if err := checkForm(info); err != nil {
+		return nil, f.explain("load", err)
 	}
 	if err := checkOwner(info); err != nil {
 		return nil, f.explain("load", err)
-	}
-	if info.Size() != Size {
-		return nil, &RefusedError{Path: f.path, Reason: ErrSize, Detail: strconv.FormatInt(info.Size(), 10) + " bytes"}
 	}
 	seed := make([]byte, Size)
 	if _, err := io.ReadFull(file, seed); err != nil {
@@ -112,14 +109,26 @@ func (f *File) Load() ([]byte, error) {
 	return seed, nil
 }
 
+// checkForm refuses what cannot be a seed.
+func checkForm(info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return &RefusedError{Reason: ErrNotRegular, Detail: info.Mode().Type().String()}
+	}
+	if info.Size() != Size {
+		return &RefusedError{Reason: ErrSize, Detail: strconv.FormatInt(info.Size(), 10) + " bytes"}
+	}
+	return nil
+}
+
 // Store replaces the seed and returns when the new one is on the disk: nil means that no restart will find the
-// old one. After an error either is there, whole; treat the seed as not stored. The caller wipes it.
+// old one. After an error either is there, whole; treat the seed as not stored. The error is a *RefusedError if
+// what is there is no seed: that is left as it is. The caller wipes the seed.
 func (f *File) Store(seed []byte) error {
 	if len(seed) != Size {
-		return &RefusedError{Path: f.path, Reason: ErrSize, Detail: "asked to store " + strconv.Itoa(len(seed)) + " bytes"}
+		return &RefusedError{Path: f.path, Reason: ErrSize, Detail: strconv.Itoa(len(seed)) + " bytes", given: true}
 	}
 	if allZero(seed) {
-		return &RefusedError{Path: f.path, Reason: ErrAllZero, Detail: "asked to store it"}
+		return &RefusedError{Path: f.path, Reason: ErrAllZero, given: true}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestPermissions(t *testing.T) {
@@ -52,15 +54,86 @@ func TestNotRegular(t *testing.T) {
 	f := mustOpen(t, link)
 	_, err := f.Load()
 	assert.ErrorIs(t, err, ErrNotRegular)
-	require.NoError(t, f.Store(seedOf(2)))
+	assert.ErrorIs(t, f.Store(seedOf(2)), ErrNotRegular)
 	b, err := os.ReadFile(target)
 	require.NoError(t, err)
-	assert.Equal(t, seedOf(1), b, "Store replaces the link, not what it points at")
+	assert.Equal(t, seedOf(1), b, "what the link points at stays")
+	_, err = os.Readlink(link)
+	assert.NoError(t, err, "and the link")
 
 	fifo := filepath.Join(dir, "fifo")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
-	_, err = mustOpen(t, fifo).Load() // and does not hang
+	f = mustOpen(t, fifo)
+	_, err = f.Load() // and does not hang
 	assert.ErrorIs(t, err, ErrNotRegular)
+	assert.ErrorIs(t, f.Store(seedOf(2)), ErrNotRegular)
+
+	socket := filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer l.Close()
+	f = mustOpen(t, socket)
+	_, err = f.Load()
+	assert.ErrorIs(t, err, ErrNotRegular)
+	err = f.Store(seedOf(2))
+	assert.ErrorIs(t, err, ErrNotRegular)
+	assert.ErrorContains(t, err, "it is no seed and left alone: remove it or name another file")
+	c, err := net.Dial("unix", socket)
+	require.NoError(t, err, "the socket is there as before")
+	c.Close()
+}
+
+// A seed that must not be used, and is one, is replaced; what is too open and no seed is left alone all the same.
+func TestTooOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "seed")
+	for size, replaced := range map[int]bool{Size - 1: false, Size: true, Size + 1: false} {
+		content := bytes.Repeat([]byte{1}, size)
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		require.NoError(t, os.Chmod(path, 0o644))
+		f, err := Open(path)
+		require.NoError(t, err)
+		_, err = f.Load()
+		require.Error(t, err)
+		if replaced {
+			assert.ErrorIs(t, err, ErrPermissions)
+			assert.ErrorContains(t, err, "mode 0644 instead of 0600): a new one will be written")
+			assert.NoError(t, f.Store(seedOf(2)))
+			content = seedOf(2)
+		} else {
+			assert.ErrorIs(t, err, ErrSize)
+			assert.ErrorContains(t, err, "left alone")
+			assert.ErrorIs(t, f.Store(seedOf(2)), ErrSize)
+		}
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, content, got)
+		require.NoError(t, f.Close())
+	}
+}
+
+// What has the lock's name and is none is not written over: one byte below and above what a lock can have.
+func TestLockOfAnotherKind(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "seed")
+	lock := path + ".lock"
+	require.NoError(t, os.WriteFile(lock, bytes.Repeat([]byte("7"), maxLock), 0o600))
+	f, err := Open(path)
+	require.NoError(t, err)
+	require.NoError(t, f.Store(seedOf(1)))
+	require.NoError(t, f.Close())
+
+	precious := bytes.Repeat([]byte("7"), maxLock+1)
+	require.NoError(t, os.WriteFile(lock, precious, 0o600))
+	f = mustOpen(t, path)
+	assert.ErrorContains(t, f.Store(seedOf(2)), lock+" is there and is no seed file's lock")
+	got, err := os.ReadFile(lock)
+	require.NoError(t, err)
+	assert.Equal(t, precious, got)
+	require.NoError(t, os.Remove(lock))
+	require.NoError(t, unix.Mkfifo(lock, 0o600))
+	assert.ErrorContains(t, f.Store(seedOf(2)), "no seed file's lock")
+	require.NoError(t, os.Remove(lock))
+	assert.NoError(t, f.Store(seedOf(2)))
 }
 
 // A link in the temporary file's place is removed, not followed.

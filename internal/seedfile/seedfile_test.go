@@ -97,9 +97,22 @@ func TestLoadRefusesContent(t *testing.T) {
 		require.ErrorAs(t, err, &refused)
 		assert.Equal(t, path, refused.Path)
 		assert.Contains(t, err.Error(), path)
-		require.NoError(t, f.Store(seedOf(2)), "a refused file is replaced")
-		_, err = f.Load()
-		assert.NoError(t, err)
+		if reason == ErrAllZero {
+			require.NoError(t, f.Store(seedOf(2)), "a seed that is refused is replaced")
+			_, err = f.Load()
+			assert.NoError(t, err)
+			continue
+		}
+		err = f.Store(seedOf(2))
+		require.ErrorAs(t, err, &refused, "what is no seed is left alone")
+		assert.ErrorIs(t, err, reason)
+		assert.EqualError(t, err, "refuse seed file "+path+": not 64 bytes long ("+strconv.Itoa(len(content))+
+			" bytes): it is no seed and left alone: remove it or name another file")
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, content, string(got))
+		require.NoError(t, os.Remove(path))
+		assert.NoError(t, f.Store(seedOf(2)), "removed, it is in nobody's way")
 	}
 	path := filepath.Join(t.TempDir(), "seed")
 	almost := make([]byte, Size)
@@ -116,7 +129,9 @@ func TestStoreRefusesSeed(t *testing.T) {
 		ErrSize: {nil, seedOf(2)[:Size-1], append(seedOf(2), 2)}, ErrAllZero: {make([]byte, Size)},
 	} {
 		for _, seed := range seeds {
-			assert.ErrorIs(t, f.Store(seed), reason)
+			err := f.Store(seed)
+			assert.ErrorIs(t, err, reason)
+			assert.ErrorContains(t, err, "refuse a seed for "+f.Path())
 		}
 	}
 	got, err := f.Load()
@@ -130,7 +145,7 @@ func TestDirectoryInPlaceOfFile(t *testing.T) {
 	f := mustOpen(t, path)
 	_, err := f.Load()
 	assert.ErrorIs(t, err, ErrNotRegular)
-	assert.Error(t, f.Store(seedOf(1)))
+	assert.ErrorIs(t, f.Store(seedOf(1)), ErrNotRegular)
 	assert.Equal(t, []string{"seed", "seed.lock"}, names(t, filepath.Dir(path)), "the temporary file is gone")
 }
 

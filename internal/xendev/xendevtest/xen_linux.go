@@ -59,7 +59,7 @@ type port struct {
 	domain  *Domain
 	queue   *queue // nil once the user has unbound it
 	refs    int    // the user and each notification
-	masked  bool // its user has an event of it, and has not unmasked it
+	masked  bool   // its user has an event of it, and has not unmasked it
 	pending bool
 	deaf    bool // masked for Xen, not for Linux: no event comes through any more
 }
