@@ -100,6 +100,7 @@ func TestRefusalsAreTheGroupsOwn(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		require.Equal(t, "1 sessions of good at most", b.of("good").hello("good 2").ended(protocol.CloseLimit).Text)
+		synctest.Wait() // it has ended here too
 		require.LessOrEqual(t, b.server.Status().Sessions, 2+maxRefusingGroup)
 	})
 }
