@@ -141,7 +141,9 @@ func TestBounds(t *testing.T) {
 	tasks, memory := fromUnit(t, "TasksMax"), fromUnit(t, "MemoryMax")
 	t.Logf("%d sessions at the end: at most %d threads of %d, %.1f MiB of %d", s.Server.Sessions, most, tasks, float64(mostMemory)/(1<<20), memory>>20)
 	require.GreaterOrEqual(t, s.Server.Sessions, c.Limits.Sessions)
-	const heldUp = 64 // handsAll of vchan/local, on a kernel before 6.16
+	const heldUp = 64 // that of internal/unixsock, on a kernel before 6.16
 	require.LessOrEqual(t, 2*most+heldUp, tasks)
-	require.LessOrEqual(t, mostMemory, memory/2)
+	if !raceEnabled { // the detector takes eight times as much
+		require.LessOrEqual(t, mostMemory, memory/2)
+	}
 }

@@ -79,7 +79,8 @@ func try() error {
 	return nil
 }
 
-// Close ends the looking: pages that others have still are forgotten.
+// Close ends the looking: pages that others have still are forgotten, and so
+// are those with which we are done later.
 func (l *Lender) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,6 +88,11 @@ func (l *Lender) Close() {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
+	l.forget()
+}
+
+// forget is for pages that nobody will look at again. The caller holds mu.
+func (l *Lender) forget() {
 	for _, list := range l.left {
 		for _, n := range list {
 			_ = unix.Close(n.Host)
@@ -165,6 +171,9 @@ func (n *Loan) Done(sealed bool, unmap func()) {
 	defer l.mu.Unlock()
 	l.left[n.user] = append(l.left[n.user], n)
 	l.sweep(n.user)
+	if l.closed {
+		l.forget()
+	}
 	l.arm()
 }
 

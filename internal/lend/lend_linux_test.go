@@ -151,3 +151,16 @@ func TestNoHolesInASealedPage(t *testing.T) {
 	require.ErrorIs(t, unix.Ftruncate(fd, 0), unix.EPERM)
 	mapped[0] = 1 // who has it can write to it
 }
+
+// A page that outlives its Lender, and that somebody has still, leaves no descriptor of ours.
+func TestDoneAfterClose(t *testing.T) {
+	l := newLender(t, 3)
+	n, err := l.Page(7)
+	require.NoError(t, err)
+	defer unix.Close(n.Guest)
+	l.Close()
+	n.Done(true, func() {})
+	require.Empty(t, l.left)
+	_, err = unix.FcntlInt(uintptr(n.Host), unix.F_GETFD, 0)
+	require.ErrorIs(t, err, unix.EBADF)
+}
