@@ -45,7 +45,7 @@ func (s *session) scenario(ctx context.Context, sc scenario.Scenario) {
 				t.Fatalf("%v", err)
 			}
 		}
-		defer s.tidy(t, sc)
+		t.Cleanup(func() { s.tidy(t, sc) }) // after those of the scenario
 		sc.Run(t, s.dom0)
 	})
 }
