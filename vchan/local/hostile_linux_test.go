@@ -315,3 +315,24 @@ func TestHostileRing(t *testing.T) {
 		}
 	}
 }
+
+// What few descriptors take away is what a user keeps, not its channels that live.
+func TestHeldAndDescriptors(t *testing.T) {
+	for _, c := range []struct {
+		held        int
+		descriptors uint64
+		want        int
+	}{
+		{held: 256, descriptors: 524288, want: 256},
+		{held: 256, descriptors: 4096, want: 256},
+		{held: 256, descriptors: 4095, want: 255},
+		{held: 256, descriptors: 64, want: 64},
+		{held: 4 * 8192, descriptors: 20000, want: 8192},
+		{held: 8, descriptors: 1, want: 8},
+		{held: 3, descriptors: 1, want: 3},
+		{held: 1 << 30, descriptors: math.MaxUint64, want: 1 << 28},
+		{held: 1 << 20, descriptors: math.MaxUint64, want: 1 << 20},
+	} {
+		require.Equal(t, c.want, boundHeld(c.held, c.descriptors), "%+v", c)
+	}
+}

@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -57,7 +58,7 @@ func listen(path string, opts ListenOptions) (*Listener, error) {
 		pacer: unixsock.NewPacer(opts.Rate, opts.Burst), closing: make(chan struct{}),
 	}
 	var err error
-	if l.lender, err = lend.New(boundHeld(opts.Held)); err != nil { // without it a user may keep memory of each channel that was
+	if l.lender, err = lend.New(boundHeld(opts.Held, descriptorLimit())); err != nil { // without it a user may keep memory of each channel that was
 		l.pacer = unixsock.NewPacer(min(opts.Rate, slowRate), opts.Burst)
 	}
 	l.canSeal = lend.CanSeal()
@@ -83,13 +84,19 @@ const slowRate = 1
 
 // boundHeld bounds what one user may have by the process's limit of descriptors:
 // those that nobody has taken out of a socket count against it, and sending more
-// is an error then for all (unix(7), ETOOMANYREFS).
-func boundHeld(held int) int {
+// is an error then for all (unix(7), ETOOMANYREFS). A quarter is given in any
+// case, for channels that live.
+func boundHeld(held int, descriptors uint64) int {
+	return min(held, max(held/4, 8, int(min(descriptors/16, 1<<20))))
+}
+
+// descriptorLimit is how many descriptors this process may have.
+func descriptorLimit() uint64 {
 	var lim unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
-		return held
+		return math.MaxUint64
 	}
-	return min(held, int(max(8, min(lim.Cur/16, 1<<20))))
+	return lim.Cur
 }
 
 func (l *Listener) closeLender() {

@@ -71,7 +71,8 @@ type ListenOptions struct {
 
 	// Held is how many channels' memory the processes of one user may have,
 	// that of channels that are over included, until nobody has it mapped or
-	// its descriptor any more; zero means DefaultHeld.
+	// its descriptor any more; zero means DefaultHeld. A low RLIMIT_NOFILE
+	// lowers it, to a quarter at least: so many may live at a time.
 	Held int
 
 	// Allow, if set, says who may be a guest.
