@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds what must happen at some time.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // systemd records what it is told.
 type systemd struct {

@@ -37,7 +37,7 @@ func noLeaks(t *testing.T) {
 	signal.Stop(first)
 	g, f := count()
 	t.Cleanup(func() {
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 			g2, f2 := count()
 			if g2 <= g && f2 <= f {
 				return
@@ -77,7 +77,7 @@ func inProcess(t *testing.T, change func(*config.Config)) (c config.Config, clie
 func theGuest(t *testing.T, c *control.Client, is func(host.GuestStatus) bool) host.GuestStatus {
 	t.Helper()
 	var last []host.GuestStatus
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var err error
 		last, err = c.Guests(t.Context())
 		require.NoError(t, err)

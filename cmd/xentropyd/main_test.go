@@ -55,7 +55,7 @@ func writeConfig(ts *testscript.TestScript, neg bool, args []string) {
 
 // waitSeeded waits until the daemon at a control socket is seeded.
 func waitSeeded(ts *testscript.TestScript, neg bool, args []string) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		s, err := control.Dial(ts.Getenv("S") + "/control.sock").Status(context.Background())
 		if err == nil && s.Entropy.Seeded {
 			return

@@ -92,7 +92,7 @@ func serveWith(t *testing.T, r Rights) (*Client, *fakeServer, string) {
 		assert.NoError(t, <-done)
 		_, err := os.Lstat(path)
 		assert.ErrorIs(t, err, fs.ErrNotExist, "the socket is removed")
-		assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+1 }, 5*time.Second, 10*time.Millisecond, "goroutines are left")
+		assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+1 }, time.Minute, 10*time.Millisecond, "goroutines are left")
 	})
 	return Dial(path), server, path
 }
