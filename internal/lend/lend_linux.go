@@ -3,6 +3,7 @@ package lend
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -30,11 +31,14 @@ const sweepEvery = 10 * time.Second
 type Lender struct {
 	most int
 
-	mu     sync.Mutex
-	count  map[uint32]int     // lent, by user
-	left   map[uint32][]*Loan // those of them that we have done with, by user
-	timer  *time.Timer        // of the next sweep, nil for none
-	closed bool
+	mu       sync.Mutex
+	count    map[uint32]int     // lent, by user
+	left     map[uint32][]*Loan // those of them that we have done with, by user
+	due      map[uint32]bool    // users whose pages are to be looked at
+	sweeping bool               // there is a sweeper
+	swept    sync.Cond          // there is none any more
+	timer    *time.Timer        // of the next sweep, nil for none
+	closed   bool
 }
 
 // Loan is a page that was lent.
@@ -45,13 +49,15 @@ type Loan struct {
 	lender *Lender
 	user   uint32
 	unmap  func() // what is left to be done; nil for nothing
+	back   bool   // under the lender's mu: nobody has it, and it is closed
 }
 
 // New makes a Lender that lends no user more than most pages at a time. It needs
 // /proc, and leases on files (fcntl(2), F_SETLEASE), with which it is found out
 // whether anybody has a page.
 func New(most int) (*Lender, error) {
-	l := &Lender{most: most, count: make(map[uint32]int), left: make(map[uint32][]*Loan)}
+	l := &Lender{most: most, count: make(map[uint32]int), left: make(map[uint32][]*Loan), due: make(map[uint32]bool)}
+	l.swept.L = &l.mu
 	if err := try(); err != nil {
 		return nil, fmt.Errorf("find out who has memory of ours: %w", err)
 	}
@@ -91,8 +97,12 @@ func (l *Lender) Close() {
 	l.forget()
 }
 
-// forget is for pages that nobody will look at again. The caller holds mu.
+// forget is for pages that nobody will look at again; a sweeper does it at its
+// end. The caller holds mu.
 func (l *Lender) forget() {
+	if l.sweeping {
+		return
+	}
 	for _, list := range l.left {
 		for _, n := range list {
 			_ = unix.Close(n.Host)
@@ -102,21 +112,26 @@ func (l *Lender) forget() {
 }
 
 // Held is how many pages of ours a user was lent that we have not done with, or
-// that somebody has still.
+// that somebody has still. It looks, and waits for the answer.
 func (l *Lender) Held(user uint32) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sweep(user)
+	l.look(user)
+	for l.sweeping {
+		l.swept.Wait()
+	}
 	return l.count[user]
 }
 
 // Page makes a page, which is the user's until Done is called and nobody has
 // what is given away of it: neither the descriptor, nor a copy of it, nor a
-// mapping. It is 4,096 bytes long and cannot be made longer or shorter.
+// mapping. It is 4,096 bytes long and cannot be made longer or shorter. Whether
+// pages have come back is found out beside: Page does not wait for that.
 func (l *Lender) Page(user uint32) (*Loan, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.sweep(user); l.count[user] >= l.most {
+	l.look(user)
+	if l.count[user] >= l.most {
 		return nil, fmt.Errorf("%w: %d", ErrTooMany, l.count[user])
 	}
 	n, err := makeLoan()
@@ -170,29 +185,69 @@ func (n *Loan) Done(sealed bool, unmap func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.left[n.user] = append(l.left[n.user], n)
-	l.sweep(n.user)
+	if l.closed {
+		l.forget()
+		return
+	}
+	l.look(n.user)
+}
+
+// look has a user's pages looked at. The caller holds mu.
+func (l *Lender) look(user uint32) {
+	if l.closed || len(l.left[user]) == 0 {
+		return
+	}
+	l.due[user] = true
+	if !l.sweeping {
+		l.sweeping = true
+		go l.sweep()
+	}
+}
+
+// sweep takes back what nobody has any more. It is the only one that asks for
+// leases, and holds no lock meanwhile: the kernel has one lock for them all,
+// which whoever reads /proc/locks can hold for long.
+func (l *Lender) sweep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.due) > 0 && !l.closed {
+		users := slices.Collect(maps.Keys(l.due))
+		clear(l.due)
+		var list []*Loan
+		for _, user := range users {
+			list = append(list, l.left[user]...)
+		}
+		l.mu.Unlock()
+		list = slices.DeleteFunc(list, func(n *Loan) bool { return !n.over() })
+		for _, n := range list {
+			if n.unmap != nil {
+				n.unmap()
+			}
+			_ = unix.Close(n.Host)
+		}
+		l.mu.Lock()
+		for _, n := range list {
+			n.back = true
+		}
+		for _, user := range users {
+			l.drop(user)
+		}
+	}
+	l.sweeping = false
+	l.swept.Broadcast()
 	if l.closed {
 		l.forget()
 	}
 	l.arm()
 }
 
-// sweep takes back what nobody has any more of a user's. The caller holds mu.
-func (l *Lender) sweep(user uint32) {
-	list := slices.DeleteFunc(l.left[user], func(n *Loan) bool {
-		if !n.over() {
-			return false
-		}
-		if n.unmap != nil {
-			n.unmap()
-		}
-		_ = unix.Close(n.Host)
-		l.count[user]--
-		return true
-	})
-	if len(list) > 0 {
-		l.left[user] = list
-	} else {
+// drop takes a user's pages that have come back off the books. The caller holds
+// mu.
+func (l *Lender) drop(user uint32) {
+	before := len(l.left[user])
+	left := slices.DeleteFunc(l.left[user], func(n *Loan) bool { return n.back })
+	l.count[user] -= before - len(left)
+	if l.left[user] = left; len(left) == 0 {
 		delete(l.left, user)
 	}
 	if l.count[user] == 0 {
@@ -210,9 +265,8 @@ func (l *Lender) arm() {
 		defer l.mu.Unlock()
 		l.timer = nil
 		for user := range l.left {
-			l.sweep(user)
+			l.look(user)
 		}
-		l.arm()
 	})
 }
 

@@ -46,8 +46,8 @@ func TestUnsealedIsUnmappedAtTheEnd(t *testing.T) {
 	require.Equal(t, 1, l.Held(7), "we have it still")
 	unmapped = false
 	n.Done(false, func() { unmapped = true })
-	require.True(t, unmapped)
 	require.Zero(t, l.Held(7))
+	require.True(t, unmapped)
 	require.Empty(t, l.count)
 }
 
@@ -56,6 +56,7 @@ func TestSweep(t *testing.T) {
 	l := newLender(t, 10)
 	synctest.Test(t, func(t *testing.T) {
 		fd := page(t, l, 7)
+		synctest.Wait()
 		require.NoError(t, unix.Close(fd))
 		left := func() (users int, timed bool) {
 			l.mu.Lock()
@@ -163,4 +164,22 @@ func TestDoneAfterClose(t *testing.T) {
 	require.Empty(t, l.left)
 	_, err = unix.FcntlInt(uintptr(n.Host), unix.F_GETFD, 0)
 	require.ErrorIs(t, err, unix.EBADF)
+}
+
+// Giving pages away and taking them back waits for no look at others, which may take long in the kernel.
+func TestNobodyWaitsForTheSweep(t *testing.T) {
+	l := newLender(t, 10)
+	n, err := l.Page(7)
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(n.Guest))
+	begun, release := make(chan struct{}), make(chan struct{})
+	n.Done(false, func() { close(begun); <-release })
+	<-begun
+	for _, user := range []uint32{7, 8} {
+		require.NoError(t, unix.Close(page(t, l, user)))
+	}
+	close(release)
+	require.Zero(t, l.Held(7))
+	require.Zero(t, l.Held(8))
+	require.Empty(t, l.count)
 }

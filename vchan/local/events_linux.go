@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -32,6 +33,7 @@ type events struct {
 	found   error                 // by this Wait
 	heard   atomic.Bool           // some Wait has read an event
 	buf     [256]byte             // many events are one
+	vain    int                   // how often in a row it was woken for nothing; Wait's
 }
 
 // newEvents takes over the socket, which must be non-blocking.
@@ -72,11 +74,16 @@ func (e *events) sendOnce(fd uintptr) {
 	}
 }
 
+// vainLimit is how often in one Wait a peer may wake us without a byte, as
+// urgent data does (send(2), MSG_OOB); one time or two are the poller's own.
+const vainLimit = 1000
+
 // Wait reads what bytes there are, once there is one.
 func (e *events) Wait() error { return e.WaitParking(nil, nil) }
 
 // WaitParking is Wait that tells when it leaves its thread to the poller.
 func (e *events) WaitParking(park, unpark func()) error {
+	e.vain = 0
 	if park != nil {
 		e.parking = [2]func(){park, unpark}
 		defer func() {
@@ -103,6 +110,10 @@ func (e *events) lookOnce(fd uintptr) bool {
 	case err == unix.EAGAIN:
 		if e.parking[0] != nil {
 			e.parking[0]()
+		}
+		if e.vain++; e.vain > vainLimit {
+			e.found = fmt.Errorf("%w: woken %d times without an event", vchan.ErrViolation, e.vain)
+			return true
 		}
 		return false
 	case err == unix.ECONNRESET, err == nil && n == 0:

@@ -182,12 +182,48 @@ func TestFullSocketDoesNotBlock(t *testing.T) {
 	leaveNothing(t)
 	r, c := newRogue(t, listenAt(t, ListenOptions{}))
 	for i := range 5000 { // more than a socket holds
-		r.word(20).Or(1 << 16) // cli_notify: tell me when you write
+		r.word(20).Or(1 << 24) // srv_notify: tell me when you write
 		n, err := c.Write([]byte{byte(i)})
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		r.word(8).Add(1) // right.cons
 	}
+	require.NoError(t, r.uc.SetReadDeadline(time.Now().Add(time.Second)))
+	n, err := r.uc.Read(make([]byte, 64))
+	require.NoError(t, err)
+	require.Less(t, n, 32, "they are the host's memory")
+}
+
+// A guest that wakes the host for nothing loses its channel.
+func TestUrgentData(t *testing.T) {
+	leaveNothing(t)
+	r, c := newRogue(t, listenAt(t, ListenOptions{}))
+	raw, err := r.uc.SyscallConn()
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() {
+		for {
+			var sent error
+			if err := raw.Control(func(fd uintptr) {
+				sent = unix.Sendto(int(fd), []byte{1}, unix.MSG_OOB|unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, nil)
+			}); err != nil {
+				sent = err
+			}
+			switch sent {
+			case nil, unix.EAGAIN:
+			case unix.EOPNOTSUPP, unix.EPIPE, unix.ECONNRESET:
+				_ = r.uc.CloseWrite() // then Read ends in any case
+				done <- sent
+				return
+			}
+		}
+	}()
+	_, err = c.Read(make([]byte, 1))
+	_ = c.Close()
+	if sent := <-done; sent == unix.EOPNOTSUPP {
+		t.Skip("this kernel has no urgent data on Unix sockets (CONFIG_AF_UNIX_OOB)")
+	}
+	require.ErrorIs(t, err, vchan.ErrViolation)
 }
 
 // A guest that hangs up at any moment is gone, and says so once.

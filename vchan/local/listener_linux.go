@@ -227,6 +227,10 @@ func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vcha
 		return nil, err
 	}
 	defer func() { _ = unix.Close(guest) }()
+	// Events that a guest does not read are the daemon's memory for as long as
+	// the guest has its socket. The kernel gives the least that it knows, which
+	// is a handful of them; one says as much as many.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)
 	e, err := newEvents(fd, l.path, h)
 	if err != nil {
 		_ = mem.Close()
