@@ -76,7 +76,7 @@ func (e *events) sendOnce(fd uintptr) {
 
 // vainLimit is how often in one Wait a peer may wake us without a byte, as
 // urgent data does (send(2), MSG_OOB); one time or two are the poller's own.
-const vainLimit = 1000
+const vainLimit = 100
 
 // Wait reads what bytes there are, once there is one.
 func (e *events) Wait() error { return e.WaitParking(nil, nil) }

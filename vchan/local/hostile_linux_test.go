@@ -211,6 +211,7 @@ func TestUrgentData(t *testing.T) {
 			}
 			switch sent {
 			case nil, unix.EAGAIN:
+				time.Sleep(10 * time.Microsecond) // the host is to be woken by each
 			case unix.EOPNOTSUPP, unix.EPIPE, unix.ECONNRESET:
 				_ = r.uc.CloseWrite() // then Read ends in any case
 				done <- sent
