@@ -267,7 +267,9 @@ func (l *Listener) lendPage(user uint32) (_ *lentPage, guest int, err error) {
 			p.fd, guest = p.loan.Host, p.loan.Guest
 		}
 	} else if p.fd, err = lend.Memory(); err == nil {
-		guest, err = unix.FcntlInt(uintptr(p.fd), unix.F_DUPFD_CLOEXEC, 3)
+		if guest, err = unix.FcntlInt(uintptr(p.fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			_ = unix.Close(p.fd)
+		}
 	}
 	if err != nil {
 		return nil, -1, err
