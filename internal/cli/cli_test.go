@@ -132,7 +132,6 @@ func TestFormat(t *testing.T) {
 	assert.Equal(t, "3 min", Duration(3*time.Minute))
 	assert.Equal(t, "4 d", Duration(96*time.Hour))
 	assert.Equal(t, "-106752 d", Duration(-1<<63))
-	assert.Equal(t, "-", Ago(time.Now(), time.Time{}))
 	assert.Equal(t, "-", OrDash(""))
 	var b bytes.Buffer
 	require.NoError(t, Table(&b, []string{"A", "NAME"}, [][]string{{"long", "x"}, {"b", "y"}}))

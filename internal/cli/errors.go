@@ -45,31 +45,17 @@ func Usage(err error) error {
 	return &usageError{err}
 }
 
-type statusError struct {
-	err    error
-	status int
-}
-
-func (e *statusError) Error() string { return e.err.Error() }
-func (e *statusError) Unwrap() error { return e.err }
-
-// WithStatus gives an error an exit status of its own.
-func WithStatus(err error, status int) error {
-	if err == nil {
-		return nil
-	}
-	return &statusError{err, status}
-}
-
 // quietError is not printed.
-type quietError struct{ statusError }
+type quietError struct{ status int }
+
+func (e *quietError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
 
 // Quiet ends the command with an exit status and prints nothing: what there is to say was said. For [ExitOK] it is nil.
 func Quiet(status int) error {
 	if status == ExitOK {
 		return nil
 	}
-	return &quietError{statusError{fmt.Errorf("exit status %d", status), status}}
+	return &quietError{status}
 }
 
 // report prints an error and returns the exit status that belongs to it.
@@ -85,9 +71,6 @@ func report(w io.Writer, name string, err error) int {
 		text += fmt.Sprintf("hint: %s\n", oneLine(hint))
 	}
 	_ = Say(w, slog.LevelError, text)
-	if e, ok := errors.AsType[*statusError](err); ok {
-		return e.status
-	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return ExitUsage
 	}

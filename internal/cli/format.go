@@ -53,14 +53,6 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%.0f d", d.Hours()/24)
 }
 
-// Ago shows how long ago something was, "-" if it never was.
-func Ago(now, t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return Duration(max(0, now.Sub(t))) + " ago"
-}
-
 // Printable replaces what could play with a terminal: names come from guests and other programs.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
