@@ -85,11 +85,12 @@ func TestLocal(t *testing.T) {
 	assert.Equal(t, strings.TrimSpace(string(comm)), a.peer.Name)
 	assert.Equal(t, "local", a.peer.Carrier)
 
-	_, err = guest.Write([]byte("hello"))
-	require.NoError(t, err)
+	sent := make(chan error, 1)
+	go func() { _, err := guest.Write([]byte("hello")); sent <- err }()
 	buf := make([]byte, 5)
 	_, err = io.ReadFull(a.c, buf)
 	require.NoError(t, err)
+	require.NoError(t, <-sent)
 	assert.Equal(t, "hello", string(buf))
 
 	require.NoError(t, a.c.SetReadDeadline(time.Unix(1, 0)))

@@ -13,17 +13,17 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// unadmitted makes a Conn on memory that cannot be touched before admit has given nil, and the channel of its events.
-func unadmitted(t *testing.T, admit func(m mapped) error) (*Conn, chan struct{}) {
+// unadmitted makes a Conn on memory that cannot be touched before admit has given nil, and the channels of its events.
+func unadmitted(t *testing.T, admit func(m mapped) error) (c *Conn, in, out chan struct{}) {
 	m := newMapped(t)
-	in := make(chan struct{}, 1)
+	m.takeAway(t)
+	in, out = make(chan struct{}, 1), make(chan struct{}, 1)
 	c, err := New(Config{
-		Role: ring.Server, Orders: ring.Orders{Left: 10, Right: 11}, Memory: m, Events: newPipeEvents(in, make(chan struct{}, 1)),
-		Admit: func() error { return admit(m) },
+		Role: ring.Server, Orders: ring.Orders{Left: 10, Right: 11}, Memory: m, Events: newPipeEvents(in, out),
+		Admit: func() error { return admit(m) }, Silent: true,
 	})
 	require.NoError(t, err)
-	m.takeAway(t)
-	return c, in
+	return c, in, out
 }
 
 func TestNothingIsTouchedBeforeAdmit(t *testing.T) {
@@ -38,18 +38,21 @@ func TestNothingIsTouchedBeforeAdmit(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, in := unadmitted(t, func(mapped) error { return ErrNotYet })
+			c, in, out := unadmitted(t, func(mapped) error { return ErrNotYet })
 			in <- struct{}{} // and is asked again
 			require.NoError(t, c.SetDeadline(time.Now().Add(time.Millisecond)))
 			require.ErrorIs(t, op(c), os.ErrDeadlineExceeded)
 			require.NoError(t, c.Close())
+			require.Empty(t, out)
 		})
 	}
 }
 
 func TestAdmitIsAskedAtEachEvent(t *testing.T) {
 	var asked atomic.Int32
-	c, in := unadmitted(t, func(m mapped) error {
+	var page mapped
+	c, in, out := unadmitted(t, func(m mapped) error {
+		page = m
 		if asked.Add(1) < 5 {
 			return ErrNotYet
 		}
@@ -66,7 +69,11 @@ func TestAdmitIsAskedAtEachEvent(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, 5, asked.Load(), "and no more after that")
-	_, err := c.Write([]byte("y"))
+	require.Len(t, out, 1, "the peer was told that the page is there")
+	orders, err := ring.ReadOrders(page.page)
+	require.NoError(t, err)
+	require.Equal(t, ring.Orders{Left: 10, Right: 11}, orders)
+	_, err = c.Write([]byte("y"))
 	require.NoError(t, err)
 	require.EqualValues(t, 5, asked.Load())
 	require.NoError(t, c.Close())
@@ -74,7 +81,7 @@ func TestAdmitIsAskedAtEachEvent(t *testing.T) {
 
 func TestRefusalOfAdmitEndsTheChannel(t *testing.T) {
 	refused := errors.New("no seal")
-	c, _ := unadmitted(t, func(mapped) error { return refused })
+	c, _, _ := unadmitted(t, func(mapped) error { return refused })
 	_, err := c.Read(make([]byte, 8))
 	require.ErrorIs(t, err, refused)
 	_, err = c.Write(make([]byte, 8))

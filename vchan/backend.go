@@ -58,13 +58,16 @@ type Config struct {
 	Memory Memory   // closed by New if New fails
 	Events Events   // likewise
 
-	// Admit, if set, says whether the memory may be touched, which nobody does
-	// after New before it has given nil once. It is asked again after each
-	// event as long as it gives ErrNotYet; any other error ends the channel.
+	// Admit, if set, says whether the memory may be touched. It is asked again
+	// after each event as long as it gives ErrNotYet; any other error ends the
+	// channel. Once it has given nil a server formats the page, which its peer
+	// may have mapped but must not have looked at; a client joins it, with the
+	// orders that the page has, not Orders. Then the peer is told with an event.
 	Admit func() error
 
 	// Silent is for a back end that itself tells the peer that this end has
 	// come, and in Events.Close that it goes: New and Close send no event.
+	// That of Admit is sent in any case.
 	Silent bool
 
 	// Spin is how often a Read or Write that has to wait looks at the ring before it sleeps, for a back end whose peer has CPUs of its own

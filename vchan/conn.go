@@ -19,14 +19,15 @@ import (
 //
 // A Conn has no goroutine of its own: see wait.go.
 type Conn struct {
-	ring   *ring.Ring
+	ring   *ring.Ring // once it is admitted
 	memory Memory
 	events Events
 	silent bool // Config.Silent
 
 	admitting sync.Mutex
-	admit     func() error // Config.Admit; under admitting
-	admitted  atomic.Bool  // the memory may be touched
+	admit     func() error               // Config.Admit; under admitting
+	create    func() (*ring.Ring, error) // the ring, when it is admitted
+	admitted  atomic.Bool                // the memory may be touched
 
 	local, remote net.Addr
 	base          time.Time // deadlines and clock count from here
@@ -49,8 +50,8 @@ var _ net.Conn = (*Conn)(nil)
 const stateClosed = 1 << 31
 
 // New makes a Conn of what a back end brings. A server formats the page, which
-// nobody else may have mapped yet; a client joins it and, unless cfg.Silent,
-// tells the server.
+// nobody else may have mapped yet; a client joins it. Both may be left for later
+// (see cfg.Admit). Then a client tells the server, unless cfg.Silent.
 func New(cfg Config) (*Conn, error) {
 	var c *Conn
 	err := guarded(func() (err error) {
@@ -67,22 +68,31 @@ func New(cfg Config) (*Conn, error) {
 
 func newConn(cfg Config) (*Conn, error) {
 	m := ring.Memory{Page: cfg.Memory.Page(), Left: cfg.Memory.Left(), Right: cfg.Memory.Right()}
-	var r *ring.Ring
-	var err error
-	if cfg.Role == ring.Server {
-		r, err = ring.Create(m, cfg.Orders, cfg.Grants)
-	} else {
-		r, err = ring.Attach(m, cfg.Orders)
-	}
-	if err != nil {
-		return nil, err
+	create := func() (*ring.Ring, error) {
+		orders := cfg.Orders
+		if cfg.Role == ring.Server {
+			return ring.Create(m, orders, cfg.Grants)
+		}
+		if cfg.Admit != nil {
+			var err error
+			if orders, err = ring.ReadOrders(m.Page); err != nil {
+				return nil, err
+			}
+		}
+		return ring.Attach(m, orders)
 	}
 	c := &Conn{
-		ring: r, memory: cfg.Memory, events: cfg.Events, silent: cfg.Silent,
+		admit: cfg.Admit, create: create,
+		memory: cfg.Memory, events: cfg.Events, silent: cfg.Silent,
 		local: cfg.Local, remote: cfg.Remote, base: time.Now(), ended: make(chan struct{}),
 	}
-	c.admit = cfg.Admit
-	c.admitted.Store(cfg.Admit == nil)
+	if c.admit == nil {
+		var err error
+		if c.ring, err = create(); err != nil {
+			return nil, err
+		}
+		c.admitted.Store(true)
+	}
 	c.wait.cond.L = &c.wait.mu
 	c.rspin = newSpinner(cfg.Spin)
 	c.wspin = newSpinner(cfg.Spin)
@@ -91,7 +101,9 @@ func newConn(cfg Config) (*Conn, error) {
 	}
 	if cfg.Role == ring.Client && !cfg.Silent {
 		if err := cfg.Events.Notify(); err != nil {
-			r.Leave()
+			if c.admitted.Load() {
+				c.ring.Leave()
+			}
 			return nil, err
 		}
 	}
@@ -160,13 +172,13 @@ func (c *Conn) Wait(ctx context.Context) (err error) {
 
 // Buffered is the number of bytes that can be read at once, 0 on a Conn that
 // is closed or corrupt.
-func (c *Conn) Buffered() int { return c.level(c.ring.Buffered) }
+func (c *Conn) Buffered() int { return c.level((*ring.Ring).Buffered) }
 
 // Space is the number of bytes that can be written at once, 0 on a Conn that
 // is closed or corrupt.
-func (c *Conn) Space() int { return c.level(c.ring.Space) }
+func (c *Conn) Space() int { return c.level((*ring.Ring).Space) }
 
-func (c *Conn) level(f func() (int, error)) int {
+func (c *Conn) level(of func(*ring.Ring) (int, error)) int {
 	old, err := c.enter()
 	if err != nil {
 		return 0
@@ -175,7 +187,7 @@ func (c *Conn) level(f func() (int, error)) int {
 	if !c.admitted.Load() {
 		return 0
 	}
-	n, err := f()
+	n, err := of(c.ring)
 	if err != nil {
 		c.shutdown(err)
 		return 0
@@ -287,13 +299,7 @@ func (c *Conn) open() (bool, error) {
 	if c.admitted.Load() {
 		return true, nil
 	}
-	c.admitting.Lock()
-	var err error
-	if !c.admitted.Load() {
-		err = c.admit()
-		c.admitted.Store(err == nil)
-	}
-	c.admitting.Unlock()
+	err := c.tryAdmit()
 	switch {
 	case err == nil:
 		return true, nil
@@ -302,6 +308,24 @@ func (c *Conn) open() (bool, error) {
 	default:
 		return false, c.failed(err)
 	}
+}
+
+// tryAdmit makes the ring once the memory is admitted, and tells the peer.
+func (c *Conn) tryAdmit() error {
+	c.admitting.Lock()
+	defer c.admitting.Unlock()
+	if c.admitted.Load() {
+		return nil
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	var err error
+	if c.ring, err = c.create(); err != nil {
+		return err
+	}
+	c.admitted.Store(true)
+	return c.notify()
 }
 
 // peerGone remembers: a peer that once said goodbye does not come back.

@@ -1,174 +1,239 @@
 package lend
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// Seals are those that a page has from the start.
-	Seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
+// lookEvery is how often it is looked at what others still have of that with
+// which we are done.
+const lookEvery = 10 * time.Second
 
-	// MappedSeals are those that whoever it was lent to adds once it has mapped
-	// the page: from then on nobody can make a hole in it. A hole in a page
-	// that is mapped a hundred thousand times takes a second, in which whoever
-	// touches or unmaps the page waits in the kernel. They need Linux 5.1 (see
-	// CanSeal).
-	MappedSeals = unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SEAL
-)
-
-// sweepEvery is how often the pages are looked at that others still have of what
-// we have done with.
-const sweepEvery = 10 * time.Second
-
-// Lender lends pages. Its methods may be called from any goroutine.
+// Lender lends pages. Its methods may be called from any goroutine, and wait for
+// nobody. That nobody else has a page is known from a watch of its file
+// (inotify(7)): it tells when the description that was given away is closed.
+// Nobody can open the file anew.
 type Lender struct {
-	most int
+	most int // of a user
+	all  int // of everybody
 
-	mu       sync.Mutex
-	count    map[uint32]int     // lent, by user
-	left     map[uint32][]*Loan // those of them that we have done with, by user
-	due      map[uint32]bool    // users whose pages are to be looked at
-	sweeping bool               // there is a sweeper
-	swept    sync.Cond          // there is none any more
-	timer    *time.Timer        // of the next sweep, nil for none
-	closed   bool
+	mu     sync.Mutex
+	watch  int                // the inotify instance; -1 after Close
+	shared map[int32]*Loan    // that others have, by watch
+	unread map[uint32][]*Loan // that are over, but for messages that nobody has read, by user
+	count  map[uint32]int     // of both, and of those that we have not done with, by user
+	total  int
+	left   int         // with which we are done, and others are not
+	timer  *time.Timer // of the next look, nil for none
 }
 
 // Loan is a page that was lent.
 type Loan struct {
-	Host  int // of our own; Done closes it
+	Host  int // of our own; closed by the Lender
 	Guest int // to give away; the caller closes it
 
 	lender *Lender
 	user   uint32
+
+	// Under the lender's mu.
+	wd     int32
+	shared bool   // somebody else has it
+	done   bool   // we have done with it
 	unmap  func() // what is left to be done; nil for nothing
-	back   bool   // under the lender's mu: nobody has it, and it is closed
+	unread func() // closes the socket on which it was given away; nil for nothing
+	socket int
 }
 
-// New makes a Lender that lends no user more than most pages at a time. It needs
-// /proc, and leases on files (fcntl(2), F_SETLEASE), with which it is found out
-// whether anybody has a page.
+// New makes a Lender that lends no user more than most pages at a time, and all
+// together no more than the kernel can tell of (fs.inotify.max_queued_events).
+// It needs /proc and inotify.
 func New(most int) (*Lender, error) {
-	l := &Lender{most: most, count: make(map[uint32]int), left: make(map[uint32][]*Loan), due: make(map[uint32]bool)}
-	l.swept.L = &l.mu
-	if err := try(); err != nil {
-		return nil, fmt.Errorf("find out who has memory of ours: %w", err)
+	watch, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("watch memory that is lent: %w; see fs.inotify.max_user_instances in sysctl(8)", err)
+	}
+	l := &Lender{
+		most: most, all: queuedEvents() / eventsEach, watch: watch,
+		shared: make(map[int32]*Loan), unread: make(map[uint32][]*Loan), count: make(map[uint32]int),
+	}
+	if err := l.try(); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("watch memory that is lent: %w", err)
 	}
 	return l, nil
 }
 
-// try finds out whether this kernel tells who has a page.
-func try() error {
-	n, err := makeLoan()
+// eventsEach is how many events come of a page: that it was closed, and that its
+// watch is gone. Nothing else is watched, so none is ever lost.
+const eventsEach = 2
+
+// queuedEvents is how many events the kernel keeps, inotify(7).
+func queuedEvents() int {
+	const usual = 16384
+	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	if err != nil {
+		return usual
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return usual
+	}
+	return n
+}
+
+// try finds out whether this kernel tells when a page is given back.
+func (l *Lender) try() error {
+	n, err := l.Page(0)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(n.Host) }()
-	with := n.over()
+	n.Done(true, func() {})
 	mapped, err := unix.Mmap(n.Guest, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	_ = unix.Close(n.Guest)
 	if err != nil {
 		return err
 	}
-	still := n.over()
+	with := l.Held(0)
 	_ = unix.Munmap(mapped)
-	if with || still || !n.over() {
-		return errors.New("leases on memory do not tell")
+	if with != 1 || l.Held(0) != 0 {
+		return errors.New("inotify does not tell of memory")
 	}
 	return nil
 }
 
-// Close ends the looking: pages that others have still are forgotten, and so
-// are those with which we are done later.
+// Close ends the watch: pages that others have still are forgotten, and so are
+// those with which we are done later.
 func (l *Lender) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.closed = true
+	if l.watch < 0 {
+		return
+	}
+	_ = unix.Close(l.watch)
+	l.watch = -1
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	l.forget()
-}
-
-// forget is for pages that nobody will look at again; a sweeper does it at its
-// end. The caller holds mu.
-func (l *Lender) forget() {
-	if l.sweeping {
-		return
-	}
-	for _, list := range l.left {
-		for _, n := range list {
-			_ = unix.Close(n.Host)
+	for wd, n := range l.shared {
+		delete(l.shared, wd)
+		if n.done {
+			n.forget()
 		}
 	}
-	clear(l.left)
+	for user, list := range l.unread {
+		delete(l.unread, user)
+		for _, n := range list {
+			n.forget()
+		}
+	}
+}
+
+// forget closes what is ours of a page at which nobody will look again. What is
+// not unmapped stays mapped.
+func (n *Loan) forget() {
+	_ = unix.Close(n.Host)
+	if n.unread != nil {
+		n.unread()
+	}
 }
 
 // Held is how many pages of ours a user was lent that we have not done with, or
-// that somebody has still. It looks, and waits for the answer.
+// of which somebody else has something still.
 func (l *Lender) Held(user uint32) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.look(user)
-	for l.sweeping {
-		l.swept.Wait()
-	}
+	l.look()
+	l.lookAt(user)
 	return l.count[user]
 }
 
 // Page makes a page, which is the user's until Done is called and nobody has
 // what is given away of it: neither the descriptor, nor a copy of it, nor a
-// mapping. It is 4,096 bytes long and cannot be made longer or shorter. Whether
-// pages have come back is found out beside: Page does not wait for that.
+// mapping. It is 4,096 bytes long and cannot be made longer or shorter.
 func (l *Lender) Page(user uint32) (*Loan, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.look(user)
-	if l.count[user] >= l.most {
-		return nil, fmt.Errorf("%w: %d", ErrTooMany, l.count[user])
+	if l.watch < 0 {
+		return nil, os.ErrClosed
 	}
-	n, err := makeLoan()
+	l.look()
+	if l.count[user] >= l.most {
+		l.lookAt(user)
+	}
+	switch {
+	case l.count[user] >= l.most:
+		return nil, fmt.Errorf("%w: %d by this user", ErrTooMany, l.count[user])
+	case l.total >= l.all:
+		return nil, fmt.Errorf("%w: %d by all users; see fs.inotify.max_queued_events in sysctl(8)", ErrTooMany, l.total)
+	}
+	n, err := l.makeLoan()
 	if err != nil {
 		return nil, fmt.Errorf("make a page of memory: %w", err)
 	}
 	n.lender, n.user = l, user
+	l.shared[n.wd] = n
 	l.count[user]++
+	l.total++
 	return n, nil
 }
 
-func makeLoan() (n *Loan, err error) {
-	n = new(Loan)
+func (l *Lender) makeLoan() (n *Loan, err error) {
+	n = &Loan{shared: true, socket: -1}
 	if n.Host, err = Memory(); err != nil {
 		return nil, err
 	}
-	// A second opening, which counts as a writer to the page, which what
-	// memfd_create has opened does not.
-	n.Guest, err = unix.Open(fmt.Sprintf("/proc/self/fd/%d", n.Host), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	defer func() {
+		if err != nil {
+			_ = unix.Close(n.Host)
+		}
+	}()
+	name := fmt.Sprintf("/proc/self/fd/%d", n.Host)
+	// A second opening: its end is the event. Ours stays open until then.
+	if n.Guest, err = unix.Open(name, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+		return nil, err
+	}
+	wd, err := unix.InotifyAddWatch(l.watch, name, unix.IN_CLOSE_WRITE|unix.IN_ONESHOT)
 	if err == nil {
-		err = unix.Fchmod(n.Guest, 0) // nobody opens it a third time
+		n.wd = int32(wd)
+		err = unix.Fchmod(n.Host, 0) // nobody opens it a third time
+	} else if err == unix.ENOSPC {
+		err = fmt.Errorf("watch it: %w; see fs.inotify.max_user_watches in sysctl(8)", err)
 	}
 	if err != nil {
-		_ = unix.Close(n.Host)
+		_ = unix.Close(n.Guest) // an event of a watch that nobody knows does no harm
 		return nil, err
 	}
 	return n, nil
 }
 
-// over says whether nobody has what was given away: only then is a lease for
-// reading to be had.
-func (n *Loan) over() bool {
-	if _, err := unix.FcntlInt(uintptr(n.Host), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
-		return false
+// Unread is called at most once, before Done: the page stays the user's until what we
+// have sent on a socket was read, or the other end is closed. Then drop is called,
+// which closes the socket.
+func (n *Loan) Unread(socket int, drop func()) {
+	l := n.lender
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.watch < 0 || read(socket) {
+		drop()
+		return
 	}
-	_, _ = unix.FcntlInt(uintptr(n.Host), unix.F_SETLEASE, unix.F_UNLCK)
-	return true
+	n.socket, n.unread = socket, drop
+}
+
+// read says whether nothing that was sent on a socket is still unread.
+func read(socket int) bool {
+	n, err := unix.IoctlGetInt(socket, unix.TIOCOUTQ) // SIOCOUTQ, unix(7)
+	return err != nil || n == 0
 }
 
 // Done is called once, when we have no use for the page any more. unmap undoes our
@@ -184,120 +249,95 @@ func (n *Loan) Done(sealed bool, unmap func()) {
 	l := n.lender
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.left[n.user] = append(l.left[n.user], n)
-	if l.closed {
-		l.forget()
+	n.done = true
+	l.left++
+	if l.watch < 0 {
+		n.forget()
 		return
 	}
-	l.look(n.user)
-}
-
-// look has a user's pages looked at. The caller holds mu.
-func (l *Lender) look(user uint32) {
-	if l.closed || len(l.left[user]) == 0 {
-		return
-	}
-	l.due[user] = true
-	if !l.sweeping {
-		l.sweeping = true
-		go l.sweep()
-	}
-}
-
-// sweep takes back what nobody has any more. It is the only one that asks for
-// leases, and holds no lock meanwhile: the kernel has one lock for them all,
-// which whoever reads /proc/locks can hold for long.
-func (l *Lender) sweep() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for len(l.due) > 0 && !l.closed {
-		users := slices.Collect(maps.Keys(l.due))
-		clear(l.due)
-		var list []*Loan
-		for _, user := range users {
-			list = append(list, l.left[user]...)
-		}
-		l.mu.Unlock()
-		list = slices.DeleteFunc(list, func(n *Loan) bool { return !n.over() })
-		for _, n := range list {
-			if n.unmap != nil {
-				n.unmap()
-			}
-			_ = unix.Close(n.Host)
-		}
-		l.mu.Lock()
-		for _, n := range list {
-			n.back = true
-		}
-		for _, user := range users {
-			l.drop(user)
-		}
-	}
-	l.sweeping = false
-	l.swept.Broadcast()
-	if l.closed {
-		l.forget()
+	if n.shared {
+		l.look()
+	} else {
+		l.settle(n)
 	}
 	l.arm()
 }
 
-// drop takes a user's pages that have come back off the books. The caller holds
-// mu.
-func (l *Lender) drop(user uint32) {
-	before := len(l.left[user])
-	left := slices.DeleteFunc(l.left[user], func(n *Loan) bool { return n.back })
-	l.count[user] -= before - len(left)
-	if l.left[user] = left; len(left) == 0 {
-		delete(l.left, user)
-	}
-	if l.count[user] == 0 {
-		delete(l.count, user)
+// look takes in what the kernel tells. The caller holds mu.
+func (l *Lender) look() {
+	var buf [64 * unix.SizeofInotifyEvent]byte // events of files have no name
+	for {
+		got, err := unix.Read(l.watch, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || got <= 0 {
+			return
+		}
+		for b := buf[:got]; len(b) >= unix.SizeofInotifyEvent; b = b[unix.SizeofInotifyEvent:] {
+			wd, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:])
+			n := l.shared[wd]
+			if n == nil || mask&unix.IN_CLOSE_WRITE == 0 {
+				continue
+			}
+			delete(l.shared, wd)
+			if n.shared = false; n.done {
+				l.settle(n)
+			}
+		}
 	}
 }
 
-// arm sets the time of the next sweep, if there is anything to be swept. The caller holds mu.
-func (l *Lender) arm() {
-	if l.closed || l.timer != nil || len(l.left) == 0 {
+// settle ends a loan that nobody else has and with which we are done, unless
+// there is something unread. The caller holds mu.
+func (l *Lender) settle(n *Loan) {
+	if n.unmap != nil {
+		n.unmap()
+		n.unmap = nil
+	}
+	if n.unread != nil && !read(n.socket) {
+		l.unread[n.user] = append(l.unread[n.user], n)
 		return
 	}
-	l.timer = time.AfterFunc(sweepEvery, func() {
+	n.forget()
+	if l.left--; l.left == 0 && l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	l.total--
+	if l.count[n.user]--; l.count[n.user] == 0 {
+		delete(l.count, n.user)
+	}
+}
+
+// lookAt settles what of a user's was read meanwhile. The caller holds mu.
+func (l *Lender) lookAt(user uint32) {
+	list := l.unread[user]
+	delete(l.unread, user)
+	for _, n := range list {
+		l.settle(n)
+	}
+}
+
+// arm sets the time of the next look, if there is anything to be looked at. The
+// caller holds mu.
+func (l *Lender) arm() {
+	if l.timer != nil || l.left == 0 {
+		return
+	}
+	var t *time.Timer
+	t = time.AfterFunc(lookEvery, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.timer = nil
-		for user := range l.left {
-			l.look(user)
+		if l.watch < 0 || l.timer != t {
+			return
 		}
+		l.timer = nil
+		l.look()
+		for _, user := range slices.Collect(maps.Keys(l.unread)) {
+			l.lookAt(user)
+		}
+		l.arm()
 	})
-}
-
-// Memory makes a page that is not counted; the caller closes it.
-func Memory() (fd int, err error) {
-	// MFD_NOEXEC_SEAL is only known since Linux 6.3.
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err = unix.MemfdCreate("vchan", flags|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL {
-		fd, err = unix.MemfdCreate("vchan", flags)
-	}
-	if err != nil {
-		return -1, err
-	}
-	if err = unix.Ftruncate(fd, pageSize); err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, Seals)
-	}
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// CanSeal says whether the kernel knows MappedSeals.
-func CanSeal() bool {
-	fd, err := Memory()
-	if err != nil {
-		return false
-	}
-	defer func() { _ = unix.Close(fd) }()
-	_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, MappedSeals)
-	return err == nil
+	l.timer = t
 }

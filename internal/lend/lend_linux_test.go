@@ -52,24 +52,27 @@ func TestUnsealedIsUnmappedAtTheEnd(t *testing.T) {
 }
 
 // What nobody asks for is found by and by.
-func TestSweep(t *testing.T) {
+func TestFoundByAndBy(t *testing.T) {
 	l := newLender(t, 10)
 	synctest.Test(t, func(t *testing.T) {
-		fd := page(t, l, 7)
-		synctest.Wait()
-		require.NoError(t, unix.Close(fd))
-		left := func() (users int, timed bool) {
+		left := func() (pages int, timed bool) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			return len(l.left), l.timer != nil
+			return l.left, l.timer != nil
 		}
-		users, timed := left()
-		require.Equal(t, 1, users)
+		fd := page(t, l, 7)
+		pages, timed := left()
+		require.Equal(t, 1, pages)
 		require.True(t, timed)
-		time.Sleep(sweepEvery)
+		time.Sleep(lookEvery)
 		synctest.Wait()
-		users, timed = left()
-		require.Zero(t, users)
+		_, timed = left()
+		require.True(t, timed, "somebody has it still")
+		require.NoError(t, unix.Close(fd))
+		time.Sleep(lookEvery)
+		synctest.Wait()
+		pages, timed = left()
+		require.Zero(t, pages)
 		require.False(t, timed)
 	})
 }
@@ -97,7 +100,89 @@ func TestHeld(t *testing.T) {
 	}
 	require.NoError(t, unix.Close(p[1]))
 	require.Zero(t, l.Held(7))
-	require.Empty(t, l.left)
+	requireNothingLeft(t, l)
+}
+
+func requireNothingLeft(t *testing.T, l *Lender) {
+	t.Helper()
+	require.Empty(t, l.shared)
+	require.Empty(t, l.unread)
+	require.Empty(t, l.count)
+	require.Zero(t, l.total)
+	require.Zero(t, l.left)
+}
+
+// What nobody has read counts too, as long as whoever could read it has its socket.
+func TestUnread(t *testing.T) {
+	for name, over := range map[string]func(fd int) error{
+		"read":   func(fd int) error { _, err := unix.Read(fd, make([]byte, 8)); return err },
+		"closed": unix.Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLender(t, 1)
+			p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			require.NoError(t, err)
+			defer unix.Close(p[1])
+			_, err = unix.Write(p[0], []byte{1})
+			require.NoError(t, err)
+			n, err := l.Page(7)
+			require.NoError(t, err)
+			require.NoError(t, unix.Close(n.Guest))
+			dropped := false
+			n.Unread(p[0], func() { dropped = true; _ = unix.Close(p[0]) })
+			n.Done(true, func() {})
+			require.Equal(t, 1, l.Held(7))
+			require.False(t, dropped)
+			_, err = l.Page(7)
+			require.ErrorIs(t, err, ErrTooMany)
+			require.NoError(t, over(p[1]))
+			n, err = l.Page(7)
+			require.NoError(t, err)
+			require.True(t, dropped)
+			require.NoError(t, unix.Close(n.Guest))
+			n.Unread(-1, func() {})
+			n.Done(true, func() {})
+			require.Zero(t, l.Held(7))
+			requireNothingLeft(t, l)
+		})
+	}
+}
+
+// All users together have no more than the kernel has room to tell of.
+func TestTooManyInAll(t *testing.T) {
+	l := newLender(t, 3)
+	l.all = 2
+	one, other := page(t, l, 7), page(t, l, 8)
+	_, err := l.Page(9)
+	require.ErrorIs(t, err, ErrTooMany)
+	require.ErrorContains(t, err, "fs.inotify.max_queued_events")
+	for _, fd := range []int{one, other} {
+		require.NoError(t, unix.Close(fd))
+	}
+	require.NoError(t, unix.Close(page(t, l, 9)))
+	require.Zero(t, l.Held(9))
+	requireNothingLeft(t, l)
+}
+
+// A page has no memory before somebody touches it, to whom it is charged then.
+func TestTouched(t *testing.T) {
+	l := newLender(t, 3)
+	n, err := l.Page(7)
+	require.NoError(t, err)
+	defer unix.Close(n.Guest)
+	touched, err := Touched(n.Host)
+	require.NoError(t, err)
+	require.False(t, touched)
+	mapped, err := unix.Mmap(n.Guest, 0, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	require.NoError(t, err)
+	defer unix.Munmap(mapped)
+	touched, err = Touched(n.Host)
+	require.NoError(t, err)
+	require.False(t, touched)
+	mapped[0] = 1
+	touched, err = Touched(n.Host)
+	require.NoError(t, err)
+	require.True(t, touched)
 }
 
 func TestTooMany(t *testing.T) {
@@ -161,25 +246,8 @@ func TestDoneAfterClose(t *testing.T) {
 	defer unix.Close(n.Guest)
 	l.Close()
 	n.Done(true, func() {})
-	require.Empty(t, l.left)
+	_, err = l.Page(7)
+	require.ErrorIs(t, err, os.ErrClosed)
 	_, err = unix.FcntlInt(uintptr(n.Host), unix.F_GETFD, 0)
 	require.ErrorIs(t, err, unix.EBADF)
-}
-
-// Giving pages away and taking them back waits for no look at others, which may take long in the kernel.
-func TestNobodyWaitsForTheSweep(t *testing.T) {
-	l := newLender(t, 10)
-	n, err := l.Page(7)
-	require.NoError(t, err)
-	require.NoError(t, unix.Close(n.Guest))
-	begun, release := make(chan struct{}), make(chan struct{})
-	n.Done(false, func() { close(begun); <-release })
-	<-begun
-	for _, user := range []uint32{7, 8} {
-		require.NoError(t, unix.Close(page(t, l, user)))
-	}
-	close(release)
-	require.Zero(t, l.Held(7))
-	require.Zero(t, l.Held(8))
-	require.Empty(t, l.count)
 }

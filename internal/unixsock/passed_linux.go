@@ -132,7 +132,7 @@ func (u *Hand) Close(f *os.File) error {
 	if u == nil {
 		return f.Close()
 	}
-	last := keepLast(f)
+	last := KeepLast(f)
 	err := f.Close()
 	u.CloseSocket(last)
 	return err
@@ -162,15 +162,16 @@ func (h *Hands) CloseListener(l *os.File) error {
 	if h == nil {
 		return l.Close()
 	}
-	last := keepLast(l)
+	last := KeepLast(l)
 	err := l.Close()
 	calledBack(func() { _ = unix.Close(last) })
 	return err
 }
 
-// keepLast shuts a socket and gives a second descriptor of it, whose close then
-// drops what waits there; -1 if there is none to be had.
-func keepLast(c *os.File) (fd int) {
+// KeepLast shuts a socket down, which its other end sees, and gives a second
+// descriptor of it, whose close then drops what waits there; -1 if there is none
+// to be had.
+func KeepLast(c *os.File) (fd int) {
 	fd = -1
 	if raw, err := c.SyscallConn(); err == nil {
 		_ = raw.Control(func(s uintptr) {

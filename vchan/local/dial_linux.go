@@ -35,7 +35,7 @@ func dial(ctx context.Context, path string) (*vchan.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	mem, orders, err := takePage(memfd)
+	mem, err := takePage(memfd)
 	_ = unix.Close(memfd)
 	if err != nil {
 		return nil, err
@@ -50,11 +50,21 @@ func dial(ctx context.Context, path string) (*vchan.Conn, error) {
 		_ = mem.Close()
 		return nil, err
 	}
-	return vchan.New(vchan.Config{
-		Role: ring.Client, Orders: orders, Memory: mem, Events: e, // not silent: the first event says that the memory is sealed
+	c, err := vchan.New(vchan.Config{
+		Role: ring.Client, Memory: mem, Events: e,
+		Admit: func() error { // the host's first event says that it has formatted the page
+			if !e.heard.Load() {
+				return vchan.ErrNotYet
+			}
+			return nil
+		},
 		Local:  vchan.Addr{Net: "local", Name: fmt.Sprintf("%s guest %d", path, os.Getpid())},
 		Remote: vchan.Addr{Net: "local", Name: fmt.Sprintf("%s host %d", path, pid)},
 	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // connect tries again while the host has not accepted those who came before.

@@ -81,8 +81,8 @@ func TestDialFails(t *testing.T) {
 		"may shrink":       {accepted, []int{plain(ring.PageSize, unix.F_SEAL_GROW)}, "seals"},
 		"short":            {accepted, []int{plain(ring.PageSize-1, lend.Seals)}, "4095 bytes"},
 		"long":             {accepted, []int{plain(ring.PageSize+1, lend.Seals)}, "4097 bytes"},
-		"no vchan":         {accepted, []int{plain(ring.PageSize, lend.Seals)}, ring.ErrLayout.Error()},
-		"rings elsewhere":  {accepted, []int{goodPage(ring.Orders{Left: 12, Right: 12})}, "outside"},
+		"no vchan":         {append(accepted, 1), []int{plain(ring.PageSize, lend.Seals)}, ring.ErrLayout.Error()},
+		"rings elsewhere":  {append(accepted, 1), []int{goodPage(ring.Orders{Left: 12, Right: 12})}, "ring has 0 bytes of memory"},
 		"two memories":     {accepted, []int{null(), null()}, ""},
 		"memory, refusing": {encodeAnswer(statusRefused, "no"), []int{null()}, "refused"},
 	} {
@@ -91,8 +91,15 @@ func TestDialFails(t *testing.T) {
 				if c.say != nil {
 					_, _, _ = uc.WriteMsgUnix(c.say, unix.UnixRights(c.with...), nil)
 				}
+				if len(c.say) > len(accepted) { // it says that the memory is formatted
+					_, _ = uc.Read(make([]byte, 1))
+				}
 			})
-			_, err := Dial(context.Background(), path)
+			conn, err := Dial(context.Background(), path)
+			if err == nil {
+				_, err = conn.Read(make([]byte, 1))
+				_ = conn.Close()
+			}
 			require.ErrorContains(t, err, c.why)
 			for _, fd := range c.with {
 				_ = unix.Close(fd)

@@ -22,6 +22,7 @@ type events struct {
 	file *os.File // the socket, non-blocking; its description is ours alone
 	raw  syscall.RawConn
 	hand *unixsock.Hand // takes in what may bring descriptors; nil where nothing does
+	over func(fd int)   // closes the socket, once it is shut; nil for at once
 
 	sending sync.Mutex // guards the three below
 	send    func(fd uintptr)
@@ -137,4 +138,12 @@ func readOnce(fd int, b []byte) (int, error) {
 func (e *events) SetWaitDeadline(t time.Time) error { return e.file.SetReadDeadline(t) }
 
 // Close hangs up, which tells the peer, and makes Wait return.
-func (e *events) Close() error { return e.hand.Close(e.file) }
+func (e *events) Close() error {
+	if e.over == nil {
+		return e.hand.Close(e.file)
+	}
+	last := unixsock.KeepLast(e.file)
+	err := e.file.Close()
+	e.over(last)
+	return err
+}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -28,14 +29,25 @@ type rogue struct {
 	memfd int
 }
 
-// newRogue connects one that has done all that it must.
+// newRogue connects one that has done all that it must, and been admitted.
 func newRogue(t testing.TB, l *Listener) (*rogue, *vchan.Conn) {
 	t.Helper()
 	r, c := newUnsealed(t, l)
+	r.page[0] = 1
 	r.seal(t)
 	_, err := r.uc.Write([]byte{1})
 	require.NoError(t, err)
+	look(t, c)
+	_, err = io.ReadFull(r.uc, make([]byte, 1))
+	require.NoError(t, err)
 	return r, c
+}
+
+// look has a Conn look whether its memory may be touched.
+func look(t testing.TB, c *vchan.Conn) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, c.Wait(ctx), context.Canceled)
 }
 
 func (r *rogue) seal(t testing.TB) {
@@ -60,10 +72,19 @@ func newUnsealed(t testing.TB, l *Listener) (*rogue, *vchan.Conn) {
 	t.Cleanup(func() {
 		_ = c.Close()
 		_ = r.uc.Close()
-		_ = unix.Close(r.memfd)
-		_ = r.page.Close()
+		_ = r.forget()
 	})
 	return r, c
+}
+
+// forget gives the memory back.
+func (r *rogue) forget() error {
+	if r.page == nil {
+		return nil
+	}
+	err := errors.Join(unix.Close(r.memfd), r.page.Close())
+	r.page = nil
+	return err
 }
 
 func (r *rogue) word(at int) *atomic.Uint32 { return (*atomic.Uint32)(unsafe.Pointer(&r.page[at])) }
@@ -118,6 +139,24 @@ func TestNoHolesInWhatTheHostTouches(t *testing.T) {
 	require.ErrorIs(t, err, vchan.ErrViolation)
 	require.NoError(t, punch(r))
 
+	// Nor do the seals help while there is a hole: it would be filled at the host's expense.
+	for _, event := range []bool{false, true} {
+		r, c = newUnsealed(t, l)
+		r.page[0] = 1
+		require.NoError(t, punch(r))
+		r.seal(t)
+		if event {
+			_, err = r.uc.Write([]byte{1})
+			require.NoError(t, err)
+		}
+		_, err = c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, vchan.ErrViolation)
+		require.ErrorContains(t, err, "touched")
+		touched, err := lend.Touched(r.memfd)
+		require.NoError(t, err)
+		require.False(t, touched)
+	}
+
 	// With them there is no hole to be made.
 	r, c = newRogue(t, l)
 	require.NoError(t, c.SetDeadline(time.Now().Add(5*time.Millisecond)))
@@ -133,7 +172,7 @@ func TestKeptMemoryIsCounted(t *testing.T) {
 	refused := make(chan error, 1)
 	l := listenAt(t, ListenOptions{Held: 3, Refused: func(_ Peer, err error) { refused <- err }})
 	if l.lender == nil {
-		t.Skip("this machine cannot count who has memory: it has no /proc or no lease")
+		t.Skip("this machine cannot count who has memory: it has no /proc or no inotify")
 	}
 	var kept []int
 	for range 3 {
@@ -157,6 +196,32 @@ func TestKeptMemoryIsCounted(t *testing.T) {
 	}
 	require.NoError(t, l.Close())
 	<-done
+}
+
+// So does one that keeps its socket with what the host sent and it has not read, which is the host's memory.
+func TestUnreadEventsAreCounted(t *testing.T) {
+	leaveNothing(t)
+	l := listenAt(t, ListenOptions{})
+	if l.lender == nil {
+		t.Skip("this machine cannot count who has memory: it has no /proc or no inotify")
+	}
+	held := func() int { return l.lender.Held(uint32(os.Getuid())) }
+	for name, read := range map[string]func(uc *net.UnixConn) error{
+		"closes": func(uc *net.UnixConn) error { return uc.Close() },
+		"reads":  func(uc *net.UnixConn) error { _, err := io.Copy(io.Discard, uc); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, c := newRogue(t, l)
+			r.word(20).Or(1 << 24) // srv_notify: tell me when you write
+			_, err := c.Write([]byte("x"))
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+			require.NoError(t, r.forget())
+			require.Equal(t, 1, held())
+			require.NoError(t, read(r.uc))
+			require.Zero(t, held())
+		})
+	}
 }
 
 // A guest that sends events without end, and moves nothing, loses its channel.

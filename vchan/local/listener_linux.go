@@ -227,9 +227,9 @@ func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vcha
 		return nil, err
 	}
 	defer func() { _ = unix.Close(guest) }()
-	// Events that a guest does not read are the daemon's memory for as long as
-	// the guest has its socket. The kernel gives the least that it knows, which
-	// is a handful of them; one says as much as many.
+	// Events that a guest does not read are the daemon's memory until it does. The
+	// kernel gives the least that it knows, which is a handful of them; one says
+	// as much as many.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)
 	e, err := newEvents(fd, l.path, h)
 	if err != nil {
@@ -237,12 +237,12 @@ func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vcha
 		return nil, err
 	}
 	cfg := vchan.Config{
-		Role: ring.Server, Orders: Orders, Memory: mem, Events: e, Silent: true,
+		Role: ring.Server, Orders: Orders, Memory: mem, Events: e, Silent: true, Admit: mem.admit,
 		Local: l.addr, Remote: vchan.Addr{Net: "local", Name: fmt.Sprintf("%s guest %d", l.path, peer.PID)},
 	}
 	mem.heard = func() bool { return e.heard.Load() }
-	if l.canSeal {
-		cfg.Admit = mem.admit
+	if mem.loan != nil {
+		e.over = func(fd int) { mem.loan.Unread(fd, func() { h.CloseSocket(fd) }) }
 	}
 	c, err := vchan.New(cfg)
 	if err != nil {
@@ -260,7 +260,7 @@ func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vcha
 // lendPage makes the memory of a user's channel, and gives the descriptor for
 // the guest.
 func (l *Listener) lendPage(user uint32) (_ *lentPage, guest int, err error) {
-	p := &lentPage{sealed: !l.canSeal}
+	p := &lentPage{canSeal: l.canSeal}
 	if l.lender != nil {
 		p.loan, err = l.lender.Page(user)
 		if err == nil {

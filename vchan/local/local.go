@@ -85,7 +85,8 @@ type ListenOptions struct {
 
 // Dial connects to the host that listens on path, and takes the memory that it
 // makes: the Conn is a vchan client. A refusal is a *RefusedError. ctx bounds
-// the dialling only.
+// the dialling only. The channel is there when the host first reads, writes or
+// waits: until then so does the guest.
 func Dial(ctx context.Context, path string) (*vchan.Conn, error) {
 	c, err := dial(ctx, path)
 	if err != nil {

@@ -122,6 +122,10 @@ func pair(t testing.TB) (guest, host *vchan.Conn) {
 	require.Equal(t, []any{int32(os.Getpid()), uint32(os.Getuid()), uint32(os.Getgid())}, []any{p.PID, p.UID, p.GID})
 	require.NoError(t, l.Close()) // channels live on
 	t.Cleanup(func() { _ = guest.Close(); _ = host.Close() })
+	here := make(chan error, 1)
+	go func() { here <- host.Wait(t.Context()) }()
+	require.NoError(t, guest.Wait(t.Context())) // the host has formatted the page
+	require.NoError(t, <-here)                  // the guest has joined it
 	return guest, host
 }
 

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -28,30 +27,42 @@ func mapPage(fd int) (page, error) {
 }
 
 // lentPage is the host's view of a page that a guest has. Until the guest has
-// sealed it the host neither touches nor unmaps it: the guest can still make
-// holes, and somebody who makes one in a page that is mapped a hundred thousand
-// times holds up whoever does.
+// touched it, and so made it memory of its own, the host does not: it would be
+// the host's for as long as anybody keeps it. And until the guest has sealed it
+// the host neither touches nor unmaps it: the guest can still make holes, and
+// somebody who makes one in a page that is mapped a hundred thousand times holds
+// up whoever does.
 type lentPage struct {
 	page
-	fd     int        // of the memory
-	loan   *lend.Loan // nil where nobody counts
-	sealed bool
-	heard  func() bool // the guest has sent an event
+	fd      int        // of the memory
+	loan    *lend.Loan // nil where nobody counts
+	canSeal bool
+	sealed  bool
+	heard   func() bool // the guest has sent an event
 }
 
-// admit is a vchan.Config's. It asks for the seals, which takes no lock.
+// admit is a vchan.Config's. It takes no lock. On a sealed page nobody can make
+// a hole, so what is looked at last stays true.
 func (p *lentPage) admit() error {
-	got, err := unix.FcntlInt(uintptr(p.fd), unix.F_GET_SEALS, 0)
+	heard := p.heard()
+	if p.canSeal {
+		sealed, err := lend.Sealed(p.fd)
+		if err != nil {
+			return err
+		}
+		p.sealed = sealed
+	}
 	switch {
-	case err != nil:
-		return fmt.Errorf("look at the memory's seals: %w", err)
-	case got&lend.MappedSeals == lend.MappedSeals:
-		p.sealed = true
-		return nil
-	case p.heard():
+	case !heard && !p.sealed:
+		return vchan.ErrNotYet
+	case p.canSeal && !p.sealed:
 		return fmt.Errorf("%w: it has not sealed the memory", vchan.ErrViolation)
 	}
-	return vchan.ErrNotYet
+	touched, err := lend.Touched(p.fd)
+	if err == nil && !touched {
+		err = fmt.Errorf("%w: it has not touched the memory", vchan.ErrViolation)
+	}
+	return err
 }
 
 func (p *lentPage) Close() error {
@@ -59,37 +70,30 @@ func (p *lentPage) Close() error {
 		_ = unix.Close(p.fd)
 		return p.page.Close()
 	}
-	p.loan.Done(p.sealed, func() { _ = p.page.Close() })
+	p.loan.Done(p.sealed || !p.canSeal, func() { _ = p.page.Close() })
 	return nil
 }
 
-// takePage maps what a host sent, if it is what it must be, and seals it so that
-// nobody else can change it by other means than such a mapping.
-func takePage(fd int) (page, ring.Orders, error) {
-	var orders ring.Orders
+// takePage maps what a host sent, if it is what it must be, touches it, and seals
+// it so that nobody else can change it by other means than such a mapping. The
+// host formats it after that.
+func takePage(fd int) (page, error) {
 	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {
-		return nil, orders, fmt.Errorf("the host's memory is no memfd (F_GET_SEALS: %w)", err)
+		return nil, fmt.Errorf("the host's memory is no memfd (F_GET_SEALS: %w)", err)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, orders, fmt.Errorf("look at the host's memfd: %w", err)
+		return nil, fmt.Errorf("look at the host's memfd: %w", err)
 	}
 	if got&lend.Seals != lend.Seals || st.Size != ring.PageSize {
-		return nil, orders, fmt.Errorf("the host's memfd has %d bytes and seals %#x, want %d and at least %#x", st.Size, got, ring.PageSize, lend.Seals)
+		return nil, fmt.Errorf("the host's memfd has %d bytes and seals %#x, want %d and at least %#x", st.Size, got, ring.PageSize, lend.Seals)
 	}
 	p, err := mapPage(fd)
 	if err != nil {
-		return nil, orders, err
+		return nil, err
 	}
+	p[0] = 0
 	_, _ = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, lend.MappedSeals) // a kernel that does not know them has a host that does not ask
-	orders, err = ring.ReadOrders(p)
-	if err == nil && orders.Grants() != 0 {
-		err = errors.New("the rings of the host's page lie outside it")
-	}
-	if err != nil {
-		_ = p.Close()
-		return nil, orders, err
-	}
-	return p, orders, nil
+	return p, nil
 }

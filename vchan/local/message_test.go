@@ -9,8 +9,8 @@ import (
 )
 
 func TestAnswerBytes(t *testing.T) {
-	require.Equal(t, "vchanmfd\x02\x00\x01\x00\x02\x00\x00\x00no", string(encodeAnswer(statusRefused, "no")))
-	require.Equal(t, "vchanmfd\x02\x00\x00\x00\x00\x00\x00\x00", string(encodeAnswer(statusAccepted, "")))
+	require.Equal(t, "vchanmfd\x03\x00\x01\x00\x02\x00\x00\x00no", string(encodeAnswer(statusRefused, "no")))
+	require.Equal(t, "vchanmfd\x03\x00\x00\x00\x00\x00\x00\x00", string(encodeAnswer(statusAccepted, "")))
 	status, text, err := decodeHead(encodeAnswer(statusBusy, "later")[:headSize])
 	require.NoError(t, err)
 	require.Equal(t, []any{uint16(statusBusy), 5}, []any{status, text})
