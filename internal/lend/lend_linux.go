@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
 // lookEvery is how often it is looked at what others still have of that with
@@ -223,17 +225,11 @@ func (n *Loan) Unread(socket int, drop func()) {
 	l := n.lender
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.watch < 0 || read(socket) {
+	if l.watch < 0 || unixsock.AllRead(socket) {
 		drop()
 		return
 	}
 	n.socket, n.unread = socket, drop
-}
-
-// read says whether nothing that was sent on a socket is still unread.
-func read(socket int) bool {
-	n, err := unix.IoctlGetInt(socket, unix.TIOCOUTQ) // SIOCOUTQ, unix(7)
-	return err != nil || n == 0
 }
 
 // Done is called once, when we have no use for the page any more. unmap undoes our
@@ -295,7 +291,7 @@ func (l *Lender) settle(n *Loan) {
 		n.unmap()
 		n.unmap = nil
 	}
-	if n.unread != nil && !read(n.socket) {
+	if n.unread != nil && !unixsock.AllRead(n.socket) {
 		l.unread[n.user] = append(l.unread[n.user], n)
 		return
 	}

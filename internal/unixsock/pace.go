@@ -1,6 +1,9 @@
 package unixsock
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Our own bounds: on the users that a Pacer knows, on what it takes for a flood
 // (so many connections beyond what a user may make), and on how often somebody
@@ -11,13 +14,15 @@ const (
 	tellEvery  = time.Second
 )
 
-// Pacer says how often each user may connect. Its clock is its caller's; it is
-// for one goroutine at a time.
+// Pacer says how often each user may connect. Its clock is its caller's. Its
+// methods may be called from any goroutine.
 type Pacer struct {
 	rate, burst float64
-	users       map[uint32]*visitor
-	rest        *visitor // of those for whom there is no room
-	pruned      time.Time
+
+	mu     sync.Mutex
+	users  map[uint32]*visitor
+	rest   *visitor // of those for whom there is no room
+	pruned time.Time
 }
 
 // visitor is a token bucket that can be overdrawn by floodAfter.
@@ -26,6 +31,7 @@ type visitor struct {
 	at     time.Time // when that was so
 	told   time.Time // when somebody last heard of this user
 	floods time.Time // until then
+	banned time.Time // until then
 }
 
 // NewPacer lets each user come rate times a second, and burst times at once.
@@ -37,8 +43,13 @@ func NewPacer(rate float64, burst int) *Pacer {
 // too much is said to be one for KeepOutTime: the user may come under another
 // number each time.
 func (p *Pacer) Visit(uid uint32, now time.Time) (ok, flood bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	v := p.visitor(uid, now)
 	v.refill(p, now)
+	if now.Before(v.banned) {
+		return false, true
+	}
 	v.tokens--
 	switch {
 	case v.tokens >= 0:
@@ -50,6 +61,13 @@ func (p *Pacer) Visit(uid uint32, now time.Time) (ok, flood bool) {
 	return false, now.Before(v.floods)
 }
 
+// Ban takes all that a user does for a flood, for KeepOutTime.
+func (p *Pacer) Ban(uid uint32, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.visitor(uid, now).banned = now.Add(KeepOutTime)
+}
+
 func (v *visitor) refill(p *Pacer, now time.Time) {
 	v.tokens = min(p.burst, v.tokens+p.rate*max(0, now.Sub(v.at).Seconds()))
 	v.at = now
@@ -57,6 +75,8 @@ func (v *visitor) refill(p *Pacer, now time.Time) {
 
 // MayTell says whether to tell of a user now.
 func (p *Pacer) MayTell(uid uint32, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	v := p.visitor(uid, now)
 	if !v.told.IsZero() && now.Sub(v.told) < tellEvery {
 		return false
@@ -87,7 +107,7 @@ func (p *Pacer) prune(now time.Time) bool {
 	}
 	p.pruned = now
 	for uid, v := range p.users {
-		if v.refill(p, now); v.tokens >= p.burst {
+		if v.refill(p, now); v.tokens >= p.burst && !now.Before(v.banned) {
 			delete(p.users, uid)
 		}
 	}

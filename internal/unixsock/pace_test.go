@@ -33,6 +33,18 @@ func TestPacer(t *testing.T) {
 	require.False(t, visit(1)[0])
 }
 
+func TestBan(t *testing.T) {
+	p := NewPacer(1, 1)
+	now := time.Unix(1000, 0)
+	p.Ban(1, now)
+	require.False(t, p.prune(now.Add(KeepOutTime-1)) && p.users[1] == nil, "it is not forgotten")
+	ok, flood := p.Visit(1, now.Add(KeepOutTime-1))
+	require.False(t, ok)
+	require.True(t, flood)
+	ok, _ = p.Visit(1, now.Add(KeepOutTime))
+	require.True(t, ok)
+}
+
 func TestPacerTells(t *testing.T) {
 	p := NewPacer(1, 1)
 	now := time.Unix(1000, 0)

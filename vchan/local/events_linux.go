@@ -19,10 +19,11 @@ import (
 // events are the bytes on a channel's socket. No call waits for the peer but
 // Wait, and that one in the runtime's poller.
 type events struct {
-	file *os.File // the socket, non-blocking; its description is ours alone
-	raw  syscall.RawConn
-	hand *unixsock.Hand // takes in what may bring descriptors; nil where nothing does
-	over func(fd int)   // closes the socket, once it is shut; nil for at once
+	file    *os.File // the socket, non-blocking; its description is ours alone
+	raw     syscall.RawConn
+	hand    *unixsock.Hand // takes in what may bring descriptors; nil where nothing does
+	over    func(fd int)   // closes the socket, once it is shut down; nil for at once
+	unwatch func()         // it is closed; nil where nobody watches it
 
 	sending sync.Mutex // guards the three below
 	send    func(fd uintptr)
@@ -75,10 +76,6 @@ func (e *events) sendOnce(fd uintptr) {
 	}
 }
 
-// vainLimit is how often in one Wait a peer may wake us without a byte, as
-// urgent data does (send(2), MSG_OOB); one time or two are the poller's own.
-const vainLimit = 100
-
 // Wait reads what bytes there are, once there is one.
 func (e *events) Wait() error { return e.WaitParking(nil, nil) }
 
@@ -106,14 +103,14 @@ func (e *events) lookOnce(fd uintptr) bool {
 	if e.parking[1] != nil {
 		e.parking[1]()
 	}
-	n, err := e.hand.Take(func() (int, error) { return readOnce(int(fd), e.buf[:]) })
+	n, err := e.hand.Take(func() (int, error) { return unixsock.ReadOnce(int(fd), e.buf[:]) })
 	switch {
 	case err == unix.EAGAIN:
 		if e.parking[0] != nil {
 			e.parking[0]()
 		}
-		if e.vain++; e.vain > vainLimit {
-			e.found = fmt.Errorf("%w: woken %d times without an event", vchan.ErrViolation, e.vain)
+		if e.vain++; e.vain > unixsock.WakesLimit {
+			e.found = fmt.Errorf("%w: %w", vchan.ErrViolation, unixsock.ErrWakes)
 			return true
 		}
 		return false
@@ -126,19 +123,14 @@ func (e *events) lookOnce(fd uintptr) bool {
 	return true
 }
 
-func readOnce(fd int, b []byte) (int, error) {
-	for {
-		if n, err := unix.Read(fd, b); err != unix.EINTR {
-			return n, err
-		}
-	}
-}
-
 // SetWaitDeadline sets the poller's deadline for Wait.
 func (e *events) SetWaitDeadline(t time.Time) error { return e.file.SetReadDeadline(t) }
 
 // Close hangs up, which tells the peer, and makes Wait return.
 func (e *events) Close() error {
+	if e.unwatch != nil {
+		e.unwatch()
+	}
 	if e.over == nil {
 		return e.hand.Close(e.file)
 	}

@@ -292,6 +292,26 @@ func TestUrgentData(t *testing.T) {
 	require.ErrorIs(t, err, vchan.ErrViolation)
 }
 
+// A guest can wake the host's poller without end by shutting down its reading, on nobody's account. It is found, and its user comes no more for
+// a while.
+func TestReadingShutDown(t *testing.T) {
+	leaveNothing(t)
+	refused := make(chan error, 1)
+	l := listenAt(t, ListenOptions{Refused: func(_ Peer, err error) { refused <- err }})
+	r, c := newRogue(t, l)
+	read := make(chan error, 1)
+	go func() { _, err := c.Read(make([]byte, 1)); read <- err }()
+	require.NoError(t, r.uc.CloseRead())
+	require.ErrorIs(t, <-read, vchan.ErrViolation)
+	done := make(chan struct{})
+	go func() { defer close(done); _, _, _ = l.Accept() }()
+	_, err := Dial(t.Context(), l.path)
+	require.ErrorAs(t, err, new(*RefusedError))
+	require.ErrorIs(t, <-refused, ErrTooFast)
+	require.NoError(t, l.Close())
+	<-done
+}
+
 // A guest that hangs up at any moment is gone, and says so once.
 func TestHangUp(t *testing.T) {
 	leaveNothing(t)

@@ -33,8 +33,10 @@ type Listener struct {
 	lender  *lend.Lender    // nil where nobody can count what guests have
 	canSeal bool            // guests must seal their memory
 
-	accepting sync.Mutex // one at a time; guards the two below
-	pacer     *unixsock.Pacer
+	pacer *unixsock.Pacer
+	watch unixsock.Watch // of channels that live
+
+	accepting sync.Mutex    // one at a time; guards the one below
 	owed      time.Duration // of rest, for those who were turned away
 
 	once    sync.Once
@@ -244,10 +246,15 @@ func (l *Listener) open(fd int, peer Peer, user uint32, h *unixsock.Hand) (*vcha
 	if mem.loan != nil {
 		e.over = func(fd int) { mem.loan.Unread(fd, func() { h.CloseSocket(fd) }) }
 	}
+	e.unwatch = func() { l.watch.Remove(e.raw) }
 	c, err := vchan.New(cfg)
 	if err != nil {
 		return nil, err
 	}
+	l.watch.Add(e.raw, func() {
+		l.pacer.Ban(user, time.Now())
+		c.Abort(fmt.Errorf("%w: it has shut down its reading, but sends", vchan.ErrViolation))
+	})
 	var sent error
 	err = e.raw.Control(func(fd uintptr) { sent = answer(int(fd), statusAccepted, "", guest) })
 	if err = errors.Join(err, sent); err != nil {

@@ -33,8 +33,9 @@ var (
 	// ErrInUse is given by Listen when another process listens on the path.
 	ErrInUse = unixsock.ErrInUse
 
-	// ErrTooFast is why a user is turned away who connects too often.
-	ErrTooFast = errors.New("this user connects too often")
+	// ErrTooFast is why a user is turned away who connects too often, or of whose
+	// channels one was found to keep the host busy for nothing.
+	ErrTooFast = errors.New("this user connects too often or keeps the host busy for nothing")
 
 	// ErrNotAllowed is why a user is turned away who may not be a guest.
 	ErrNotAllowed = errors.New("this user may not be a guest here")
