@@ -12,6 +12,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/peercred"
 	"github.com/xentropyd/xentropyd/internal/recent"
 	"github.com/xentropyd/xentropyd/internal/rights"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
 // Our own bounds on connections. Each user has places of its own, so that one who holds or floods them has none left for itself alone.
@@ -27,6 +28,8 @@ const (
 	// Connections that are refused cost an accept each. More than so many a second make the daemon wait a moment before the next.
 	refusalRate  = 1000
 	refusalPause = time.Millisecond
+
+	writeBuffer = 16 << 10 // bytes of an answer that nobody reads; the kernel doubles it
 )
 
 // place is whom a connection counts for.
@@ -76,10 +79,12 @@ type placed struct {
 	of       func(uid uint32) place
 	refusals *rate.Limiter
 	paces    *recent.Table[place, *pace]
+	watch    unixsock.Watch
+	leaving  unixsock.Leaving
 
 	mu    sync.Mutex
-	taken map[place][]*conn // oldest first
-	all   int               // without root's
+	taken map[place][]*conn // oldest first; with those that have left but for what nobody has read
+	all   int               // without these, and without root's
 }
 
 func (l *placed) Accept() (net.Conn, error) {
@@ -88,7 +93,7 @@ func (l *placed) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p := l.admit(c); p != nil {
+		if p := l.admit(c.(*net.UnixConn)); p != nil {
 			return p, nil
 		}
 		_ = c.Close()
@@ -99,71 +104,97 @@ func (l *placed) Accept() (net.Conn, error) {
 }
 
 // admit gives a connection its place, nil if there is none for it.
-func (l *placed) admit(c net.Conn) *conn {
-	p := &conn{Conn: c, l: l, place: place{uid: unknownUser}}
-	if s, ok := c.(syscall.Conn); ok {
-		if creds, err := peercred.Of(s); err == nil {
-			p.creds, p.known = creds, true
-			p.place = l.of(creds.UID)
-		}
+func (l *placed) admit(sock *net.UnixConn) *conn {
+	c := &conn{l: l, sock: sock, place: place{uid: unknownUser}}
+	creds, err := peercred.Of(sock)
+	if err == nil {
+		c.creds, c.known = creds, true
+		c.place = l.of(creds.UID)
 	}
-	if !p.place.root {
-		if p.pace = l.paces.Get(p.place); !p.pace.conns.Allow() {
+	if !c.place.root {
+		if c.pace = l.paces.Get(c.place); !c.pace.conns.Allow() {
 			return nil
 		}
 	}
-	if !l.take(p) {
+	c.Conn, err = unixsock.LimitWakes(sock)
+	if err == nil {
+		c.raw, err = sock.SyscallConn()
+	}
+	if err == nil {
+		err = sock.SetWriteBuffer(writeBuffer)
+	}
+	if err != nil || !l.take(c) {
 		return nil
 	}
-	return p
+	if c.known && !rights.Own(c.creds.UID) { // who may do anything anyway needs no groups
+		c.creds.Groups, _ = peercred.Groups(sock)
+	}
+	l.watch.Add(c.raw, c.deaf)
+	return c
 }
 
-// take is false if there is no place for a connection.
+// take is false if there is no place for a connection. At the limit the oldest
+// connection of the user with the most makes room.
 func (l *placed) take(c *conn) bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	mine := len(l.taken[c.place])
-	if mine >= c.place.most() || !c.place.root && l.all >= maxConns && !l.makeRoom(mine) {
-		return false
+	list := l.taken[c.place]
+	ok := len(list) < c.place.most()
+	var yields *conn
+	if ok && !c.place.root && l.all >= maxConns {
+		yields = l.yields(len(living(list)))
+		ok = yields != nil
 	}
-	l.taken[c.place] = append(l.taken[c.place], c)
-	if !c.place.root {
-		l.all++
+	if ok {
+		if yields != nil {
+			l.leave(yields)
+		}
+		l.taken[c.place] = append(list, c)
+		if !c.place.root {
+			l.all++
+		}
 	}
-	return true
+	l.mu.Unlock()
+	if yields != nil {
+		_ = yields.Close() // the server then closes its end, too
+	}
+	return ok
 }
 
-// makeRoom closes the oldest connection of the user with the most, if that user still has no fewer than the newcomer's, who has mine. The
-// caller holds mu.
-func (l *placed) makeRoom(mine int) bool {
+// yields is the oldest connection of the user with the most, if that user still has no fewer than the newcomer's, who has mine; else nil.
+// The caller holds mu.
+func (l *placed) yields(mine int) *conn {
 	var biggest []*conn
 	for p, list := range l.taken {
-		if !p.root && len(list) > len(biggest) {
+		if list := living(list); !p.root && len(list) > len(biggest) {
 			biggest = list
 		}
 	}
 	if len(biggest) <= mine+1 {
-		return false
+		return nil
 	}
-	_ = biggest[0].Conn.Close() // the server then closes its end, too
-	l.free(biggest[0])
-	return true
+	return biggest[0]
 }
 
-// free takes a place back; more than once does no harm. The caller holds mu.
-func (l *placed) free(c *conn) {
-	list := l.taken[c.place]
-	i := slices.Index(list, c)
-	if i < 0 {
-		return
-	}
-	if list = slices.Delete(list, i, i+1); len(list) > 0 {
-		l.taken[c.place] = list
-	} else {
-		delete(l.taken, c.place)
-	}
-	if !c.place.root {
+// living are those that have not left.
+func living(list []*conn) []*conn {
+	return slices.DeleteFunc(slices.Clone(list), func(c *conn) bool { return c.left })
+}
+
+// leave says that a connection is closed; more than once does no harm. The caller holds mu.
+func (l *placed) leave(c *conn) {
+	if !c.left && !c.place.root {
 		l.all--
+	}
+	c.left = true
+}
+
+// free takes a place back.
+func (l *placed) free(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := slices.DeleteFunc(l.taken[c.place], func(o *conn) bool { return o == c })
+	if l.taken[c.place] = list; len(list) == 0 {
+		delete(l.taken, c.place)
 	}
 }
 
@@ -171,15 +202,38 @@ func (l *placed) free(c *conn) {
 type conn struct {
 	net.Conn
 	l     *placed
+	sock  *net.UnixConn // under Conn
+	raw   syscall.RawConn
 	place place
 	creds peercred.Creds
 	known bool  // creds is what the kernel says
 	pace  *pace // nil: none
+
+	closing sync.Once
+	left    bool      // it is closed, and keeps its place; under l.mu
+	until   time.Time // it keeps its place; under l.mu
 }
 
+// deaf is called when the other end keeps us busy for nothing: it does not get the place back soon.
+func (c *conn) deaf() {
+	if !c.place.root {
+		c.l.mu.Lock()
+		c.until = time.Now().Add(unixsock.KeepOutTime)
+		c.l.mu.Unlock()
+	}
+	_ = c.Close()
+}
+
+// Close gives the place back when the other end has read all that it was sent, or has hung up.
 func (c *conn) Close() error {
-	c.l.mu.Lock()
-	c.l.free(c)
-	c.l.mu.Unlock()
-	return c.Conn.Close()
+	err := net.ErrClosed
+	c.closing.Do(func() {
+		c.l.watch.Remove(c.raw)
+		c.l.mu.Lock()
+		c.l.leave(c)
+		until := c.until
+		c.l.mu.Unlock()
+		err = c.l.leaving.Close(c.sock, until, func() { c.l.free(c) })
+	})
+	return err
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/xentropyd/xentropyd/internal/rights"
 	"github.com/xentropyd/xentropyd/internal/unixsock"
@@ -226,10 +227,11 @@ func TestConnectionsAreTakenAtARate(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	l := places(nil, nil)
 	come := func(p place) *conn {
-		here, there := net.Pipe()
+		here, there := connected(t)
 		t.Cleanup(func() { here.Close() })
-		c := &conn{Conn: there, l: l, place: p}
+		c := &conn{Conn: there, sock: there, l: l, place: p}
 		if !l.take(c) {
+			there.Close()
 			return nil
 		}
 		return c
@@ -246,7 +248,7 @@ func TestPlaces(t *testing.T) {
 	}
 	require.NotNil(t, come(user(1000)), "from the one with the most")
 	_, err := first[0].Read(make([]byte, 1))
-	require.ErrorIs(t, err, io.ErrClosedPipe, "his oldest")
+	require.ErrorIs(t, err, net.ErrClosed, "his oldest")
 	require.Equal(t, maxConns, l.all)
 	for n := 1001; n < 1001+maxUserConn-2; n++ {
 		require.NotNil(t, come(user(n)))
@@ -258,12 +260,70 @@ func TestPlaces(t *testing.T) {
 	require.Nil(t, come(place{root: true}))
 	require.Equal(t, maxConns, l.all)
 
-	require.NoError(t, first[0].Close())
+	require.ErrorIs(t, first[0].Close(), net.ErrClosed)
 	require.Equal(t, maxConns, l.all, "its place went before")
 	require.NoError(t, first[3].Close())
-	require.NoError(t, first[3].Close())
+	require.ErrorIs(t, first[3].Close(), net.ErrClosed)
 	require.Equal(t, maxConns-1, l.all)
 	require.NotNil(t, come(user(2000)))
+}
+
+// connected gives the ends of a connection.
+func connected(t *testing.T) (here, there *net.UnixConn) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "socket")
+		c, err := net.FileConn(f)
+		require.NoError(t, err)
+		f.Close()
+		ends[i] = c.(*net.UnixConn)
+	}
+	return ends[0], ends[1]
+}
+
+// What a client does not read is the daemon's memory: its connection keeps its place until it does.
+func TestUnreadAnswersKeepTheirPlace(t *testing.T) {
+	for name, read := range map[string]func(c *net.UnixConn) error{
+		"reads":  func(c *net.UnixConn) error { _, err := io.Copy(io.Discard, c); return err },
+		"closes": (*net.UnixConn).Close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := places(nil, nil)
+			defer l.leaving.Stop()
+			here, there := connected(t)
+			c := &conn{Conn: there, sock: there, l: l, place: place{uid: anna}}
+			require.True(t, l.take(c))
+			_, err := c.Write([]byte("an answer"))
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+			taken := func() int {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				return len(l.taken[c.place])
+			}
+			time.Sleep(20 * time.Millisecond)
+			require.Equal(t, 1, taken())
+			require.Zero(t, l.all, "others do not wait for it")
+			require.NoError(t, read(here))
+			require.Eventually(t, func() bool { return taken() == 0 }, time.Minute, time.Millisecond)
+		})
+	}
+}
+
+// One who keeps the daemon busy for nothing does not get the place back soon.
+func TestDeafClientKeepsItsPlace(t *testing.T) {
+	l := places(nil, nil)
+	defer l.leaving.Stop()
+	here, there := connected(t)
+	defer here.Close()
+	c := &conn{Conn: there, sock: there, l: l, place: place{uid: anna}}
+	require.True(t, l.take(c))
+	c.deaf()
+	require.Len(t, l.taken[c.place], 1)
+	l.leaving.Stop()
+	require.Empty(t, l.taken)
 }
 
 func TestPlaceOf(t *testing.T) {

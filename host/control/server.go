@@ -74,7 +74,9 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(places(l, placeOf)) }()
+	placed := places(l, placeOf)
+	defer placed.leaving.Stop()
+	go func() { ended <- s.Serve(placed) }()
 	select {
 	case err := <-ended:
 		s.Close()

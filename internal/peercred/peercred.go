@@ -4,14 +4,9 @@
 // nothing that it says is asked for.
 package peercred
 
-import "slices"
-
 // Creds are the credentials of a peer.
 type Creds struct {
 	PID      int32 // 0: a process of another PID namespace
 	UID, GID uint32
-	Groups   []uint32 // supplementary; nil where the kernel does not tell (before Linux 4.13)
+	Groups   []uint32 // supplementary; nil unless asked for with Groups
 }
-
-// In says whether the peer is a member of the group.
-func (c Creds) In(gid uint32) bool { return c.GID == gid || slices.Contains(c.Groups, gid) }

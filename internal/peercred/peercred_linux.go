@@ -12,20 +12,8 @@ import (
 // maxGroups bounds what is asked for: NGROUPS_MAX (linux/limits.h).
 const maxGroups = 65536
 
-// Of gives the credentials of the peer of a connected Unix socket (SO_PEERCRED, SO_PEERGROUPS; unix(7), socket(7)).
-func Of(c syscall.Conn) (Creds, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return Creds{}, fmt.Errorf("ask who the peer is: %w", err)
-	}
-	var found Creds
-	var asked error
-	err = raw.Control(func(fd uintptr) { found, asked = OfFD(int(fd)) })
-	if err = errors.Join(err, asked); err != nil {
-		return Creds{}, fmt.Errorf("ask who the peer is: %w", err)
-	}
-	return found, nil
-}
+// Of gives the credentials of the peer of a connected Unix socket, without its supplementary groups (SO_PEERCRED; unix(7), socket(7)).
+func Of(c syscall.Conn) (Creds, error) { return ask(c, OfFD) }
 
 // OfFD is Of for a descriptor.
 func OfFD(fd int) (Creds, error) {
@@ -33,15 +21,28 @@ func OfFD(fd int) (Creds, error) {
 	if err != nil {
 		return Creds{}, err
 	}
-	groups, err := groups(fd)
-	if err != nil {
-		return Creds{}, err
-	}
-	return Creds{PID: u.Pid, UID: u.Uid, GID: u.Gid, Groups: groups}, nil
+	return Creds{PID: u.Pid, UID: u.Uid, GID: u.Gid}, nil
 }
 
-// groups are the supplementary ones. The first try has room for those that nearly everybody has.
-func groups(fd int) ([]uint32, error) {
+// Groups gives the supplementary groups (SO_PEERGROUPS); nil where the kernel does not tell, before Linux 4.13. There may be 65,536 of
+// them: ask only for whom it is worth the time.
+func Groups(c syscall.Conn) ([]uint32, error) { return ask(c, GroupsOfFD) }
+
+func ask[T any](c syscall.Conn, of func(fd int) (T, error)) (found T, err error) {
+	raw, err := c.SyscallConn()
+	if err == nil {
+		var asked error
+		err = raw.Control(func(fd uintptr) { found, asked = of(int(fd)) })
+		err = errors.Join(err, asked)
+	}
+	if err != nil {
+		return found, fmt.Errorf("ask who the peer is: %w", err)
+	}
+	return found, nil
+}
+
+// GroupsOfFD is Groups for a descriptor. The first try has room for those that nearly everybody has.
+func GroupsOfFD(fd int) ([]uint32, error) {
 	list := make([]uint32, 64)
 	for {
 		size := uint32(4 * len(list))

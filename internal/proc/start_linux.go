@@ -10,13 +10,14 @@ import (
 	"syscall"
 )
 
-// fieldStart is starttime's place among the fields after the command name in /proc/PID/stat, in clock ticks since boot
-// (proc_pid_stat(5): the 22nd in all, the name being the second).
+// fieldStart is starttime's place among the fields after the command name in the state of a process or thread, in clock ticks since
+// boot (proc_pid_stat(5): the 22nd in all, the name being the second).
 const fieldStart = 22 - 3
 
 // Start says when a process began, in clock ticks since boot. If there is no such process, the error is fs.ErrNotExist.
 func Start(pid int) (uint64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	// Its first thread's state: for that of the process the kernel adds up all of its threads, of which there may be tens of thousands.
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/stat", pid, pid))
 	if errors.Is(err, syscall.ESRCH) { // it ended between open and read
 		err = os.ErrNotExist
 	}

@@ -35,4 +35,10 @@ func TestStart(t *testing.T) {
 	require.Less(t, parents, mine)
 	_, err = Start(1 << 30)
 	require.True(t, errors.Is(err, fs.ErrNotExist), "%v", err)
+
+	whole, err := os.ReadFile("/proc/self/stat")
+	require.NoError(t, err)
+	want, err := parseStart(string(whole))
+	require.NoError(t, err)
+	require.Equal(t, want, mine, "the first thread began with the process")
 }

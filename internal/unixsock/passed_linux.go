@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -171,7 +172,7 @@ func (h *Hands) CloseListener(l *os.File) error {
 // KeepLast shuts a socket down, which its other end sees, and gives a second
 // descriptor of it, whose close then drops what waits there; -1 if there is none
 // to be had.
-func KeepLast(c *os.File) (fd int) {
+func KeepLast(c syscall.Conn) (fd int) {
 	fd = -1
 	if raw, err := c.SyscallConn(); err == nil {
 		_ = raw.Control(func(s uintptr) {

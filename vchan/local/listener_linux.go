@@ -175,7 +175,7 @@ func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
 	now := time.Now()
 	user := peercred.Owner(peer.UID)
 	h := l.hands.Of(user)
-	status, err := l.admit(peer, user, h, now)
+	status, err := l.admit(fd, &peer, user, h, now)
 	if err == nil {
 		var c *vchan.Conn
 		if c, err = l.open(fd, peer, user, h); err == nil {
@@ -194,8 +194,9 @@ func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
 	return nil, peer, err
 }
 
-// admit says why a guest is not let in.
-func (l *Listener) admit(peer Peer, user uint32, h *unixsock.Hand, now time.Time) (status uint16, why error) {
+// admit says why a guest is not let in. What may take time is only looked at for
+// whom it is to be let in by all else.
+func (l *Listener) admit(fd int, peer *Peer, user uint32, h *unixsock.Hand, now time.Time) (status uint16, why error) {
 	ok, flood := l.pacer.Visit(user, now)
 	switch {
 	case (flood || h.Full()) && l.file.KeepOut(peer.UID):
@@ -205,7 +206,13 @@ func (l *Listener) admit(peer Peer, user uint32, h *unixsock.Hand, now time.Time
 		return statusBusy, ErrTooFast
 	case !ok:
 		return statusBusy, ErrTooFast
-	case l.opts.Allow != nil && !l.opts.Allow(peer):
+	case l.opts.Allow == nil:
+		return statusAccepted, nil
+	}
+	if peer.Groups, why = peercred.GroupsOfFD(fd); why != nil {
+		return statusRefused, fmt.Errorf("ask for the user's groups: %w", why)
+	}
+	if !l.opts.Allow(*peer) {
 		return statusRefused, ErrNotAllowed
 	}
 	return statusAccepted, nil

@@ -54,7 +54,8 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the host refused the channel: %s", e.Reason)
 }
 
-// Peer is who the kernel says is at the other end of the socket.
+// Peer is who the kernel says is at the other end of the socket; with its groups
+// where there is a ListenOptions.Allow.
 type Peer = peercred.Creds
 
 // ListenOptions are a host's rules; the zero value is good.
