@@ -85,10 +85,14 @@ func (d *daemon) open(c config.Config) (err error) {
 		if address == config.XenAddress {
 			continue // when there is a server to name
 		}
-		l, err := transport.Listen(address, transport.ListenOptions{
+		opts := transport.ListenOptions{
 			Mode: fs.FileMode(mode), Rate: c.Limits.NewSessionsPerSecond, Burst: 2 * c.Limits.SessionsPerGroup, Held: 4 * c.Limits.SessionsPerGroup,
-			Allow: guests.Allows, Refused: d.refused,
-		})
+			Refused: d.refused,
+		}
+		if !guests.Everybody() {
+			opts.Allow = guests.Allows
+		}
+		l, err := transport.Listen(address, opts)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
 // ErrNotRunning is wrapped by a Client's error when nobody serves the socket.
@@ -41,12 +42,16 @@ func Dial(path string) *Client {
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				d := net.Dialer{Timeout: 2 * time.Second}
-				return d.DialContext(ctx, "unix", path)
+				ctx, cancel := context.WithTimeout(ctx, connectTime)
+				defer cancel()
+				return unixsock.Connect(ctx, path)
 			},
 		},
 	}}
 }
+
+// connectTime is how long a client waits to be accepted.
+const connectTime = 2 * time.Second
 
 // Status asks for everything.
 func (c *Client) Status(ctx context.Context) (Status, error) {

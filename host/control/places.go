@@ -65,20 +65,19 @@ func places(l net.Listener, of func(uid uint32) place) *placed {
 	return &placed{
 		Listener: l, of: of, taken: make(map[place][]*conn),
 		refusals: rate.NewLimiter(refusalRate, refusalRate),
-		paces: recent.New[place](manyUsers, func() *pace {
-			return &pace{rate.NewLimiter(connRate, connRate), rate.NewLimiter(requestRate, requestRate)}
+		pacer:    unixsock.NewPacer(connRate, connRate),
+		paces: recent.New[place](manyUsers, func() *rate.Limiter {
+			return rate.NewLimiter(requestRate, requestRate)
 		}),
 	}
 }
-
-// pace bounds how often a user comes. Root has none.
-type pace struct{ conns, requests *rate.Limiter }
 
 type placed struct {
 	net.Listener
 	of       func(uid uint32) place
 	refusals *rate.Limiter
-	paces    *recent.Table[place, *pace]
+	pacer    *unixsock.Pacer
+	paces    *recent.Table[place, *rate.Limiter] // of requests; root has none
 	watch    unixsock.Watch
 	leaving  unixsock.Leaving
 
@@ -112,9 +111,14 @@ func (l *placed) admit(sock *net.UnixConn) *conn {
 		c.place = l.of(creds.UID)
 	}
 	if !c.place.root {
-		if c.pace = l.paces.Get(c.place); !c.pace.conns.Allow() {
+		ok, flood := l.pacer.Visit(c.place.uid, time.Now())
+		if flood && c.known {
+			l.keepOut(creds.UID)
+		}
+		if !ok {
 			return nil
 		}
+		c.requests = l.paces.Get(c.place)
 	}
 	c.Conn, err = unixsock.LimitWakes(sock)
 	if err == nil {
@@ -131,6 +135,13 @@ func (l *placed) admit(sock *net.UnixConn) *conn {
 	}
 	l.watch.Add(c.raw, c.deaf)
 	return c
+}
+
+// keepOut has the kernel refuse a user for a while, where the socket's file can.
+func (l *placed) keepOut(uid uint32) {
+	if s, ok := l.Listener.(*ownSocket); ok {
+		s.file.KeepOut(uid)
+	}
 }
 
 // take is false if there is no place for a connection. At the limit the oldest
@@ -206,8 +217,9 @@ type conn struct {
 	raw   syscall.RawConn
 	place place
 	creds peercred.Creds
-	known bool  // creds is what the kernel says
-	pace  *pace // nil: none
+	known bool // creds is what the kernel says
+
+	requests *rate.Limiter // nil: none
 
 	closing sync.Once
 	left    bool      // it is closed, and keeps its place; under l.mu
@@ -217,6 +229,7 @@ type conn struct {
 // deaf is called when the other end keeps us busy for nothing: it does not get the place back soon.
 func (c *conn) deaf() {
 	if !c.place.root {
+		c.l.pacer.Ban(c.place.uid, time.Now())
 		c.l.mu.Lock()
 		c.until = time.Now().Add(unixsock.KeepOutTime)
 		c.l.mu.Unlock()

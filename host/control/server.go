@@ -116,7 +116,7 @@ func Handler(cfg Config) http.Handler {
 		answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no %s %s; there are GET /v1/status, /v1/sources, /v1/guests and /metrics, POST /v1/generation", r.Method, r.URL.Path)})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c := connOf(r); c != nil && c.pace != nil && c.pace.requests.Wait(r.Context()) != nil {
+		if c := connOf(r); c != nil && c.requests != nil && c.requests.Wait(r.Context()) != nil {
 			return // it is gone
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

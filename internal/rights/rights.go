@@ -101,5 +101,8 @@ func (l List) Allows(uid uint32, gids []uint32) bool {
 		slices.ContainsFunc(l.groups, func(g uint32) bool { return slices.Contains(gids, g) })
 }
 
+// Everybody says whether all have the right.
+func (l List) Everybody() bool { return l.everybody }
+
 // Own says whether this is root or the user of this process, who may do everything.
 func Own(uid uint32) bool { return uid == 0 || int64(uid) == int64(os.Geteuid()) }

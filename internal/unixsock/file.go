@@ -22,6 +22,7 @@ type File struct {
 type keeper struct {
 	mu     sync.Mutex
 	out    map[uint32]time.Time // until when
+	mode   fs.FileMode          // of the file, while nobody is out
 	timer  *time.Timer
 	closed bool
 }

@@ -29,8 +29,12 @@ func (f *File) KeepOut(uid uint32) bool {
 	if k.closed || uid == 0 || uid == uint32(os.Geteuid()) || len(k.out) >= maxKeptOut || len(k.out) == 0 && f.listed() {
 		return false
 	}
-	if k.out == nil {
-		k.out = make(map[uint32]time.Time)
+	if len(k.out) == 0 {
+		now, err := os.Lstat(f.path)
+		if err != nil {
+			return false
+		}
+		k.out, k.mode = make(map[uint32]time.Time), now.Mode().Perm()
 	}
 	k.out[uid] = time.Now().Add(KeepOutTime)
 	if f.apply() != nil {
@@ -80,7 +84,7 @@ func (f *File) apply() error {
 	if !f.ours() {
 		return errors.New("the socket file is another's")
 	}
-	mode := f.own.Mode().Perm()
+	mode := f.keeper.mode
 	if len(f.keeper.out) == 0 {
 		if err := unix.Lremovexattr(f.path, aclName); err != nil {
 			return err

@@ -38,9 +38,10 @@ func connectAs(t *testing.T, uid int, path string) (err error) {
 
 func TestKeepOut(t *testing.T) {
 	path := filepath.Join(openDir(t), "s")
-	l, f, err := Listen(path, 0o666, nil)
+	l, f, err := Listen(path, 0o660, nil)
 	require.NoError(t, err)
 	defer l.Close()
+	require.NoError(t, os.Chmod(path, 0o666)) // the administrator's mode stays
 	require.NoError(t, connectAs(t, flooder, path))
 	if !f.KeepOut(flooder) {
 		t.Skip("the temporary directory's file system has no access control lists: set TMPDIR to one that has")

@@ -12,15 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xentropyd/xentropyd/internal/peercred"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// Between two tries to connect to a host that has more waiting than it has accepted.
-const retryFirst, retryMost = 2 * time.Millisecond, 50 * time.Millisecond
-
 func dial(ctx context.Context, path string) (*vchan.Conn, error) {
-	uc, err := connect(ctx, path)
+	uc, err := unixsock.Connect(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, dialHint(err))
 	}
@@ -65,25 +63,6 @@ func dial(ctx context.Context, path string) (*vchan.Conn, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// connect tries again while the host has not accepted those who came before.
-func connect(ctx context.Context, path string) (*net.UnixConn, error) {
-	var d net.Dialer
-	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
-		nc, err := d.DialContext(ctx, "unix", path)
-		if err == nil {
-			return nc.(*net.UnixConn), nil
-		}
-		if !errors.Is(err, unix.EAGAIN) {
-			return nil, err
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
 }
 
 func dialHint(err error) string {

@@ -119,26 +119,3 @@ func TestDialHonoursContext(t *testing.T) {
 	_, err := Dial(ctx, path)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
-
-// A host that has not accepted those before is waited for.
-func TestDialWaitsForRoom(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	require.NoError(t, err)
-	defer unix.Close(fd)
-	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
-	require.NoError(t, unix.Listen(fd, 0))
-	first, err := net.Dial("unix", path) // takes the only place
-	require.NoError(t, err)
-	defer first.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { _, err := connect(ctx, path); done <- err }()
-	select {
-	case err := <-done:
-		t.Fatal("it did not wait: ", err)
-	case <-time.After(20 * time.Millisecond):
-	}
-	cancel()
-	require.Error(t, <-done)
-}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/internal/lend"
 	"github.com/xentropyd/xentropyd/internal/peercred"
 	"github.com/xentropyd/xentropyd/internal/unixsock"
@@ -43,11 +44,13 @@ type Listener struct {
 	closing chan struct{}
 }
 
-// For each connection that is turned away Accept rests a moment: a flood by
-// whom the socket file cannot keep out takes a part of a core, not all of it.
+// For the CPU time of turning somebody away Accept rests some times as long (a
+// half of what a connection costs is before it can be counted): a flood by whom
+// the socket file cannot keep out takes a sixth of a core or less.
 const (
-	restEach  = 50 * time.Microsecond
-	restLeast = 5 * time.Millisecond
+	restFactor = 10
+	restLeast  = 5 * time.Millisecond
+	greetMost  = 5 * time.Millisecond // more is another thread's time
 
 	// Where the sockets of a user cannot be closed as fast as they come, and
 	// nothing keeps that user out, all have to wait.
@@ -117,11 +120,13 @@ func (l *Listener) Accept() (*vchan.Conn, Peer, error) {
 	for pause := shortest; ; {
 		fd, err := l.acceptOnce()
 		if err == nil {
+			began := cputime.Thread()
 			if c, peer, err := l.greet(fd); err == nil {
 				return c, peer, nil
 			}
 			pause = shortest
-			if l.owed += restEach; l.owed < restLeast {
+			l.owed += restFactor * min(max(0, cputime.Thread()-began), greetMost)
+			if l.owed < restLeast {
 				continue
 			}
 			pause, l.owed = l.owed, 0
@@ -181,18 +186,24 @@ func (l *Listener) greet(fd int) (*vchan.Conn, Peer, error) {
 		if c, err = l.open(fd, peer, user, h); err == nil {
 			return c, peer, nil
 		}
-	} else {
-		answer(fd, status, err.Error())
+	}
+	// Who has hung up is a probe, for instance for a live socket.
+	tell := !errors.Is(err, unix.EPIPE) && l.pacer.MayTell(user, now)
+	if status != statusAccepted {
+		if tell || status != statusNone {
+			answer(fd, min(status, statusBusy), err.Error())
+		}
 		h.CloseSocket(fd)
 	}
-	if errors.Is(err, unix.EPIPE) { // it has hung up: a probe, for instance for a live socket
-		return nil, peer, err
-	}
-	if l.opts.Refused != nil && l.pacer.MayTell(user, now) {
+	if tell && l.opts.Refused != nil {
 		l.opts.Refused(peer, err)
 	}
 	return nil, peer, err
 }
+
+// statusNone is for busy, but for no answer, which costs as much as all else, more than once a
+// second.
+const statusNone = 1<<16 - 1
 
 // admit says why a guest is not let in. What may take time is only looked at for
 // whom it is to be let in by all else.
@@ -203,7 +214,9 @@ func (l *Listener) admit(fd int, peer *Peer, user uint32, h *unixsock.Hand, now 
 		return statusBusy, fmt.Errorf("%w, and is kept out for %v", ErrTooFast, unixsock.KeepOutTime)
 	case h.Full():
 		l.owed += restFull
-		return statusBusy, ErrTooFast
+		return statusNone, ErrTooFast
+	case flood:
+		return statusNone, ErrTooFast
 	case !ok:
 		return statusBusy, ErrTooFast
 	case l.opts.Allow == nil:
