@@ -12,7 +12,7 @@ import (
 
 // connectTime is how long a connect waits in the kernel before the context is
 // looked at again.
-const connectTime = 20 * time.Millisecond
+const connectTime = 100 * time.Millisecond
 
 // Connect is a net.Dialer's DialContext that waits, as long as ctx lets it, while
 // too many others wait to be accepted. It does so in the kernel, in a thread of

@@ -13,7 +13,7 @@ var ErrInUse = errors.New("another process listens on the socket")
 
 // Backlog is how many connections wait to be accepted; net.core.somaxconn caps
 // it (listen(2)). It is what an honest user waits behind when others flood.
-const Backlog = 512
+const Backlog = 64
 
 // KeepOutTime is how long a user is kept out.
 const KeepOutTime = 10 * time.Second

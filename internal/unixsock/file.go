@@ -22,8 +22,11 @@ type File struct {
 type keeper struct {
 	mu     sync.Mutex
 	out    map[uint32]time.Time // until when
+	fresh  []uint32             // of them, whom the file does not know yet
+	most   int                  // that the file bears
 	mode   fs.FileMode          // of the file, while nobody is out
-	timer  *time.Timer
+	apply  *time.Timer          // after a write of the list, until the next one may be
+	timer  *time.Timer          // until some may come in again
 	closed bool
 }
 
@@ -31,8 +34,10 @@ func (k *keeper) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closed = true
-	if k.timer != nil {
-		k.timer.Stop()
+	for _, t := range []*time.Timer{k.timer, k.apply} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 }
 

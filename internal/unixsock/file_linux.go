@@ -19,8 +19,8 @@ const pathLimit = 107
 // anybody can connect. A socket file that nobody listens on is replaced; the
 // directory must exist. Two starting processes cannot both take a dead one's
 // place. prepare, if not nil, is given the
-// descriptor before it listens. The socket is non-blocking; net.FileListener
-// makes a net.Listener of it.
+// descriptor before it listens. The socket is a blocking one, to be used with
+// [Accept]; net.FileListener makes a net.Listener of it.
 func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f *File, err error) {
 	if len(path) > pathLimit {
 		return nil, nil, fmt.Errorf("socket %s: the path has %d bytes, a socket's may have %d: use a shorter one", path, len(path), pathLimit)
@@ -33,7 +33,7 @@ func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f 
 	if err := clearStale(path); err != nil {
 		return nil, nil, err
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a socket for %s: %w", path, err)
 	}
@@ -80,6 +80,25 @@ func ListenNet(path string, mode fs.FileMode) (net.Listener, *File, error) {
 		return nil, nil, errors.Join(fmt.Errorf("use the socket %s: %w", path, err), f.Remove())
 	}
 	return l, f, nil
+}
+
+// Accept takes the next connection, a non-blocking one, from a socket of Listen's. It
+// waits in a thread of its own: in the runtime's poller each connection would wake
+// a thread, also while nobody wants one. Once the socket is shut down it gives
+// net.ErrClosed.
+func Accept(s *os.File) (fd int, err error) {
+	for {
+		fd, _, err := unix.Accept4(int(s.Fd()), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		switch err {
+		case nil:
+			return fd, nil
+		case unix.EINTR, unix.ECONNABORTED:
+		case unix.EINVAL:
+			return -1, net.ErrClosed
+		default:
+			return -1, err
+		}
+	}
 }
 
 // lockTime is how long another daemon may take to start with the same socket.

@@ -16,35 +16,81 @@ import (
 // fast it is turned away. So such a user is kept out by the kernel for a
 // while: the socket file's access control list (acl(5)) denies that one user,
 // whose connect then gives EACCES and costs the host nothing.
-const maxKeptOut = 1024 // user numbers at once
+const (
+	maxKeptOut = 1024                  // user numbers at once
+	applyEvery = 20 * time.Millisecond // a list of a thousand takes a tenth of a millisecond to write
+)
 
 // KeepOut keeps a user out of the socket file for KeepOutTime, and says whether
-// it does. It does not where there are no such lists, where the administrator
-// has set one, and with root and the process's own user, whom no list keeps
-// out or who needs to come in.
+// it does, or will in a moment. It does not where there are no such lists, where
+// the administrator has set one, and with root and the process's own user, whom
+// no list keeps out or who needs to come in.
 func (f *File) KeepOut(uid uint32) bool {
 	k := &f.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed || uid == 0 || uid == uint32(os.Geteuid()) || len(k.out) >= maxKeptOut || len(k.out) == 0 && f.listed() {
+	if k.closed || uid == 0 || uid == uint32(os.Geteuid()) || len(k.out) == 0 && !f.begin() {
 		return false
 	}
-	if len(k.out) == 0 {
-		now, err := os.Lstat(f.path)
-		if err != nil {
-			return false
-		}
-		k.out, k.mode = make(map[uint32]time.Time), now.Mode().Perm()
+	if _, is := k.out[uid]; !is && len(k.out) >= k.most {
+		return false
 	}
 	k.out[uid] = time.Now().Add(KeepOutTime)
-	if f.apply() != nil {
-		delete(k.out, uid)
+	k.fresh = append(k.fresh, uid)
+	if k.apply != nil {
+		return true
+	}
+	_ = f.write()
+	if _, is := k.out[uid]; !is {
 		return false
 	}
+	k.apply = time.AfterFunc(applyEvery, f.writeLater)
 	if k.timer == nil {
 		k.timer = time.AfterFunc(KeepOutTime, f.lift)
 	}
 	return true
+}
+
+// begin is for an empty list: the file must have none of another's. The caller
+// holds the keeper's mu.
+func (f *File) begin() bool {
+	now, err := os.Lstat(f.path)
+	if err != nil || f.listed() {
+		return false
+	}
+	k := &f.keeper
+	k.out, k.mode, k.most = make(map[uint32]time.Time), now.Mode().Perm(), maxKeptOut
+	return true
+}
+
+func (f *File) writeLater() {
+	k := &f.keeper
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.apply = nil
+	if !k.closed && len(k.fresh) > 0 && f.write() == nil {
+		k.apply = time.AfterFunc(applyEvery, f.writeLater)
+	}
+}
+
+// write writes the list. If the file does not bear all who have come last, some
+// of them are left out, and there are to be no more than now. The caller holds
+// the keeper's mu.
+func (f *File) write() error {
+	k := &f.keeper
+	err := f.setList()
+	for err != nil && len(k.fresh) > 0 {
+		half := len(k.fresh) / 2
+		for _, uid := range k.fresh[half:] {
+			delete(k.out, uid)
+		}
+		k.fresh, k.most = k.fresh[:half], len(k.out)
+		if len(k.out) > 0 {
+			err = f.setList()
+		}
+	}
+	k.fresh = k.fresh[:0]
+	return err
 }
 
 // lift lets in whose time is over.
@@ -65,7 +111,7 @@ func (f *File) lift() {
 			next = min(next, left)
 		}
 	}
-	_ = f.apply()
+	_ = f.write()
 	if len(k.out) > 0 {
 		k.timer = time.AfterFunc(next, f.lift)
 	}
@@ -79,8 +125,8 @@ func (f *File) listed() bool {
 	return err == nil
 }
 
-// apply writes the list, or takes it away when nobody is out.
-func (f *File) apply() error {
+// setList writes the list, or takes it away when nobody is out.
+func (f *File) setList() error {
 	if !f.ours() {
 		return errors.New("the socket file is another's")
 	}
@@ -91,7 +137,7 @@ func (f *File) apply() error {
 		}
 		return os.Chmod(f.path, mode)
 	}
-	uids := slices.Sorted(maps.Keys(f.keeper.out))
+	uids := slices.Collect(maps.Keys(f.keeper.out))
 	return unix.Lsetxattr(f.path, aclName, encodeACL(mode, uids), 0)
 }
 

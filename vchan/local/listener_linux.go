@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +25,6 @@ type Listener struct {
 	path string
 	opts ListenOptions
 	sock *os.File
-	raw  syscall.RawConn
 	file *unixsock.File
 	addr vchan.Addr
 
@@ -46,10 +44,10 @@ type Listener struct {
 
 // For the CPU time of turning somebody away Accept rests some times as long (a
 // half of what a connection costs is before it can be counted): a flood by whom
-// the socket file cannot keep out takes a sixth of a core or less.
+// the socket file cannot keep out takes a sixth of a core or so.
 const (
-	restFactor = 10
-	restLeast  = 5 * time.Millisecond
+	restFactor = 9
+	restLeast  = 3 * time.Millisecond
 	greetMost  = 5 * time.Millisecond // more is another thread's time
 
 	// Where the sockets of a user cannot be closed as fast as they come, and
@@ -75,10 +73,6 @@ func listen(path string, opts ListenOptions) (*Listener, error) {
 	if err != nil {
 		l.closeLender()
 		return nil, err
-	}
-	if l.raw, err = l.sock.SyscallConn(); err != nil {
-		_ = l.Close()
-		return nil, fmt.Errorf("use the socket: %w", err)
 	}
 	return l, nil
 }
@@ -118,7 +112,10 @@ func (l *Listener) Accept() (*vchan.Conn, Peer, error) {
 	defer l.accepting.Unlock()
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	for pause := shortest; ; {
-		fd, err := l.acceptOnce()
+		if l.closed() {
+			return nil, Peer{}, l.closedError("accept")
+		}
+		fd, err := unixsock.Accept(l.sock)
 		if err == nil {
 			began := cputime.Thread()
 			if c, peer, err := l.greet(fd); err == nil {
@@ -142,6 +139,15 @@ func (l *Listener) closedError(op string) error {
 	return &net.OpError{Op: op, Net: l.addr.Net, Addr: l.addr, Err: net.ErrClosed}
 }
 
+func (l *Listener) closed() bool {
+	select {
+	case <-l.closing:
+		return true
+	default:
+		return false
+	}
+}
+
 // sleep returns false when the listener is closed.
 func (l *Listener) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -152,21 +158,6 @@ func (l *Listener) sleep(d time.Duration) bool {
 	case <-l.closing:
 		return false
 	}
-}
-
-func (l *Listener) acceptOnce() (fd int, err error) {
-	rerr := l.raw.Read(func(s uintptr) bool {
-		for {
-			fd, _, err = unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			if err != unix.EINTR && err != unix.ECONNABORTED {
-				return err != unix.EAGAIN
-			}
-		}
-	})
-	if rerr != nil {
-		return -1, net.ErrClosed
-	}
-	return fd, err
 }
 
 // greet looks at who came, and opens the channel or says why not. It takes over
@@ -322,6 +313,9 @@ func (l *Listener) Close() error {
 	err := l.closedError("close")
 	l.once.Do(func() {
 		close(l.closing)
+		_ = unix.Shutdown(int(l.sock.Fd()), unix.SHUT_RDWR) // Accept ends
+		l.accepting.Lock()
+		defer l.accepting.Unlock()
 		err = errors.Join(l.file.Remove(), l.hands.CloseListener(l.sock))
 		l.closeLender()
 	})
