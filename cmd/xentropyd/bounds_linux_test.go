@@ -76,29 +76,39 @@ func sayHello(t *testing.T, path string, uid, n int) (conns []net.Conn) {
 	return conns
 }
 
-// TestBounds fills the daemon to its ceilings, by many users, and holds what it takes against the unit's limits. Half of those is for what a test does not
-// think of.
-func TestBounds(t *testing.T) {
+// startBounded starts a daemon that everybody may use, in a memory cgroup if one is given, and waits until it is seeded.
+func startBounded(t *testing.T, cgroup string) (c config.Config, pid int, client *control.Client) {
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
 	require.NoError(t, err)
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))
-	c := config.UserDefault(dir, dir)
+	c = config.UserDefault(dir, dir)
 	file := filepath.Join(dir, "x.toml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "listen = [%q]\nsocket_mode = \"0666\"\ncontrol = %q\nseed_file = %q\nlog_level = \"error\"\n",
 		c.Listen[0], c.Control, c.SeedFile), 0o600))
 	d := exec.Command("/proc/self/exe", "run", "--config", file)
 	d.Args[0], d.Stderr = "xentropyd", os.Stderr
 	require.NoError(t, d.Start())
-	defer func() { _ = d.Wait() }()
-	defer func() { _ = d.Process.Signal(syscall.SIGTERM) }()
-	client := control.Dial(c.Control)
+	t.Cleanup(func() {
+		_ = d.Process.Signal(syscall.SIGTERM)
+		_ = d.Wait()
+	})
+	if cgroup != "" {
+		require.NoError(t, os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), strconv.AppendInt(nil, int64(d.Process.Pid), 10), 0o644))
+	}
+	client = control.Dial(c.Control)
 	for {
 		if s, err := client.Status(t.Context()); err == nil && s.Entropy.Seeded {
-			break
+			return c, d.Process.Pid, client
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// TestBounds fills the daemon to its ceilings, by many users, and holds what it takes against the unit's limits. Half of those is for what a test does not
+// think of.
+func TestBounds(t *testing.T) {
+	c, pid, client := startBounded(t, "")
 	path := strings.TrimPrefix(c.Listen[0], "local:")
 	var lim unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
@@ -117,7 +127,7 @@ func TestBounds(t *testing.T) {
 	most, mostMemory := 0, 0
 	watch.Go(func() {
 		for {
-			threads, memory := usage(t, d.Process.Pid)
+			threads, memory := usage(t, pid)
 			most, mostMemory = max(most, threads), max(mostMemory, memory)
 			select {
 			case <-stop:
@@ -145,5 +155,69 @@ func TestBounds(t *testing.T) {
 	require.LessOrEqual(t, 2*most+heldUp, tasks)
 	if !raceEnabled { // the detector takes eight times as much
 		require.LessOrEqual(t, mostMemory, memory/2)
+	}
+}
+
+// memoryCgroup makes a memory cgroup, and gives it and the file that says what it uses.
+func memoryCgroup(t *testing.T) (dir, usage string) {
+	for _, v := range [][2]string{{"/sys/fs/cgroup", "memory.current"}, {"/sys/fs/cgroup/memory", "memory.usage_in_bytes"}} {
+		dir = fmt.Sprintf("%s/xentropyd-test-%d", v[0], os.Getpid())
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() { _ = os.Remove(dir) })
+		usage = filepath.Join(dir, v[1])
+		if _, err := os.Stat(usage); err == nil {
+			return dir, usage
+		}
+	}
+	t.Skip("no memory cgroup can be made: run it as root where /sys/fs/cgroup is writable")
+	return "", ""
+}
+
+// TestKeptMemory: what the kernel keeps on the daemon's account for guests that give nothing back, dead sessions included, is bounded by user, and
+// for all of them together by half of the unit's memory at most.
+func TestKeptMemory(t *testing.T) {
+	cgroup, file := memoryCgroup(t)
+	c, _, client := startBounded(t, cgroup)
+	used := func() int {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		require.NoError(t, err)
+		return n
+	}
+	path := strings.TrimPrefix(c.Listen[0], "local:")
+	var kept []net.Conn
+	defer func() {
+		for _, c := range kept {
+			_ = c.Close()
+		}
+	}()
+	before := used()
+	most := 4 * c.Limits.SessionsPerGroup
+	var refused error
+	othertest.As(t, 50000, 50000, func() {
+		for refused == nil || !strings.Contains(refused.Error(), "still held") {
+			var conn net.Conn
+			if conn, refused = local.Dial(context.Background(), path); refused == nil {
+				kept = append(kept, conn) // the host ends those that are too many, and those that say nothing
+			}
+			if len(kept) > most {
+				return
+			}
+			time.Sleep(time.Duration(float64(time.Second) / c.Limits.NewSessionsPerSecond))
+		}
+	})
+	require.Len(t, kept, most)
+	for range 5 {
+		_, err := client.NewGeneration(t.Context(), "")
+		require.NoError(t, err)
+	}
+	each := max(0, used()-before) / most
+	const all = 16384 / 2 // that of internal/lend, with the kernel's usual settings
+	t.Logf("%d channels of one user, with %d bytes each; %d of all users would have %.1f MiB", most, each, all, float64(all*each)/(1<<20))
+	if !raceEnabled {
+		require.LessOrEqual(t, all*each, fromUnit(t, "MemoryMax")/2)
 	}
 }
