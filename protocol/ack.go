@@ -1,8 +1,6 @@
 package protocol
 
-import (
-	"encoding/binary"
-)
+import "golang.org/x/crypto/cryptobyte"
 
 // Target is something in the guest that a seed was meant for.
 type Target uint8
@@ -48,43 +46,45 @@ type Ack struct {
 // Type implements [Message].
 func (Ack) Type() Type { return TypeAck }
 
-func (m Ack) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, m.Sequence)
-	b = binary.BigEndian.AppendUint64(b, m.Generation)
+func (m Ack) marshal(b *cryptobyte.Builder) {
+	b.AddUint64(m.Sequence)
+	b.AddUint64(m.Generation)
 	outcomes := m.Outcomes[:min(len(m.Outcomes), MaxTargets)]
-	b = append(b, byte(len(outcomes)))
+	b.AddUint8(uint8(len(outcomes)))
 	for _, o := range outcomes {
-		status := byte(1)
+		status := uint8(1)
 		if o.OK {
 			status = 0
 		}
-		b = append(b, byte(o.Target), status)
-		b = binary.BigEndian.AppendUint16(b, o.Credit)
-		b = appendText(b, o.Detail, MaxDetail)
+		b.AddUint8(uint8(o.Target))
+		b.AddUint8(status)
+		b.AddUint16(o.Credit)
+		addText(b, o.Detail, MaxDetail)
 	}
-	return b
 }
 
-func parseAck(p []byte) (Ack, error) {
-	c := cursor{b: p}
-	m := Ack{Sequence: c.u64(), Generation: c.u64()}
-	n := int(c.u8())
+func parseAck(p []byte) (m Ack, err error) {
+	s := cryptobyte.String(p)
+	var n uint8
+	ok := s.ReadUint64(&m.Sequence) && s.ReadUint64(&m.Generation) && s.ReadUint8(&n)
 	if n > MaxTargets {
 		return m, fail(TypeAck, ErrMalformed, "%d targets, at most %d", n, MaxTargets)
 	}
 	for range n {
-		o := Outcome{Target: Target(c.u8())}
-		status := c.u8()
-		o.Credit = c.u16()
-		detail, err := c.text(TypeAck, MaxDetail)
-		if err != nil {
-			return m, err
+		var o Outcome
+		var status uint8
+		var detail cryptobyte.String
+		if ok = ok && s.ReadUint8((*uint8)(&o.Target)) && s.ReadUint8(&status) && s.ReadUint16(&o.Credit) && s.ReadUint8LengthPrefixed(&detail); !ok {
+			break
 		}
 		if o.Target < TargetLibrary || o.Target > TargetApplication || status > 1 {
 			return m, fail(TypeAck, ErrMalformed, "target %d with status %d", o.Target, status)
 		}
-		o.OK, o.Detail = status == 0, detail
+		o.OK = status == 0
+		if o.Detail, err = text(TypeAck, detail, MaxDetail); err != nil {
+			return m, err
+		}
 		m.Outcomes = append(m.Outcomes, o)
 	}
-	return m, c.end(TypeAck)
+	return m, whole(TypeAck, s, ok)
 }

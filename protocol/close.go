@@ -1,5 +1,7 @@
 package protocol
 
+import "golang.org/x/crypto/cryptobyte"
+
 // CloseReason says why a session ends.
 type CloseReason uint8
 
@@ -40,20 +42,19 @@ type Close struct {
 // Type implements [Message].
 func (Close) Type() Type { return TypeClose }
 
-func (m Close) append(b []byte) []byte {
-	b = append(b, byte(m.Reason))
-	return appendText(b, m.Text, MaxCloseText)
+func (m Close) marshal(b *cryptobyte.Builder) {
+	b.AddUint8(uint8(m.Reason))
+	addText(b, m.Text, MaxCloseText)
 }
 
-func parseClose(p []byte) (Close, error) {
-	c := cursor{b: p}
-	m := Close{Reason: CloseReason(c.u8())}
-	text, err := c.text(TypeClose, MaxCloseText)
-	if err != nil {
+func parseClose(p []byte) (m Close, err error) {
+	s := cryptobyte.String(p)
+	var why cryptobyte.String
+	read := s.ReadUint8((*uint8)(&m.Reason)) && s.ReadUint8LengthPrefixed(&why)
+	if err := whole(TypeClose, s, read); err != nil {
 		return m, err
 	}
-	m.Text = text
-	if err := c.end(TypeClose); err != nil {
+	if m.Text, err = text(TypeClose, why, MaxCloseText); err != nil {
 		return m, err
 	}
 	if m.Reason < CloseDone || m.Reason > CloseForbidden {

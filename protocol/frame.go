@@ -1,8 +1,9 @@
 package protocol
 
 import (
-	"encoding/binary"
 	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // Type is the first byte of a frame.
@@ -46,70 +47,29 @@ type Frame struct {
 type Message interface {
 	// Type is the message's frame type.
 	Type() Type
-	// append appends the payload without the MAC.
-	append(b []byte) []byte
+	// marshal adds the payload without the MAC.
+	marshal(b *cryptobyte.Builder)
 }
 
-// appendFrame appends header and payload of m, leaving room in the length for a MAC of extra bytes.
-func appendFrame(b []byte, m Message, extra int) []byte {
-	start := len(b)
-	b = append(b, byte(m.Type()), 0, 0, 0)
-	b = m.append(b)
-	binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start-HeaderSize+extra))
-	return b
+// appendFrame appends header and payload of m, and as many zeros as a MAC needs.
+func appendFrame(b []byte, m Message, mac int) []byte {
+	frame := cryptobyte.NewBuilder(b)
+	frame.AddUint8(uint8(m.Type()))
+	frame.AddUint8(0)
+	frame.AddUint16LengthPrefixed(func(payload *cryptobyte.Builder) {
+		m.marshal(payload)
+		payload.AddBytes(make([]byte, mac))
+	})
+	return frame.BytesOrPanic() // no message is too long
 }
 
-// cursor reads a payload from front to back. After a short read every further read gives zeros and short stays set.
-type cursor struct {
-	b     []byte
-	short bool
-}
-
-func (c *cursor) take(n int) []byte {
-	if c.short || len(c.b) < n {
-		c.short = true
-		return nil
-	}
-	p := c.b[:n:n]
-	c.b = c.b[n:]
-	return p
-}
-
-func (c *cursor) u8() uint8 {
-	if p := c.take(1); p != nil {
-		return p[0]
-	}
-	return 0
-}
-
-func (c *cursor) u16() uint16 {
-	if p := c.take(2); p != nil {
-		return binary.BigEndian.Uint16(p)
-	}
-	return 0
-}
-
-func (c *cursor) u32() uint32 {
-	if p := c.take(4); p != nil {
-		return binary.BigEndian.Uint32(p)
-	}
-	return 0
-}
-
-func (c *cursor) u64() uint64 {
-	if p := c.take(8); p != nil {
-		return binary.BigEndian.Uint64(p)
-	}
-	return 0
-}
-
-// end says whether the payload was read exactly.
-func (c *cursor) end(t Type) error {
+// whole says whether a payload was read, all of it, and nothing is left of it.
+func whole(t Type, rest cryptobyte.String, read bool) error {
 	switch {
-	case c.short:
+	case !read:
 		return fail(t, ErrMalformed, "payload ends early")
-	case len(c.b) != 0:
-		return fail(t, ErrMalformed, "%d bytes after the end", len(c.b))
+	case !rest.Empty():
+		return fail(t, ErrMalformed, "%d bytes after the end", len(rest))
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package protocol
 
-import (
-	"encoding/binary"
-)
+import "golang.org/x/crypto/cryptobyte"
 
 // Hello opens a session of protocol 2: the first frame, from the guest.
 type Hello struct {
@@ -20,33 +18,32 @@ const helloKernel = 1 << 0
 // Type implements [Message].
 func (Hello) Type() Type { return TypeHello }
 
-func (m Hello) append(b []byte) []byte {
-	b = append(b, helloMagic...)
+func (m Hello) marshal(b *cryptobyte.Builder) {
 	var flags uint16
 	if m.Kernel {
 		flags |= helloKernel
 	}
-	b = append(b, m.MinVersion, m.MaxVersion)
-	b = binary.BigEndian.AppendUint16(b, flags)
-	b = append(b, m.Nonce[:]...)
-	return appendText(b, m.Label, MaxLabel)
+	b.AddBytes([]byte(helloMagic))
+	b.AddUint8(m.MinVersion)
+	b.AddUint8(m.MaxVersion)
+	b.AddUint16(flags)
+	b.AddBytes(m.Nonce[:])
+	addText(b, m.Label, MaxLabel)
 }
 
-func parseHello(p []byte) (Hello, error) {
-	c := cursor{b: p}
-	var m Hello
-	if string(c.take(len(helloMagic))) != helloMagic {
+func parseHello(p []byte) (m Hello, err error) {
+	s := cryptobyte.String(p)
+	var magic []byte
+	if !s.ReadBytes(&magic, len(helloMagic)) || string(magic) != helloMagic {
 		return m, fail(TypeHello, ErrMalformed, "does not begin with %q", helloMagic)
 	}
-	m.MinVersion, m.MaxVersion = c.u8(), c.u8()
-	flags := c.u16()
-	copy(m.Nonce[:], c.take(NonceSize))
-	label, err := c.text(TypeHello, MaxLabel)
-	if err != nil {
+	var flags uint16
+	var label cryptobyte.String
+	read := s.ReadUint8(&m.MinVersion) && s.ReadUint8(&m.MaxVersion) && s.ReadUint16(&flags) && s.CopyBytes(m.Nonce[:]) && s.ReadUint8LengthPrefixed(&label)
+	if err := whole(TypeHello, s, read); err != nil {
 		return m, err
 	}
-	m.Label = label
-	if err := c.end(TypeHello); err != nil {
+	if m.Label, err = text(TypeHello, label, MaxLabel); err != nil {
 		return m, err
 	}
 	if flags&^helloKernel != 0 {

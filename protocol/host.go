@@ -49,6 +49,7 @@ func (h *Host) Append(b []byte, m Message) []byte {
 	}
 	start := len(b)
 	b = appendFrame(b, m, MACSize)
+	b = b[:len(b)-MACSize]
 	b = h.mac.append(b, h.count, b[start:])
 	h.count++
 	return b

@@ -1,8 +1,6 @@
 package protocol
 
-import (
-	"encoding/binary"
-)
+import "golang.org/x/crypto/cryptobyte"
 
 // Ping asks whether the other side is there.
 type Ping struct{ Token uint64 }
@@ -10,7 +8,7 @@ type Ping struct{ Token uint64 }
 // Type implements [Message].
 func (Ping) Type() Type { return TypePing }
 
-func (m Ping) append(b []byte) []byte { return binary.BigEndian.AppendUint64(b, m.Token) }
+func (m Ping) marshal(b *cryptobyte.Builder) { b.AddUint64(m.Token) }
 
 // Pong answers a ping with its token.
 type Pong struct{ Token uint64 }
@@ -18,10 +16,10 @@ type Pong struct{ Token uint64 }
 // Type implements [Message].
 func (Pong) Type() Type { return TypePong }
 
-func (m Pong) append(b []byte) []byte { return binary.BigEndian.AppendUint64(b, m.Token) }
+func (m Pong) marshal(b *cryptobyte.Builder) { b.AddUint64(m.Token) }
 
-func parseToken(t Type, p []byte) (uint64, error) {
-	c := cursor{b: p}
-	token := c.u64()
-	return token, c.end(t)
+func parseToken(t Type, p []byte) (token uint64, err error) {
+	s := cryptobyte.String(p)
+	read := s.ReadUint64(&token)
+	return token, whole(t, s, read)
 }

@@ -1,8 +1,9 @@
 package protocol
 
 import (
-	"encoding/binary"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // RefusalReason says why a request was refused.
@@ -40,21 +41,22 @@ type Refusal struct {
 // Type implements [Message].
 func (Refusal) Type() Type { return TypeRefusal }
 
-func (m Refusal) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, m.Request)
-	b = append(b, byte(m.Reason))
-	return binary.BigEndian.AppendUint32(b, milliseconds(m.RetryAfter))
+func (m Refusal) marshal(b *cryptobyte.Builder) {
+	b.AddUint32(m.Request)
+	b.AddUint8(uint8(m.Reason))
+	b.AddUint32(milliseconds(m.RetryAfter))
 }
 
-func parseRefusal(p []byte) (Refusal, error) {
-	c := cursor{b: p}
-	m := Refusal{Request: c.u32(), Reason: RefusalReason(c.u8())}
-	m.RetryAfter = time.Duration(c.u32()) * time.Millisecond
-	if err := c.end(TypeRefusal); err != nil {
+func parseRefusal(p []byte) (m Refusal, err error) {
+	s := cryptobyte.String(p)
+	var retryAfter uint32
+	read := s.ReadUint32(&m.Request) && s.ReadUint8((*uint8)(&m.Reason)) && s.ReadUint32(&retryAfter)
+	if err := whole(TypeRefusal, s, read); err != nil {
 		return m, err
 	}
 	if m.Reason < RefusedBudget || m.Reason > RefusedTooLarge {
 		return m, fail(TypeRefusal, ErrMalformed, "reason %d", m.Reason)
 	}
+	m.RetryAfter = time.Duration(retryAfter) * time.Millisecond
 	return m, nil
 }

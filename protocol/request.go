@@ -1,8 +1,6 @@
 package protocol
 
-import (
-	"encoding/binary"
-)
+import "golang.org/x/crypto/cryptobyte"
 
 // Request asks for entropy now.
 type Request struct {
@@ -13,15 +11,15 @@ type Request struct {
 // Type implements [Message].
 func (Request) Type() Type { return TypeRequest }
 
-func (m Request) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, m.ID)
-	return binary.BigEndian.AppendUint16(b, m.Bytes)
+func (m Request) marshal(b *cryptobyte.Builder) {
+	b.AddUint32(m.ID)
+	b.AddUint16(m.Bytes)
 }
 
-func parseRequest(p []byte) (Request, error) {
-	c := cursor{b: p}
-	m := Request{ID: c.u32(), Bytes: c.u16()}
-	if err := c.end(TypeRequest); err != nil {
+func parseRequest(p []byte) (m Request, err error) {
+	s := cryptobyte.String(p)
+	read := s.ReadUint32(&m.ID) && s.ReadUint16(&m.Bytes)
+	if err := whole(TypeRequest, s, read); err != nil {
 		return m, err
 	}
 	if m.ID == 0 || m.Bytes == 0 || m.Bytes > MaxSeed {

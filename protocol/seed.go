@@ -1,8 +1,6 @@
 package protocol
 
-import (
-	"encoding/binary"
-)
+import "golang.org/x/crypto/cryptobyte"
 
 // Reason says why a seed was sent.
 type Reason uint8
@@ -37,25 +35,26 @@ func (m Seed) Type() Type {
 	return TypeSeed
 }
 
-func (m Seed) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, m.Sequence)
-	b = binary.BigEndian.AppendUint64(b, m.Generation)
-	b = binary.BigEndian.AppendUint16(b, m.Credit)
-	b = append(b, byte(m.Reason), 0)
-	b = binary.BigEndian.AppendUint32(b, m.Request)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(m.Payload)))
-	return append(b, m.Payload...)
+func (m Seed) marshal(b *cryptobyte.Builder) {
+	b.AddUint64(m.Sequence)
+	b.AddUint64(m.Generation)
+	b.AddUint16(m.Credit)
+	b.AddUint8(uint8(m.Reason))
+	b.AddUint8(0)
+	b.AddUint32(m.Request)
+	payload := m.Payload[:min(len(m.Payload), MaxSeed)]
+	b.AddUint16(uint16(len(payload)))
+	b.AddBytes(payload)
 }
 
-func parseSeed(t Type, p []byte) (Seed, error) {
-	c := cursor{b: p}
-	var m Seed
-	m.Sequence, m.Generation, m.Credit = c.u64(), c.u64(), c.u16()
-	m.Reason = Reason(c.u8())
-	reserved := c.u8()
-	m.Request = c.u32()
-	m.Payload = c.take(int(c.u16()))
-	if err := c.end(t); err != nil {
+func parseSeed(t Type, p []byte) (m Seed, err error) {
+	s := cryptobyte.String(p)
+	var reserved uint8
+	var payload cryptobyte.String
+	read := s.ReadUint64(&m.Sequence) && s.ReadUint64(&m.Generation) && s.ReadUint16(&m.Credit) && s.ReadUint8((*uint8)(&m.Reason)) &&
+		s.ReadUint8(&reserved) && s.ReadUint32(&m.Request) && s.ReadUint16LengthPrefixed(&payload)
+	m.Payload = payload
+	if err := whole(t, s, read); err != nil {
 		return m, err
 	}
 	switch {

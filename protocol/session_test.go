@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/cryptobyte"
 )
 
 func next(t *testing.T, d *Decoder) Frame {
@@ -381,23 +382,26 @@ func TestTexts(t *testing.T) {
 	for in, want := range map[string]string{
 		"web-1": "web-1", "": "", "žluťoučký": "žluťoučký", "a\x1b[2Jb": "a?[2Jb", "\xff": "?", "tab\tnl\n": "tab?nl?",
 	} {
-		c := cursor{b: appendText(nil, in, 40)}
-		got, err := c.text(TypeHello, 40)
+		got, err := text(TypeHello, added(in, 40), 40)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	c := cursor{b: appendText(nil, strings.Repeat("ž", 10), 5)}
-	got, err := c.text(TypeHello, 5)
+	got, err := text(TypeHello, added(strings.Repeat("ž", 10), 5), 5)
 	require.NoError(t, err)
 	require.Equal(t, "žž", got, "cut at a rune's boundary")
-	c = cursor{b: []byte("\x05aaaaa")}
-	_, err = c.text(TypeHello, 5)
+	_, err = text(TypeHello, []byte("aaaaa"), 5)
 	require.NoError(t, err, "as long as it may be")
-	for _, bad := range []string{"\x03a\x00b", "\x01\xff", "\x06aaaaaa", "\x01\x1b"} {
-		c := cursor{b: []byte(bad)}
-		_, err := c.text(TypeHello, 5)
+	for _, bad := range []string{"a\x00b", "\xff", "aaaaaa", "\x1b"} {
+		_, err := text(TypeHello, []byte(bad), 5)
 		require.Error(t, err, "%q", bad)
 	}
+}
+
+// added is a text as it is sent, without the length.
+func added(s string, limit int) []byte {
+	var b cryptobyte.Builder
+	addText(&b, s, limit)
+	return b.BytesOrPanic()[1:]
 }
 
 func TestV1LinesBeginWithALetterOfTheirOwn(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // milliseconds is a duration as the wire has it: whole milliseconds, rounded up, within 32 bits.
@@ -12,33 +14,32 @@ func milliseconds(d time.Duration) uint32 {
 	return uint32(min(max(ms, 0), 1<<32-1))
 }
 
-// appendText appends a text as length byte and bytes, made printable and cut to limit bytes at a rune's boundary.
-func appendText(b []byte, s string, limit int) []byte {
-	start := len(b)
-	b = append(b, 0)
-	for _, r := range s {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			r = '?'
+// addText adds a text as length byte and bytes, made printable and cut to limit bytes at a rune's boundary.
+func addText(b *cryptobyte.Builder, s string, limit int) {
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+		var all []byte
+		for _, r := range s {
+			if !unicode.IsPrint(r) || r == utf8.RuneError {
+				r = '?'
+			}
+			if len(all)+utf8.RuneLen(r) > limit {
+				break
+			}
+			all = utf8.AppendRune(all, r)
 		}
-		if len(b)-start-1+utf8.RuneLen(r) > limit {
-			break
-		}
-		b = utf8.AppendRune(b, r)
-	}
-	b[start] = byte(len(b) - start - 1)
-	return b
+		b.AddBytes(all)
+	})
 }
 
-// text reads a text and refuses what could trouble a terminal or a log.
-func (c *cursor) text(t Type, limit int) (string, error) {
-	n := int(c.u8())
-	if n > limit {
-		return "", fail(t, ErrMalformed, "text of %d bytes, at most %d", n, limit)
+// text is a text that was read; what could trouble a terminal or a log is refused.
+func text(t Type, b []byte, limit int) (string, error) {
+	if len(b) > limit {
+		return "", fail(t, ErrMalformed, "text of %d bytes, at most %d", len(b), limit)
 	}
-	s := string(c.take(n))
-	if !utf8.ValidString(s) {
+	if !utf8.Valid(b) {
 		return "", fail(t, ErrMalformed, "text is not UTF-8")
 	}
+	s := string(b)
 	for _, r := range s {
 		if !unicode.IsPrint(r) {
 			return "", fail(t, ErrMalformed, "text is not printable")

@@ -1,8 +1,9 @@
 package protocol
 
 import (
-	"encoding/binary"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // Welcome answers a hello. It tells the guest whom it talks to and what it may expect.
@@ -22,37 +23,34 @@ const welcomeDegraded = 1 << 0
 // Type implements [Message].
 func (Welcome) Type() Type { return TypeWelcome }
 
-func (m Welcome) append(b []byte) []byte {
+func (m Welcome) marshal(b *cryptobyte.Builder) {
 	var flags uint8
 	if m.Degraded {
 		flags |= welcomeDegraded
 	}
-	b = append(b, m.Version, flags)
-	b = binary.BigEndian.AppendUint16(b, m.MaxRequest)
-	b = append(b, m.Instance[:]...)
-	b = binary.BigEndian.AppendUint64(b, m.Generation)
-	b = binary.BigEndian.AppendUint32(b, milliseconds(m.KeepAlive))
-	b = binary.BigEndian.AppendUint32(b, m.BudgetBytes)
-	return binary.BigEndian.AppendUint32(b, milliseconds(m.BudgetPeriod))
+	b.AddUint8(m.Version)
+	b.AddUint8(flags)
+	b.AddUint16(m.MaxRequest)
+	b.AddBytes(m.Instance[:])
+	b.AddUint64(m.Generation)
+	b.AddUint32(milliseconds(m.KeepAlive))
+	b.AddUint32(m.BudgetBytes)
+	b.AddUint32(milliseconds(m.BudgetPeriod))
 }
 
-func parseWelcome(p []byte) (Welcome, error) {
-	c := cursor{b: p}
-	var m Welcome
-	m.Version = c.u8()
-	flags := c.u8()
-	m.MaxRequest = c.u16()
-	copy(m.Instance[:], c.take(InstanceSize))
-	m.Generation = c.u64()
-	m.KeepAlive = time.Duration(c.u32()) * time.Millisecond
-	m.BudgetBytes = c.u32()
-	m.BudgetPeriod = time.Duration(c.u32()) * time.Millisecond
-	if err := c.end(TypeWelcome); err != nil {
+func parseWelcome(p []byte) (m Welcome, err error) {
+	s := cryptobyte.String(p)
+	var flags uint8
+	var keepAlive, period uint32
+	read := s.ReadUint8(&m.Version) && s.ReadUint8(&flags) && s.ReadUint16(&m.MaxRequest) && s.CopyBytes(m.Instance[:]) && s.ReadUint64(&m.Generation) &&
+		s.ReadUint32(&keepAlive) && s.ReadUint32(&m.BudgetBytes) && s.ReadUint32(&period)
+	if err := whole(TypeWelcome, s, read); err != nil {
 		return m, err
 	}
 	if flags&^welcomeDegraded != 0 {
 		return m, fail(TypeWelcome, ErrMalformed, "unknown flags %#x", flags)
 	}
 	m.Degraded = flags&welcomeDegraded != 0
+	m.KeepAlive, m.BudgetPeriod = time.Duration(keepAlive)*time.Millisecond, time.Duration(period)*time.Millisecond
 	return m, nil
 }
