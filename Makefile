@@ -43,7 +43,7 @@ cross:
 	done
 
 # 32 bits, natively on amd64, without the packages whose tests are end to end and slow.
-SLOW386 = /internal/e2e$$|/cmd/xentropyd/internal/demo$$|/lab(/|$$)
+SLOW386 = /internal/e2e$$|/cmd/demo(/|$$)|/lab(/|$$)
 test386:
 	GOARCH=386 CGO_ENABLED=0 $(GO) test $$(GOARCH=386 $(GO) list ./... | grep -vE '$(SLOW386)')
 

@@ -12,7 +12,7 @@ func main() { cli.Main(root()) }
 func root() *cobra.Command {
 	r := cli.Root("xentropyd", "Give entropy to virtual machines")
 	r.Long = "xentropyd gathers noise from the machine, tests it, mixes it, and feeds every guest that connects: at once, again and again, and\n" +
-		"anew after a clone. Try it without any set-up: xentropyd demo."
-	r.AddCommand(runCommand(), checkCommand(), statusCommand(), sourcesCommand(), renewCommand(), demoCommand(), demoGuestCommand())
+		"anew after a clone."
+	r.AddCommand(runCommand(), checkCommand(), statusCommand(), sourcesCommand(), renewCommand())
 	return r
 }

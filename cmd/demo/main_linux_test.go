@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,11 +14,47 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/demo"
+	"github.com/xentropyd/xentropyd/cmd/demo/internal/demo"
+	"github.com/xentropyd/xentropyd/internal/cli"
 )
+
+// daemonPath is the daemon's program.
+var daemonPath string
+
+// withDaemon builds it for the tests.
+type withDaemon struct{ *testing.M }
+
+func (m withDaemon) Run() int {
+	path, remove, err := findDaemon(context.Background(), "", io.Discard)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer remove()
+	daemonPath = path
+	return m.M.Run()
+}
+
+// TestMain makes this test program stand in for the demo when it is started under that name.
+func TestMain(m *testing.M) {
+	testscript.Main(withDaemon{m}, map[string]func(){"demo": main})
+}
+
+func TestFindDaemon(t *testing.T) {
+	path, _, err := findDaemon(t.Context(), daemonPath, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, daemonPath, path)
+	_, _, err = findDaemon(t.Context(), "/nonexistent", io.Discard)
+	require.ErrorContains(t, err, "--daemon")
+	t.Setenv("PATH", t.TempDir())
+	_, _, err = findDaemon(t.Context(), "", io.Discard)
+	require.ErrorContains(t, err, "build xentropyd")
+	require.Contains(t, cli.Hint(err), "--daemon")
+}
 
 // startDemo starts the demo with a temporary directory of its own, by whose name its children are found.
 func startDemo(t *testing.T, args ...string) (cmd *exec.Cmd, dir string, stdout, stderr *bytes.Buffer) {
@@ -24,7 +63,7 @@ func startDemo(t *testing.T, args ...string) (cmd *exec.Cmd, dir string, stdout,
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
-	cmd = exec.Command("xentropyd", append([]string{"demo"}, args...)...)
+	cmd = exec.Command("demo", append([]string{"--daemon", daemonPath}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	require.NoError(t, cmd.Start())

@@ -50,10 +50,9 @@ type child struct {
 	err    error // valid once ended is closed
 }
 
-// spawn starts this program again. What it writes to standard output goes to lines, which is called until the output ends.
-func (s *spawner) spawn(self string, lines func(io.Reader), args ...string) (*child, error) {
-	c := &child{cmd: exec.Command(self, args...), stderr: &tail{}, ended: make(chan struct{})}
-	c.cmd.Args[0] = os.Args[0] // a program may look at its name
+// spawn starts a program. What it writes to standard output goes to lines, which is called until the output ends.
+func (s *spawner) spawn(program string, lines func(io.Reader), args ...string) (*child, error) {
+	c := &child{cmd: exec.Command(program, args...), stderr: &tail{}, ended: make(chan struct{})}
 	c.cmd.Stderr = c.stderr
 	c.cmd.SysProcAttr = childAttributes()
 	c.cmd.WaitDelay = time.Second

@@ -16,7 +16,8 @@ import (
 
 // stage holds what plays: the daemon, the guests and what is known of them.
 type stage struct {
-	self    string
+	self    string // this program, for the guests
+	daemons string // the daemon's program
 	setting setting
 	spawner *spawner
 	client  *control.Client
@@ -34,13 +35,13 @@ type stage struct {
 	events  []Event
 }
 
-func newStage(self string, show func(Frame)) (*stage, error) {
+func newStage(self, daemons string, show func(Frame)) (*stage, error) {
 	set, err := newSetting()
 	if err != nil {
 		return nil, err
 	}
 	s := &stage{
-		self: self, setting: set, spawner: newSpawner(), client: control.Dial(set.control),
+		self: self, daemons: daemons, setting: set, spawner: newSpawner(), client: control.Dial(set.control),
 		began: time.Now(), show: show, earlier: make(map[string]source.Status),
 	}
 	for i := range guestCount {
@@ -81,7 +82,7 @@ func (s *stage) say(format string, args ...any) {
 }
 
 func (s *stage) startDaemon() error {
-	c, err := s.spawner.spawn(s.self, func(r io.Reader) { io.Copy(io.Discard, r) }, "run", "--config", s.setting.config)
+	c, err := s.spawner.spawn(s.daemons, func(r io.Reader) { io.Copy(io.Discard, r) }, "run", "--config", s.setting.config)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // GuestCommand is the name of the hidden command that calls Guest.
-const GuestCommand = "demo-guest"
+const GuestCommand = "guest"
 
 const guestCount = 3
 
@@ -25,12 +25,12 @@ const (
 )
 
 // ErrNeedsLinux says that there is no carrier for the demo on this system.
-var ErrNeedsLinux = errors.New("the demo needs Linux: its guests use shared memory by memfd and eventfd, and this is " + runtime.GOOS)
+var ErrNeedsLinux = errors.New("the demo needs Linux: its guests share memory by memfd, and this is " + runtime.GOOS)
 
-// Run plays and returns what came of it. show is called at each event and five times a second, by several goroutines. Whatever
+// Run plays, with the xentropyd at a path, and returns what came of it. show is called at each event and five times a second, by several goroutines. Whatever
 // happens, every process that was started has ended and every file is removed when Run returns. An error says that the play could
 // not be played to its end; what did not go as promised is in Result.Problems.
-func Run(ctx context.Context, show func(Frame)) (_ Result, err error) {
+func Run(ctx context.Context, xentropyd string, show func(Frame)) (_ Result, err error) {
 	if runtime.GOOS != "linux" {
 		return Result{}, ErrNeedsLinux
 	}
@@ -38,7 +38,7 @@ func Run(ctx context.Context, show func(Frame)) (_ Result, err error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("find this program to start it again: %w", err)
 	}
-	s, err := newStage(self, show)
+	s, err := newStage(self, xentropyd, show)
 	if err != nil {
 		return Result{}, err
 	}

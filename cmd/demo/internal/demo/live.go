@@ -14,7 +14,7 @@ import (
 )
 
 // Live runs the play behind a table that is drawn in place on a terminal. Ctrl-C, q and a cancelled ctx end it.
-func Live(ctx context.Context, in io.Reader, out io.Writer) (Result, error) {
+func Live(ctx context.Context, xentropyd string, in io.Reader, out io.Writer) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := tea.NewProgram(model{cancel: cancel, width: 80, height: 24}, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
@@ -24,7 +24,7 @@ func Live(ctx context.Context, in io.Reader, out io.Writer) (Result, error) {
 	}
 	played := make(chan outcome, 1)
 	go func() {
-		r, err := Run(ctx, func(f Frame) { p.Send(f) })
+		r, err := Run(ctx, xentropyd, func(f Frame) { p.Send(f) })
 		played <- outcome{r, err}
 		p.Quit()
 	}()
