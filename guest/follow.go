@@ -67,8 +67,10 @@ func (g *Guest) once(ctx context.Context) (welcomed bool, err error) {
 	rw, err := g.dial(dialling)
 	cancel()
 	if err != nil {
+		g.noteRestored(err)
 		return false, fmt.Errorf("dial host: %w", err)
 	}
+	rw = noting{rw, g}
 	if g.cfg.version1 {
 		err = g.serveV1(ctx, rw)
 		return g.Status().Connected, orEOF(err)

@@ -13,18 +13,13 @@ const renewWait = time.Second
 // freshness is what Fortuna asks at each read.
 type freshness struct{ g *Guest }
 
-// Generation mixes the host's generation and the caller's counter into one number that changes when either does.
+// Generation mixes the host's generation and what this machine tells into one number that changes when either does.
 func (f freshness) Generation() uint64 { return f.g.generationAt(f.g.external()) }
 
-// external is the caller's counter.
-func (g *Guest) external() uint64 {
-	if g.cfg.external == nil {
-		return 0
-	}
-	return g.cfg.external()
-}
+// external changes when the machine's state may have been copied, by what its own counter and the channel tell.
+func (g *Guest) external() uint64 { return g.cfg.external() + g.restores.Load() }
 
-// generationAt is the present generation as it would be at a value of the caller's counter.
+// generationAt is the present generation as it would be at a value of external.
 func (g *Guest) generationAt(external uint64) uint64 {
 	return g.generation.Load()*0x9e3779b97f4a7c15 + external // an odd factor: distinct generations stay distinct
 }

@@ -27,6 +27,7 @@ type Guest struct {
 	fortuna   *fortuna.Fortuna
 	pool      *gather.Pool
 	kernelRNG *gather.Kernel
+	restores  atomic.Uint64                    // that channels have told of
 	harvester atomic.Pointer[source.Harvester] // nil until the own sources were started
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup

@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -552,6 +553,63 @@ func TestMachinesGenerationCounter(t *testing.T) {
 		_, err = g.Read(make([]byte, 8))
 		require.NoError(t, err)
 	})
+}
+
+// restoredError is what a carrier gives that learns of a restore.
+type restoredError struct{}
+
+func (restoredError) Error() string  { return "restored" }
+func (restoredError) Restored() bool { return true }
+
+// breaking is a channel whose next error is another one.
+type breaking struct {
+	io.ReadWriteCloser
+	err error
+}
+
+func (b breaking) Read(p []byte) (int, error) {
+	n, err := b.ReadWriteCloser.Read(p)
+	if err != nil {
+		err = b.err
+	}
+	return n, err
+}
+
+// A channel that learns of a restore tells the guest, without anybody's help.
+func TestChannelTellsOfARestore(t *testing.T) {
+	restored := fmt.Errorf("read: %w", restoredError{})
+	for name, c := range map[string]struct {
+		read, dial error
+		begins     bool
+	}{
+		"read":    {restored, io.EOF, true},
+		"dial":    {io.EOF, restored, true},
+		"neither": {io.EOF, io.EOF, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				h := newHosts(t)
+				dials := 0
+				dial := func(ctx context.Context) (io.ReadWriteCloser, error) {
+					if dials++; dials == 2 {
+						return nil, c.dial
+					}
+					rw, err := h.dial(ctx)
+					return breaking{rw, c.read}, err
+				}
+				o := open(t, dial, none, WithGeneration(func() uint64 { return 7 }))
+				e := h.greet(1, 1)
+				e.seed(first)
+				g := o.wait(t)
+				defer g.Close()
+				before := freshness{g}.Generation()
+				e.conn.Close()
+				h.greet(1, 1)
+				synctest.Wait()
+				require.Equal(t, c.begins, freshness{g}.Generation() != before)
+			})
+		})
+	}
 }
 
 // TestSeedInFlightAtTheChange is a seed that had come but was not yet used when the machine's counter changed.

@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/xentropyd/xentropyd/guest/snapshot"
 	"github.com/xentropyd/xentropyd/source"
 )
 
 // Dialer opens a channel to the host. Close of the channel must unblock a Read or Write under way. The context bounds the dialling,
-// not the channel.
+// not the channel. An error of the dial or of a Read that has a method Restored() bool, which gives true, says that this machine was
+// restored from a saved state: a new generation begins, as with [WithGeneration].
 type Dialer func(ctx context.Context) (io.ReadWriteCloser, error)
 
 // Option changes how a Guest works.
@@ -42,6 +44,7 @@ func defaults() config {
 		backoffMax: 30 * time.Second,
 		dialTime:   10 * time.Second,
 		helloTime:  10 * time.Second,
+		external:   snapshot.Counter(),
 	}
 }
 
@@ -77,8 +80,8 @@ func WithKernel(t Target) Option { return func(c *config) { c.kernel = t } }
 // WithTarget makes the guest feed something of the application's own at each seed too. At most two can be given.
 func WithTarget(t Target) Option { return func(c *config) { c.targets = append(c.targets, t) } }
 
-// WithGeneration sets a counter that changes when the machine's state may have been copied, such as VMClock's. It is called at
-// each read and must be as cheap as a load from memory. When it changes, everything buffered is discarded and no read gives
+// WithGeneration replaces the counter that changes when the machine's state may have been copied, by default snapshot.Counter's. It is
+// called at each read and must be as cheap as a load from memory. When it changes, everything buffered is discarded and no read gives
 // anything until fresh entropy was mixed in.
 func WithGeneration(counter func() uint64) Option { return func(c *config) { c.external = counter } }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/xentropyd/xentropyd/internal/kernelrng"
+	"github.com/xentropyd/xentropyd/guest/kernelrng"
 )
 
 const (

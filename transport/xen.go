@@ -16,6 +16,12 @@ import (
 
 const xenScheme = "xen"
 
+// restored is for package guest, which begins a new generation then.
+type restored struct{}
+
+func (restored) Error() string  { return "this domain was restored from a saved state" }
+func (restored) Restored() bool { return true }
+
 // xenPort is the last element of the offer's path.
 const xenPort = "entropy"
 
@@ -25,7 +31,7 @@ const maxDomID = 0x7fef
 var (
 	// ErrRestored is wrapped by the errors of a Conn whose domain has another number than when it was dialled: it was saved and
 	// restored, migrated, or is a copy. What was in memory may be in another domain's memory as well.
-	ErrRestored = errors.New("this domain was restored from a saved state")
+	ErrRestored error = restored{}
 
 	// ErrBusy is wrapped by the error of Dial when another process of this guest has the channel.
 	ErrBusy = errors.New("another process uses it")

@@ -16,7 +16,6 @@ import (
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/earlyboot"
-	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -82,30 +81,13 @@ func dialer(address string) guest.Dialer {
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
 		c, err := dial(ctx, address)
 		if err != nil {
-			noteRestore(err)
 			endUsedUp(err)
 			if errno, ok := errors.AsType[syscall.Errno](err); ok && nobodyServes(err) && address != autoHost {
 				err = fmt.Errorf("dial %s: %w", address, errno) // what each layer adds is the path and the hint once more
 			}
 			return nil, err // not c: a nil Conn in another interface would not be nil
 		}
-		return restoreNoter{c}, nil
-	}
-}
-
-// restoreNoter passes on what a carrier finds out about this machine.
-type restoreNoter struct{ io.ReadWriteCloser }
-
-func (c restoreNoter) Read(p []byte) (int, error) {
-	n, err := c.ReadWriteCloser.Read(p)
-	noteRestore(err)
-	return n, err
-}
-
-// noteRestore begins a new generation when a carrier found that the domain was restored. The clocks have mostly said so before.
-func noteRestore(err error) {
-	if errors.Is(err, transport.ErrRestored) {
-		snapshot.Bump()
+		return c, nil
 	}
 }
 

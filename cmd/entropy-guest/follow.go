@@ -43,7 +43,6 @@ type follower struct {
 	once           bool
 	protocol1      bool
 	patient        bool          // dial waits for the host: not for ten seconds at a time
-	generation     func() uint64 // changes when this machine was restored; may be nil
 	wait           time.Duration // 0: for ever
 	file           *statusFile   // nil: none
 	lag            time.Duration // from a change to its being in the file
@@ -156,7 +155,7 @@ func (f *follower) unseeded(err error) error {
 }
 
 func (f *follower) options() []guest.Option {
-	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note), guest.WithGeneration(f.generation)}
+	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note)}
 	if f.patient {
 		opts = append(opts, guest.WithBackoff(redial, redialMost), guest.WithDialTimeout(0))
 	}

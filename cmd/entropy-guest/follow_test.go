@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/guest/kernelrng"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/internal/kernelrng"
 	"github.com/xentropyd/xentropyd/protocol"
 )
 

@@ -11,9 +11,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"github.com/xentropyd/xentropyd/guest/kernelrng"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/internal/kernelrng"
-	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -105,7 +104,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	}
 	f := &follower{
 		address: address, label: o.label, dial: dialer(address),
-		patient: onXen(address), generation: snapshot.Counter(), protocol1: o.protocol1,
+		patient: onXen(address), protocol1: o.protocol1,
 		once: o.once, wait: o.wait, log: log, tell: tellSystemd,
 		ready: func() bool { r, err := kernelrng.Ready(); return r || err != nil },
 	}

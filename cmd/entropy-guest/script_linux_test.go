@@ -22,9 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/guest/kernelrng"
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/internal/kernelrng"
 	"github.com/xentropyd/xentropyd/transport"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xentropyd/xentropyd/guest/kernelrng"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/internal/kernelrng"
 	"github.com/xentropyd/xentropyd/internal/proc"
 )
 

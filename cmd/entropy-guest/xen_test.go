@@ -15,7 +15,6 @@ import (
 
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/earlyboot"
-	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -116,22 +115,6 @@ func TestHintsOnXen(t *testing.T) {
 	assert.Contains(t, hint(autoHost, errors.New("x")), "domain 0")
 	assert.Contains(t, hint(defaultHost, fs.ErrNotExist), "start xentropyd")
 	assert.Equal(t, "own", hint("xen:", cli.WithHint(errors.New("x"), "own")))
-}
-
-// ended is a channel that ends with an error.
-type ended struct{ err error }
-
-func (f ended) Read([]byte) (int, error)    { return 0, f.err }
-func (f ended) Write(p []byte) (int, error) { return len(p), nil }
-func (f ended) Close() error                { return nil }
-
-func TestRestoreBeginsGeneration(t *testing.T) {
-	count := snapshot.Counter()
-	before := count()
-	_, _ = restoreNoter{ended{errors.New("x")}}.Read(nil)
-	assert.Equal(t, before, count())
-	_, _ = restoreNoter{ended{transport.ErrRestored}}.Read(nil)
-	assert.NotEqual(t, before, count())
 }
 
 func TestAsInit(t *testing.T) {

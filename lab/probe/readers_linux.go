@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xentropyd/xentropyd/guest"
-	"github.com/xentropyd/xentropyd/internal/snapshot"
 	"github.com/xentropyd/xentropyd/lab/internal/record"
 	"github.com/xentropyd/xentropyd/transport"
 )
@@ -28,7 +27,7 @@ func readersCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var dial guest.Dialer
 			opts := []guest.Option{
-				guest.WithLabel("probe"), guest.WithLogger(slog.Default()), guest.WithGeneration(snapshot.Counter()),
+				guest.WithLabel("probe"), guest.WithLogger(slog.Default()),
 				guest.WithDialTimeout(0), guest.WithBackoff(5*time.Millisecond, 5*time.Second),
 			}
 			if !alone {

@@ -1,9 +1,7 @@
 // Package snapshot gives programs a number that changes when the machine that they run on was restored from a saved state, so that
 // the copies of one machine do not go on with the same random state.
 //
-// [Counter] is made for guest.WithGeneration, and [Bump] is for whoever learns of a restore in another way:
-//
-//	g, err := guest.Open(ctx, dial, guest.WithGeneration(snapshot.Counter()))
+// A guest.Guest asks [Counter] at each read. It serves others as well: what was made at another number must not be used.
 //
 // A call costs two readings of the clock through the vDSO (some 50 ns where the kernel can read its clocksource in user space, else
 // two system calls) and, with a VMClock, three loads. Where Xen emulates the time stamp counter (tsc_mode in xl.cfg(5): a host without an
@@ -31,5 +29,5 @@
 //     generation come after a restore in any case, but not before the first read.
 //   - A restore between the call and the use of what was made before: Fortuna asks again at the end of each read, and what was handed
 //     out by then is the caller's.
-//   - Anything on systems other than Linux, where the two clocks are not bound to each other: the number changes by Bump alone.
+//   - Anything on systems other than Linux, where the two clocks are not bound to each other: the number changes by [Detector.Bump] alone.
 package snapshot

@@ -124,6 +124,3 @@ var shared = sync.OnceValue(func() *Detector { return New(Options{}) })
 
 // Counter returns a function that gives the process's Detector's Generation. The first call takes the state that it finds for the beginning.
 func Counter() func() uint64 { return shared().Generation }
-
-// Bump tells the process's Detector of a restore.
-func Bump() { shared().Bump() }

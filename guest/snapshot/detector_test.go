@@ -104,10 +104,9 @@ func TestNobodyMissesIt(t *testing.T) {
 }
 
 func TestShared(t *testing.T) {
-	next := Counter()
-	first := next()
-	Bump()
-	assert.Greater(t, next(), first)
+	first := Counter()()
+	shared().Bump()
+	assert.Greater(t, Counter()(), first)
 }
 
 func BenchmarkGeneration(b *testing.B) {
