@@ -38,6 +38,9 @@ const creditLimit = 256
 // seedFileEvery is how often the seed file is written anew (Ferguson, Schneier, Kohno, Cryptography Engineering, 9.6.2).
 const seedFileEvery = 10 * time.Minute
 
+// demandEvery is how often noise is asked for in place of what was drawn: each time all sources are read, at nobody's expense.
+const demandEvery = 100 * time.Millisecond
+
 // healthEvery is how often the sources' health is looked at although none of them said anything: one that does not answer cannot. A draw looks
 // by itself.
 const healthEvery = 10 * time.Second
@@ -72,6 +75,8 @@ type Entropy struct {
 	degraded  atomic.Bool
 	changed   chan struct{} // of capacity 1: a source's state did
 	spent     atomic.Uint64 // bits credited to draws
+	owed      atomic.Int64  // of them, those for which no noise was asked yet
+	drawn     chan struct{} // of capacity 1: there are some
 }
 
 // NewEntropy returns an Entropy that gathers once Run is called.
@@ -83,7 +88,7 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	orDefault(&cfg.Log, slog.Default())
 	f := fortuna.New(fortuna.WithExplicitSeed())
 	pool := gather.New(f, gather.NewKernel(cfg.Kernel, cfg.Log))
-	e := &Entropy{cfg: cfg, fortuna: f, pool: pool, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	e := &Entropy{cfg: cfg, fortuna: f, pool: pool, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1), drawn: make(chan struct{}, 1)}
 	e.keeper = keeper{store: cfg.Seeds, fortuna: f, log: cfg.Log}
 	usual := []source.Option{source.WithLogger(cfg.Log), source.WithNotify(func(source.Status) {
 		select {
@@ -117,9 +122,15 @@ func (e *Entropy) Run(ctx context.Context) error {
 	defer watch.Stop()
 	keep := time.NewTicker(seedFileEvery)
 	defer keep.Stop()
+	drawn, again := e.drawn, (<-chan time.Time)(nil)
 	for {
 		e.watchHealth()
 		select {
+		case <-drawn:
+			e.harvester.Demand(int(e.owed.Swap(0)))
+			drawn, again = nil, time.After(demandEvery)
+		case <-again:
+			drawn, again = e.drawn, nil
 		case <-e.changed:
 		case <-watch.C:
 		case <-keep.C:
@@ -197,7 +208,11 @@ func (e *Entropy) Draw(p []byte) (credit int, err error) {
 	}
 	credit = min(8*len(p), creditLimit)
 	e.spent.Add(uint64(credit))
-	e.harvester.Demand(credit)
+	e.owed.Add(int64(credit))
+	select {
+	case e.drawn <- struct{}{}:
+	default:
+	}
 	return credit, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,39 @@ func TestEntropySeedsItself(t *testing.T) {
 }
 
 // What the kernel gives is never credited, so the host does without it.
+// counting counts the reads of a source.
+type counting struct {
+	source.Source
+	reads *atomic.Int32
+}
+
+func (c counting) Sample(ctx context.Context, p []byte) (int, error) {
+	c.reads.Add(1)
+	return c.Source.Sample(ctx, p)
+}
+
+// Who draws often has the sources read ten times a second, for all that was drawn meanwhile, not once for each draw.
+func TestEntropyAsksForNoiseAtARate(t *testing.T) {
+	var reads atomic.Int32
+	quiet := source.WithPace(func(source.Info) source.Pace { return source.Pace{Samples: 64, Every: time.Hour} })
+	info := sourcetest.Info(2, 4)
+	info.Credited = false
+	cfg := EntropyConfig{Sources: []source.Source{good(4), counting{sourcetest.New(info, sourcetest.Good(8)), &reads}}, Harvester: []source.Option{quiet}}
+	gathering(t, cfg, func(t *testing.T, e *Entropy) {
+		require.True(t, isReady(e))
+		before, bits := reads.Load(), e.Status().AssessedBits
+		for range 1000 {
+			_, err := e.Draw(make([]byte, 32))
+			require.NoError(t, err)
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(demandEvery)
+		synctest.Wait()
+		require.InDelta(t, 11, reads.Load()-before, 1)
+		require.GreaterOrEqual(t, e.Status().AssessedBits-bits, 256e3, "all of it")
+	})
+}
+
 func TestEntropySeedsItselfFromNoiseAlone(t *testing.T) {
 	asked := 0
 	kernel := func([]byte) error { asked++; return errors.New("getrandom: operation not permitted") }

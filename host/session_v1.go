@@ -67,7 +67,7 @@ func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration)
 	}
 }
 
-// v1Chunk is how many bytes are drawn and written at once.
+// v1Chunk is how many bytes are drawn and written at once, at most; MinSeedBytes are the least.
 const v1Chunk = 256
 
 // pushV1 gives all that the budget holds and sets the time of the next push.
@@ -78,7 +78,7 @@ func (s *session) pushV1(now time.Time) error {
 	defer clear(seed)
 	given := false
 	for {
-		chunk := seed[:max(1, min(s.record.bucket.left(now), v1Chunk))]
+		chunk := seed[:min(max(MinSeedBytes, s.record.bucket.left(now)), v1Chunk)]
 		taken, _ := s.take(now, len(chunk))
 		if taken == nil {
 			break // other sessions of this guest may have had their part

@@ -1,9 +1,11 @@
 package control
 
 import (
+	"context"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +30,8 @@ const (
 	// Connections that are refused cost an accept each. More than so many a second make the daemon wait a moment before the next.
 	refusalRate  = 1000
 	refusalPause = time.Millisecond
+
+	maxReads = 64 // of one request's parts; a client sends it whole, or nearly
 
 	writeBuffer = 16 << 10 // bytes of an answer that nobody reads; the kernel doubles it
 )
@@ -133,7 +137,7 @@ func (l *placed) admit(sock *net.UnixConn) *conn {
 	if c.known && !rights.Own(c.creds.UID) { // who may do anything anyway needs no groups
 		c.creds.Groups, _ = peercred.Groups(sock)
 	}
-	l.watch.Add(c.raw, c.deaf)
+	l.watch.Add(c.raw, c.bother)
 	return c
 }
 
@@ -220,14 +224,33 @@ type conn struct {
 	known bool // creds is what the kernel says
 
 	requests *rate.Limiter // nil: none
+	reads    atomic.Int32  // since the last request
 
 	closing sync.Once
 	left    bool      // it is closed, and keeps its place; under l.mu
 	until   time.Time // it keeps its place; under l.mu
 }
 
-// deaf is called when the other end keeps us busy for nothing: it does not get the place back soon.
-func (c *conn) deaf() {
+// begin is called for each request; it waits for the user's turn.
+func (c *conn) begin(ctx context.Context) error {
+	c.reads.Store(0)
+	if c.requests == nil {
+		return nil
+	}
+	return c.requests.Wait(ctx)
+}
+
+// Read has a limit between two requests: one byte at a time would cost a hundred times as much as what it says.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.reads.Add(1) > maxReads && !c.place.root {
+		c.bother()
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Read(b)
+}
+
+// bother is called when the other end keeps us busy for nothing: it does not get the place back soon.
+func (c *conn) bother() {
 	if !c.place.root {
 		c.l.pacer.Ban(c.place.uid, time.Now())
 		c.l.mu.Lock()

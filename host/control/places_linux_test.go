@@ -1,11 +1,13 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +32,7 @@ const otherUser = "XENTROPYD_TEST_OTHER_USER"
 func TestMain(m *testing.M) {
 	if what := os.Getenv(otherUser); what != "" {
 		name, path, _ := strings.Cut(what, " ")
-		if err := map[string]func(string) error{"look": look, "change": change, "hold": hold, "storm": storm, "flood": flood}[name](path); err != nil {
+		if err := map[string]func(string) error{"look": look, "change": change, "hold": hold, "storm": storm, "flood": flood, "options": options}[name](path); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -87,6 +89,26 @@ func flood(path string) error {
 		if _, err := Dial(path).Guests(context.Background()); err == nil {
 			n++
 		}
+	}
+	return fmt.Errorf("answered %d times", n)
+}
+
+// options asks what the server can do for a second and says how often it got an answer.
+func options(path string) error {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answers := bufio.NewReader(c)
+	n := 0
+	for end := time.Now().Add(time.Second); time.Now().Before(end); n++ {
+		fmt.Fprint(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+		r, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			break
+		}
+		io.Copy(io.Discard, r.Body)
 	}
 	return fmt.Errorf("answered %d times", n)
 }
@@ -323,10 +345,47 @@ func TestDeafClientKeepsItsPlace(t *testing.T) {
 	defer here.Close()
 	c := &conn{Conn: there, sock: there, l: l, place: place{uid: anna}}
 	require.True(t, l.take(c))
-	c.deaf()
+	c.bother()
 	require.Len(t, l.taken[c.place], 1)
 	l.leaving.Stop()
 	require.Empty(t, l.taken)
+}
+
+// A request that comes in very many parts ends the connection: each costs as much as a whole one.
+func TestRequestInManyParts(t *testing.T) {
+	for parts, ends := range map[int]bool{maxReads: false, maxReads + 1: true} {
+		l := places(nil, nil)
+		here, there := connected(t)
+		c := &conn{Conn: there, sock: there, l: l, place: place{uid: anna}}
+		require.True(t, l.take(c))
+		require.NoError(t, c.begin(t.Context()))
+		var err error
+		for range parts {
+			_, werr := here.Write([]byte("G"))
+			require.NoError(t, werr)
+			if _, err = c.Read(make([]byte, 100)); err != nil {
+				break
+			}
+		}
+		require.Equal(t, ends, err != nil)
+		l.mu.Lock()
+		require.Equal(t, ends, c.left)
+		l.mu.Unlock()
+		l.leaving.Stop()
+		here.Close()
+		_ = c.Close()
+	}
+}
+
+// Whatever is asked for is asked for at the user's rate.
+func TestOptionsAreSlowedDown(t *testing.T) {
+	_, _, path := serveWith(t, Rights{Look: list(t, "*")})
+	open(t, path)
+	var n int
+	_, err := fmt.Sscanf(try(t, anna, anna, "options", path), "answered %d times", &n)
+	require.NoError(t, err)
+	require.LessOrEqual(t, n, 2*requestRate+maxUserConn)
+	require.Positive(t, n)
 }
 
 func TestPlaceOf(t *testing.T) {

@@ -70,6 +70,8 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		WriteTimeout:      requestTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
+		// Else "OPTIONS *" is answered beside the handler, which bounds how often a user asks.
+		DisableGeneralOptionsHandler: true,
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return withConn(ctx, c.(*conn)) },
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
@@ -116,7 +118,7 @@ func Handler(cfg Config) http.Handler {
 		answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no %s %s; there are GET /v1/status, /v1/sources, /v1/guests and /metrics, POST /v1/generation", r.Method, r.URL.Path)})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c := connOf(r); c != nil && c.requests != nil && c.requests.Wait(r.Context()) != nil {
+		if c := connOf(r); c != nil && c.begin(r.Context()) != nil {
 			return // it is gone
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

@@ -22,18 +22,19 @@ import (
 const lookEvery = 10 * time.Second
 
 // Lender lends pages. Its methods may be called from any goroutine, and wait for
-// nobody. That nobody else has a page is known from a watch of its file
-// (inotify(7)): it tells when the description that was given away is closed.
-// Nobody can open the file anew.
+// nobody. What others have of a page is known from a watch of its file
+// (inotify(7)). It tells when the description that was given away is closed:
+// from then on nobody can use the memory, as nobody can open the file anew. And it
+// tells when the file is gone, which a descriptor with O_PATH holds up.
 type Lender struct {
 	most int // of a user
 	all  int // of everybody
 
 	mu     sync.Mutex
 	watch  int                // the inotify instance; -1 after Close
-	shared map[int32]*Loan    // that others have, by watch
-	unread map[uint32][]*Loan // that are over, but for messages that nobody has read, by user
-	count  map[uint32]int     // of both, and of those that we have not done with, by user
+	lent   map[int32]*Loan    // whose files are there, by watch
+	unread map[uint32][]*Loan // whose files are gone, but there are messages that nobody has read, by user
+	count  map[uint32]int     // of both, by user
 	total  int
 	left   int         // with which we are done, and others are not
 	timer  *time.Timer // of the next look, nil for none
@@ -49,7 +50,7 @@ type Loan struct {
 
 	// Under the lender's mu.
 	wd     int32
-	shared bool   // somebody else has it
+	shared bool   // somebody else can use it
 	done   bool   // we have done with it
 	unmap  func() // what is left to be done; nil for nothing
 	unread func() // closes the socket on which it was given away; nil for nothing
@@ -66,7 +67,7 @@ func New(most int) (*Lender, error) {
 	}
 	l := &Lender{
 		most: most, all: queuedEvents() / eventsEach, watch: watch,
-		shared: make(map[int32]*Loan), unread: make(map[uint32][]*Loan), count: make(map[uint32]int),
+		lent: make(map[int32]*Loan), unread: make(map[uint32][]*Loan), count: make(map[uint32]int),
 	}
 	if err := l.try(); err != nil {
 		l.Close()
@@ -75,9 +76,14 @@ func New(most int) (*Lender, error) {
 	return l, nil
 }
 
-// eventsEach is how many events come of a page: that it was closed, and that its
-// watch is gone. Nothing else is watched, so none is ever lost.
-const eventsEach = 2
+// eventsEach is how many events of a page can wait at a time. The first, that the
+// others have closed it, makes us close it too; that comes as a second one, then
+// that the file is gone, and its watch. None is ever lost.
+const eventsEach = 3
+
+// Who has few pages still gets one when others have many: the last quarter is for
+// users with fewer than fewPages, the last eighth for root and the process's own.
+const fewPages = 16
 
 // queuedEvents is how many events the kernel keeps, inotify(7).
 func queuedEvents() int {
@@ -126,8 +132,8 @@ func (l *Lender) Close() {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	for wd, n := range l.shared {
-		delete(l.shared, wd)
+	for wd, n := range l.lent {
+		delete(l.lent, wd)
 		if n.done {
 			n.forget()
 		}
@@ -143,7 +149,10 @@ func (l *Lender) Close() {
 // forget closes what is ours of a page at which nobody will look again. What is
 // not unmapped stays mapped.
 func (n *Loan) forget() {
-	_ = unix.Close(n.Host)
+	if n.Host >= 0 {
+		_ = unix.Close(n.Host)
+		n.Host = -1
+	}
 	if n.unread != nil {
 		n.unread()
 	}
@@ -169,24 +178,35 @@ func (l *Lender) Page(user uint32) (*Loan, error) {
 		return nil, os.ErrClosed
 	}
 	l.look()
-	if l.count[user] >= l.most {
+	if l.count[user] >= l.mostOf(user) {
 		l.lookAt(user)
 	}
-	switch {
-	case l.count[user] >= l.most:
-		return nil, fmt.Errorf("%w: %d by this user", ErrTooMany, l.count[user])
-	case l.total >= l.all:
-		return nil, fmt.Errorf("%w: %d by all users; see fs.inotify.max_queued_events in sysctl(8)", ErrTooMany, l.total)
+	if n := l.count[user]; n >= l.mostOf(user) {
+		return nil, fmt.Errorf("%w: %d by this user, %d by all, for whom there are %d (a third of fs.inotify.max_queued_events)", ErrTooMany, n, l.total, l.all)
 	}
 	n, err := l.makeLoan()
 	if err != nil {
 		return nil, fmt.Errorf("make a page of memory: %w", err)
 	}
 	n.lender, n.user = l, user
-	l.shared[n.wd] = n
+	l.lent[n.wd] = n
 	l.count[user]++
 	l.total++
 	return n, nil
+}
+
+// mostOf is how many a user may have now. The caller holds mu.
+func (l *Lender) mostOf(user uint32) int {
+	own := user == 0 || user == uint32(os.Geteuid())
+	switch {
+	case l.total >= l.all:
+		return 0
+	case own || l.total < l.all*3/4:
+		return l.most
+	case l.total < l.all*7/8:
+		return min(l.most, fewPages)
+	}
+	return 0
 }
 
 func (l *Lender) makeLoan() (n *Loan, err error) {
@@ -200,11 +220,11 @@ func (l *Lender) makeLoan() (n *Loan, err error) {
 		}
 	}()
 	name := fmt.Sprintf("/proc/self/fd/%d", n.Host)
-	// A second opening: its end is the event. Ours stays open until then.
+	// A second opening, whose end is an event. Ours stays open until then.
 	if n.Guest, err = unix.Open(name, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		return nil, err
 	}
-	wd, err := unix.InotifyAddWatch(l.watch, name, unix.IN_CLOSE_WRITE|unix.IN_ONESHOT)
+	wd, err := unix.InotifyAddWatch(l.watch, name, unix.IN_CLOSE_WRITE|unix.IN_DELETE_SELF)
 	if err == nil {
 		n.wd = int32(wd)
 		err = unix.Fchmod(n.Host, 0) // nobody opens it a third time
@@ -251,11 +271,10 @@ func (n *Loan) Done(sealed bool, unmap func()) {
 		n.forget()
 		return
 	}
-	if n.shared {
-		l.look()
-	} else {
-		l.settle(n)
+	if !n.shared {
+		n.release()
 	}
+	l.look()
 	l.arm()
 }
 
@@ -272,25 +291,35 @@ func (l *Lender) look() {
 		}
 		for b := buf[:got]; len(b) >= unix.SizeofInotifyEvent; b = b[unix.SizeofInotifyEvent:] {
 			wd, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:])
-			n := l.shared[wd]
-			if n == nil || mask&unix.IN_CLOSE_WRITE == 0 {
-				continue
-			}
-			delete(l.shared, wd)
-			if n.shared = false; n.done {
+			n := l.lent[wd]
+			switch {
+			case n == nil:
+			case mask&unix.IN_DELETE_SELF != 0:
+				delete(l.lent, wd)
 				l.settle(n)
+			case mask&unix.IN_CLOSE_WRITE != 0 && n.shared:
+				n.shared = false
+				if n.done {
+					n.release()
+				}
 			}
 		}
 	}
 }
 
-// settle ends a loan that nobody else has and with which we are done, unless
-// there is something unread. The caller holds mu.
-func (l *Lender) settle(n *Loan) {
+// release ends our own use of a page that nobody else can use.
+func (n *Loan) release() {
 	if n.unmap != nil {
 		n.unmap()
 		n.unmap = nil
 	}
+	_ = unix.Close(n.Host)
+	n.Host = -1
+}
+
+// settle ends a loan whose file is gone, unless there is something unread. The
+// caller holds mu.
+func (l *Lender) settle(n *Loan) {
 	if n.unread != nil && !unixsock.AllRead(n.socket) {
 		l.unread[n.user] = append(l.unread[n.user], n)
 		return

@@ -1,6 +1,7 @@
 package lend
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -105,7 +106,7 @@ func TestHeld(t *testing.T) {
 
 func requireNothingLeft(t *testing.T, l *Lender) {
 	t.Helper()
-	require.Empty(t, l.shared)
+	require.Empty(t, l.lent)
 	require.Empty(t, l.unread)
 	require.Empty(t, l.count)
 	require.Zero(t, l.total)
@@ -148,19 +149,53 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// All users together have no more than the kernel has room to tell of.
+// All users together have no more than the kernel has room to tell of. Who has few goes before who has many, and root before all.
 func TestTooManyInAll(t *testing.T) {
-	l := newLender(t, 3)
-	l.all = 2
-	one, other := page(t, l, 7), page(t, l, 8)
-	_, err := l.Page(9)
-	require.ErrorIs(t, err, ErrTooMany)
-	require.ErrorContains(t, err, "fs.inotify.max_queued_events")
-	for _, fd := range []int{one, other} {
+	l := newLender(t, 64)
+	l.all = 128
+	var fds []int
+	fill := func(user uint32) (n int) {
+		for ; ; n++ {
+			loan, err := l.Page(user)
+			if err != nil {
+				require.ErrorIs(t, err, ErrTooMany)
+				require.ErrorContains(t, err, "fs.inotify.max_queued_events")
+				return n
+			}
+			fds = append(fds, loan.Guest)
+			loan.Done(true, func() {})
+		}
+	}
+	require.Equal(t, 64, fill(7))
+	require.Equal(t, 32, fill(8), "three quarters")
+	require.Zero(t, fill(7))
+	require.Equal(t, fewPages, fill(9))
+	require.Zero(t, fill(10), "seven eighths")
+	require.Equal(t, 128*1/8, fill(0))
+	for _, fd := range fds {
 		require.NoError(t, unix.Close(fd))
 	}
-	require.NoError(t, unix.Close(page(t, l, 9)))
-	require.Zero(t, l.Held(9))
+	for _, user := range []uint32{0, 7, 8, 9} {
+		require.Zero(t, l.Held(user))
+	}
+	requireNothingLeft(t, l)
+}
+
+// A descriptor that gives no access keeps the file all the same.
+func TestPathDescriptorCounts(t *testing.T) {
+	l := newLender(t, 10)
+	n, err := l.Page(7)
+	require.NoError(t, err)
+	path, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", n.Guest), unix.O_PATH|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(n.Guest))
+	host := n.Host
+	n.Done(true, func() {})
+	require.Equal(t, 1, l.Held(7))
+	_, err = unix.FcntlInt(uintptr(host), unix.F_GETFD, 0)
+	require.ErrorIs(t, err, unix.EBADF, "ours is closed: nobody can use it")
+	require.NoError(t, unix.Close(path))
+	require.Zero(t, l.Held(7))
 	requireNothingLeft(t, l)
 }
 
@@ -245,9 +280,10 @@ func TestDoneAfterClose(t *testing.T) {
 	require.NoError(t, err)
 	defer unix.Close(n.Guest)
 	l.Close()
+	host := n.Host
 	n.Done(true, func() {})
 	_, err = l.Page(7)
 	require.ErrorIs(t, err, os.ErrClosed)
-	_, err = unix.FcntlInt(uintptr(n.Host), unix.F_GETFD, 0)
+	_, err = unix.FcntlInt(uintptr(host), unix.F_GETFD, 0)
 	require.ErrorIs(t, err, unix.EBADF)
 }

@@ -45,7 +45,8 @@ type limited struct {
 }
 
 // LimitWakes makes a connection's Read fail with ErrWakes after WakesLimit wake-ups
-// without a byte.
+// without a byte, and has its Write send small pieces, of which nobody can keep
+// anything on our account (see writeMost).
 func LimitWakes(c *net.UnixConn) (net.Conn, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -79,6 +80,21 @@ func (c *limited) Read(b []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// writeMost is how much is sent at once, bytes. The kernel keeps what is longer in
+// pages, which the other end can splice into a pipe and keep, on our account,
+// when it has read them as far as AllRead can see.
+const writeMost = 2 << 10
+
+func (c *limited) Write(b []byte) (total int, err error) {
+	for len(b) > 0 && err == nil {
+		var n int
+		n, err = c.UnixConn.Write(b[:min(len(b), writeMost)])
+		total += n
+		b = b[n:]
+	}
+	return total, err
 }
 
 // Watch looks for sockets whose other end has shut down its reading but not hung

@@ -77,6 +77,31 @@ func TestLimitWakes(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
+// What is sent at once is so little that the kernel copies it.
+func TestWritesSmallPieces(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	ours, other := asConn(t, fds[0]), asConn(t, fds[1])
+	c, err := LimitWakes(ours)
+	require.NoError(t, err)
+	want := make([]byte, 2*writeMost+7)
+	for i := range want {
+		want[i] = byte(i * i)
+	}
+	n, err := c.Write(want)
+	require.NoError(t, err)
+	require.Len(t, want, n)
+	var got []byte
+	for len(got) < len(want) {
+		b := make([]byte, len(want))
+		n, err := other.Read(b)
+		require.NoError(t, err)
+		require.LessOrEqual(t, n, writeMost)
+		got = append(got, b[:n]...)
+	}
+	require.Equal(t, want, got)
+}
+
 func TestIsDeaf(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   func(other *net.UnixConn) error
