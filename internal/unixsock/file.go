@@ -20,14 +20,15 @@ type File struct {
 
 // keeper knows who is kept out.
 type keeper struct {
-	mu     sync.Mutex
-	out    map[uint32]time.Time // until when
-	fresh  []uint32             // of them, whom the file does not know yet
-	most   int                  // that the file bears
-	mode   fs.FileMode          // of the file, while nobody is out
-	apply  *time.Timer          // after a write of the list, until the next one may be
-	timer  *time.Timer          // until some may come in again
-	closed bool
+	mu      sync.Mutex
+	out     map[uint32]time.Time // until when
+	fresh   []uint32             // of them, whom the file does not know yet
+	most    int                  // that the file bears
+	mode    fs.FileMode          // of the file
+	written int                  // bytes of our list that the file has
+	apply   *time.Timer          // after a write of the list, until the next one may be
+	timer   *time.Timer          // until some may come in again
+	closed  bool
 }
 
 func (k *keeper) close() {

@@ -54,12 +54,11 @@ func (f *File) KeepOut(uid uint32) bool {
 // begin is for an empty list: the file must have none of another's. The caller
 // holds the keeper's mu.
 func (f *File) begin() bool {
-	now, err := os.Lstat(f.path)
-	if err != nil || f.listed() {
+	if f.listed() {
 		return false
 	}
 	k := &f.keeper
-	k.out, k.mode, k.most = make(map[uint32]time.Time), now.Mode().Perm(), maxKeptOut
+	k.out, k.most, k.written = make(map[uint32]time.Time), maxKeptOut, 0
 	return true
 }
 
@@ -125,20 +124,41 @@ func (f *File) listed() bool {
 	return err == nil
 }
 
-// setList writes the list, or takes it away when nobody is out.
+// errNotOurs is why a list is not written.
+var errNotOurs = errors.New("the socket file or its list is another's")
+
+// setList writes the list, or takes it away when nobody is out. A mode that the
+// administrator has set meanwhile stays, and a list.
 func (f *File) setList() error {
-	if !f.ours() {
-		return errors.New("the socket file is another's")
+	k := &f.keeper
+	now, err := os.Lstat(f.path)
+	if err != nil || !f.ours() {
+		return errNotOurs
 	}
-	mode := f.keeper.mode
-	if len(f.keeper.out) == 0 {
+	size, err := unix.Lgetxattr(f.path, aclName, nil)
+	if err != nil {
+		size = 0
+	}
+	if size != k.written {
+		clear(k.out)
+		return errNotOurs
+	}
+	k.mode = now.Mode().Perm() // with a list, the mask is in the group's place (acl(5)), as we have it
+	if len(k.out) == 0 {
+		if k.written = 0; size == 0 {
+			return nil
+		}
 		if err := unix.Lremovexattr(f.path, aclName); err != nil {
 			return err
 		}
-		return os.Chmod(f.path, mode)
+		return os.Chmod(f.path, k.mode)
 	}
-	uids := slices.Collect(maps.Keys(f.keeper.out))
-	return unix.Lsetxattr(f.path, aclName, encodeACL(mode, uids), 0)
+	list := encodeACL(k.mode, slices.Collect(maps.Keys(k.out)))
+	if err := unix.Lsetxattr(f.path, aclName, list, 0); err != nil {
+		return err
+	}
+	k.written = len(list)
+	return nil
 }
 
 // encodeACL denies the users what the mode gives everybody else (linux/posix_acl_xattr.h, linux/posix_acl.h).

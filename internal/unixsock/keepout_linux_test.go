@@ -114,6 +114,52 @@ func TestKeepOutLeavesListsAlone(t *testing.T) {
 	require.True(t, f.listed())
 }
 
+// What the administrator does to the file meanwhile stays: a mode, and a list.
+func TestKeepOutLeavesTheAdministratorsChanges(t *testing.T) {
+	path := filepath.Join(openDir(t), "s")
+	l, f, err := Listen(path, 0o666, nil)
+	require.NoError(t, err)
+	defer l.Close()
+	if !f.KeepOut(flooder) {
+		t.Skip("the temporary directory's file system has no access control lists: set TMPDIR to one that has")
+	}
+	mode := func() os.FileMode {
+		st, err := os.Lstat(path)
+		require.NoError(t, err)
+		return st.Mode().Perm()
+	}
+	require.NoError(t, os.Chmod(path, 0o600))
+	require.True(t, f.KeepOut(other))
+	keeps := func() bool {
+		f.keeper.mu.Lock()
+		defer f.keeper.mu.Unlock()
+		return len(f.keeper.fresh) == 0
+	}
+	require.Eventually(t, keeps, time.Minute, time.Millisecond)
+	require.Equal(t, os.FileMode(0o600), mode())
+	over := func() {
+		f.keeper.mu.Lock()
+		for uid := range f.keeper.out {
+			f.keeper.out[uid] = time.Now()
+		}
+		f.keeper.mu.Unlock()
+		f.lift()
+	}
+	over()
+	require.False(t, f.listed())
+	require.Equal(t, os.FileMode(0o600), mode())
+
+	require.True(t, f.KeepOut(flooder))
+	own := encodeACL(0o640, []uint32{7, 8, 9})
+	require.NoError(t, unix.Lsetxattr(path, aclName, own, 0))
+	over()
+	require.False(t, f.KeepOut(other))
+	have := make([]byte, 200)
+	n, err := unix.Lgetxattr(path, aclName, have)
+	require.NoError(t, err)
+	require.Equal(t, own, have[:n])
+}
+
 // The bytes are those that setfacl(1) writes for "u::rw-,u:7:---,g::rw-,m::rw-,o::---".
 func TestACLBytes(t *testing.T) {
 	require.Equal(t, "\x02\x00\x00\x00"+

@@ -1,8 +1,10 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -164,6 +166,33 @@ func TestNoHolesInWhatTheHostTouches(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.ErrorIs(t, punch(r), unix.EPERM)
 	require.ErrorIs(t, unix.Madvise(r.page, unix.MADV_REMOVE), unix.EPERM)
+}
+
+// locked is how much memory of ours cannot be swapped out, bytes.
+func locked(t *testing.T) (n int) {
+	text, err := os.ReadFile("/proc/self/status")
+	require.NoError(t, err)
+	i := bytes.Index(text, []byte("VmLck:"))
+	require.GreaterOrEqual(t, i, 0)
+	_, err = fmt.Sscanf(string(text[i:]), "VmLck: %d", &n)
+	require.NoError(t, err)
+	return n << 10
+}
+
+// A guest that has its memory swapped out would have the host wait for the disk. While it has the page the host does not let it go.
+func TestPageIsNotSwappedOut(t *testing.T) {
+	leaveNothing(t)
+	var lim unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_MEMLOCK, &lim))
+	if lim.Cur < 1<<20 {
+		t.Skip("too little memory may be locked: run it after ulimit -l 1024")
+	}
+	before := locked(t)
+	r, c := newRogue(t, listenAt(t, ListenOptions{}))
+	require.Equal(t, before+ring.PageSize, locked(t))
+	require.NoError(t, c.Close())
+	require.NoError(t, r.forget())
+	require.Equal(t, before, locked(t))
 }
 
 // A guest that keeps the memory of channels that are over gets no more of it.

@@ -301,6 +301,7 @@ func (l *Listener) lendPage(user uint32) (_ *lentPage, guest int, err error) {
 		}
 		return nil, -1, err
 	}
+	p.page.hold()
 	return p, guest, nil
 }
 

@@ -1,7 +1,9 @@
 package local
 
 import (
+	"errors"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -62,7 +64,25 @@ func (p *lentPage) admit() error {
 	if err == nil && !touched {
 		err = fmt.Errorf("%w: it has not touched the memory", vchan.ErrViolation)
 	}
+	if err == nil && !p.page.resident() {
+		err = errors.New("the guest's memory is swapped out")
+	}
 	return err
+}
+
+// resident says whether the page can be touched without waiting for a disk
+// (mincore(2)); it says so where the kernel does not tell.
+func (p page) resident() bool {
+	var in [1]byte
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), uintptr(unsafe.Pointer(&in[0])))
+	return errno != 0 || in[0]&1 != 0
+}
+
+// hold keeps the page in memory once we have touched it (mlock2(2)): who makes its
+// guest swap would have us wait for the disk. It does what it can within
+// RLIMIT_MEMLOCK.
+func (p page) hold() {
+	_, _, _ = unix.Syscall(unix.SYS_MLOCK2, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MLOCK_ONFAULT)
 }
 
 func (p *lentPage) Close() error {
