@@ -17,9 +17,9 @@ import (
 	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
-// lookEvery is how often it is looked at what others still have of that with
-// which we are done.
-const lookEvery = 10 * time.Second
+// When we are done with a page it is looked soon whether others are, then twice as
+// long after each time. What is unread is looked at at the longest intervals.
+const lookFirst, lookMost = 10 * time.Millisecond, 10 * time.Second
 
 // Lender lends pages. Its methods may be called from any goroutine, and wait for
 // nobody. What others have of a page is known from a watch of its file
@@ -36,8 +36,9 @@ type Lender struct {
 	unread map[uint32][]*Loan // whose files are gone, but there are messages that nobody has read, by user
 	count  map[uint32]int     // of both, by user
 	total  int
-	left   int         // with which we are done, and others are not
-	timer  *time.Timer // of the next look, nil for none
+	left   int           // with which we are done, and others are not
+	timer  *time.Timer   // of the next look, nil for none
+	wait   time.Duration // until then
 }
 
 // Loan is a page that was lent.
@@ -275,6 +276,10 @@ func (n *Loan) Done(sealed bool, unmap func()) {
 		n.release()
 	}
 	l.look()
+	if l.wait = lookFirst; l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
 	l.arm()
 }
 
@@ -351,7 +356,7 @@ func (l *Lender) arm() {
 		return
 	}
 	var t *time.Timer
-	t = time.AfterFunc(lookEvery, func() {
+	t = time.AfterFunc(l.wait, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.watch < 0 || l.timer != t {
@@ -359,9 +364,12 @@ func (l *Lender) arm() {
 		}
 		l.timer = nil
 		l.look()
-		for _, user := range slices.Collect(maps.Keys(l.unread)) {
-			l.lookAt(user)
+		if l.wait == lookMost {
+			for _, user := range slices.Collect(maps.Keys(l.unread)) {
+				l.lookAt(user)
+			}
 		}
+		l.wait = min(2*l.wait, lookMost)
 		l.arm()
 	})
 	l.timer = t
