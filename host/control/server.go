@@ -72,8 +72,8 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		MaxHeaderBytes:    maxHeader,
 		// Else "OPTIONS *" is answered beside the handler, which bounds how often a user asks.
 		DisableGeneralOptionsHandler: true,
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return withConn(ctx, c.(*conn)) },
-		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		ConnContext:                  func(ctx context.Context, c net.Conn) context.Context { return withConn(ctx, c.(*conn)) },
+		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
 	placed := places(l, placeOf)
