@@ -215,7 +215,7 @@ func TestKeptMemory(t *testing.T) {
 		require.NoError(t, err)
 	}
 	each := max(0, used()-before) / most
-	const all = 16384 / 2 // that of internal/lend, with the kernel's usual settings
+	const all = 16384 / 3 // that of internal/lend, with the kernel's usual settings
 	t.Logf("%d channels of one user, with %d bytes each; %d of all users would have %.1f MiB", most, each, all, float64(all*each)/(1<<20))
 	if !raceEnabled {
 		require.LessOrEqual(t, all*each, fromUnit(t, "MemoryMax")/2)
