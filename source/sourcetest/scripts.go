@@ -11,12 +11,6 @@ func Good(seed uint64) Script {
 	return func(context.Context, int) (uint64, error) { return r.Uint64(), nil }
 }
 
-// Uniform gives samples uniform over 0 to n-1: log2(n) bits of min-entropy.
-func Uniform(seed, n uint64) Script {
-	r := generator(seed)
-	return func(context.Context, int) (uint64, error) { return r.Uint64N(n), nil }
-}
-
 // Stuck gives one value for ever.
 func Stuck(value uint64) Script {
 	return func(context.Context, int) (uint64, error) { return value, nil }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -214,9 +213,6 @@ func (f *Front) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// Pause reports whether a wait ended with the deadline.
-func Pause(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // Close gives page and port back.
 func (f *Front) Close() error {
