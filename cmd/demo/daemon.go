@@ -41,8 +41,11 @@ func findDaemon(ctx context.Context, named string, stderr io.Writer) (path strin
 	said, err := exec.CommandContext(ctx, "go", "build", "-o", path, daemonPackage).CombinedOutput()
 	if err != nil {
 		remove()
-		last := strings.TrimSpace(string(said))
-		return "", nothing, cli.WithHint(fmt.Errorf("build xentropyd, which is not beside this program: %w: %s", err, last[strings.LastIndexByte(last, '\n')+1:]),
+		err = fmt.Errorf("build xentropyd, which is not beside this program: %w", err)
+		if last := strings.TrimSpace(string(said)); last != "" {
+			err = fmt.Errorf("%w: %s", err, last[strings.LastIndexByte(last, '\n')+1:])
+		}
+		return "", nothing, cli.WithHint(err,
 			"run it in a clone of the repository, where Go is installed, or name a xentropyd with --daemon")
 	}
 	return path, remove, nil
