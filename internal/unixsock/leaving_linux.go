@@ -84,3 +84,10 @@ func (l *Leaving) Stop() {
 		s.end()
 	}
 }
+
+// AllRead says whether the other end has read all that was sent on a socket, or
+// is closed.
+func AllRead(fd int) bool {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ) // SIOCOUTQ, unix(7)
+	return err != nil || n == 0
+}
