@@ -15,7 +15,8 @@ func (g *Guest) noteRestored(err error) {
 	}
 }
 
-// noting is a channel whose errors are looked at as soon as there are any: each read of the Guest's asks for the generation.
+// noting is a channel whose errors are looked at as soon as there are any: each read of the Guest's asks for the
+// generation.
 type noting struct {
 	io.ReadWriteCloser
 	g *Guest

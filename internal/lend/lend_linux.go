@@ -183,7 +183,8 @@ func (l *Lender) Page(user uint32) (*Loan, error) {
 		l.lookAt(user)
 	}
 	if n := l.count[user]; n >= l.mostOf(user) {
-		return nil, fmt.Errorf("%w: %d by this user, %d by all, for whom there are %d (a third of fs.inotify.max_queued_events)", ErrTooMany, n, l.total, l.all)
+		const format = "%w: %d by this user, %d by all, for whom there are %d (a third of fs.inotify.max_queued_events)"
+		return nil, fmt.Errorf(format, ErrTooMany, n, l.total, l.all)
 	}
 	n, err := l.makeLoan()
 	if err != nil {

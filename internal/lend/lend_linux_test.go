@@ -159,7 +159,8 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// All users together have no more than the kernel has room to tell of. Who has few goes before who has many, and root before all.
+// All users together have no more than the kernel has room to tell of. Who has few goes before who has many, and root
+// before all.
 func TestTooManyInAll(t *testing.T) {
 	l := newLender(t, 64)
 	l.all = 128

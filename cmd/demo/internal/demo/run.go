@@ -27,9 +27,9 @@ const (
 // ErrNeedsLinux says that there is no carrier for the demo on this system.
 var ErrNeedsLinux = errors.New("the demo needs Linux: its guests share memory by memfd, and this is " + runtime.GOOS)
 
-// Run plays, with the xentropyd at a path, and returns what came of it. show is called at each event and five times a second, by several goroutines. Whatever
-// happens, every process that was started has ended and every file is removed when Run returns. An error says that the play could
-// not be played to its end; what did not go as promised is in Result.Problems.
+// Run plays, with the xentropyd at a path, and returns what came of it. show is called at each event and five times a
+// second, by several goroutines. Whatever happens, every process that was started has ended and every file is removed
+// when Run returns. An error says that the play could not be played to its end; what did not go as promised is in Result.Problems.
 func Run(ctx context.Context, xentropyd string, show func(Frame)) (_ Result, err error) {
 	if runtime.GOOS != "linux" {
 		return Result{}, ErrNeedsLinux
