@@ -11,7 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xentropyd/xentropyd/vchan/local"
+	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/local"
 )
 
 const bulk = 64 << 10
@@ -101,7 +102,7 @@ func ringTo(s *setup, role string) (io.ReadWriter, error) {
 	}
 	s.defer_(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "socket")
-	l, err := local.Listen(path, local.ListenOptions{})
+	l, err := local.Listen(path, transport.DefaultListenOptions())
 	if err != nil {
 		return nil, err
 	}

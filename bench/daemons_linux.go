@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // daemon is a real xentropyd in a directory of its own.
@@ -89,8 +89,8 @@ new_sessions_per_second = 100000.0
 	return d, g.Close()
 }
 
-func (d *daemon) dial(ctx context.Context) (io.ReadWriteCloser, error) {
-	return transport.Dial(ctx, d.address)
+func (d *daemon) dial(ctx context.Context) (transport.Conn, error) {
+	return all.Carriers.Dial(ctx, d.address)
 }
 
 // open opens n guests at once and returns them with the time that each took to be seeded.

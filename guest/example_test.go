@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/ecdh"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"time"
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // The main function of a unikernel, or of any program: from here on there are random bytes, seeded by the host where there is one and by the
@@ -18,8 +18,8 @@ import (
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	dial := func(ctx context.Context) (io.ReadWriteCloser, error) {
-		return transport.Dial(ctx, "local:/run/xentropyd/local.sock") // on Xen "xen:", or any byte stream to the host
+	dial := func(ctx context.Context) (transport.Conn, error) {
+		return all.Carriers.Dial(ctx, "local:/run/xentropyd/local.sock") // on Xen "xen:", or any byte stream to the host
 	}
 	if os.Getenv("ENTROPY_HOST") == "" {
 		dial = nil // this example runs where there is no host

@@ -18,6 +18,7 @@ import (
 	"github.com/xentropyd/xentropyd/protocol"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/source/sourcetest"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // hosts is a host made of the protocol's state machine, one step at a time. Its Dialer yields a new session each time.
@@ -40,7 +41,7 @@ type hostEnd struct {
 
 func newHosts(t *testing.T) *hosts { return &hosts{T: t, dialled: make(chan *hostEnd)} }
 
-func (h *hosts) dial(ctx context.Context) (io.ReadWriteCloser, error) {
+func (h *hosts) dial(ctx context.Context) (transport.Conn, error) {
 	h.mu.Lock()
 	h.dials++
 	refuse := h.refuse
@@ -563,12 +564,12 @@ func (restoredError) Restored() bool { return true }
 
 // breaking is a channel whose next error is another one.
 type breaking struct {
-	io.ReadWriteCloser
+	transport.Conn
 	err error
 }
 
 func (b breaking) Read(p []byte) (int, error) {
-	n, err := b.ReadWriteCloser.Read(p)
+	n, err := b.Conn.Read(p)
 	if err != nil {
 		err = b.err
 	}
@@ -590,7 +591,7 @@ func TestChannelTellsOfARestore(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				h := newHosts(t)
 				dials := 0
-				dial := func(ctx context.Context) (io.ReadWriteCloser, error) {
+				dial := func(ctx context.Context) (transport.Conn, error) {
 					if dials++; dials == 2 {
 						return nil, c.dial
 					}

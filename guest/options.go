@@ -1,19 +1,17 @@
 package guest
 
 import (
-	"context"
-	"io"
 	"log/slog"
 	"time"
 
 	"github.com/xentropyd/xentropyd/guest/snapshot"
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
-// Dialer opens a channel to the host. Close of the channel must unblock a Read or Write under way. The context bounds the dialling,
-// not the channel. An error of the dial or of a Read that has a method Restored() bool, which gives true, says that this machine was
-// restored from a saved state: a new generation begins, as with [WithGeneration].
-type Dialer func(ctx context.Context) (io.ReadWriteCloser, error)
+// Dialer opens a channel to the host. An error of the dial or of a Read that has a method Restored() bool, which gives true, says
+// that this machine was restored from a saved state: a new generation begins, as with [WithGeneration].
+type Dialer = transport.Dialer
 
 // Option changes how a Guest works.
 type Option func(*config)

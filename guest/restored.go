@@ -2,7 +2,8 @@ package guest
 
 import (
 	"errors"
-	"io"
+
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // noteRestored begins a new generation if a channel's error says that the machine was restored from a saved state.
@@ -18,12 +19,12 @@ func (g *Guest) noteRestored(err error) {
 // noting is a channel whose errors are looked at as soon as there are any: each read of the Guest's asks for the
 // generation.
 type noting struct {
-	io.ReadWriteCloser
+	transport.Conn
 	g *Guest
 }
 
 func (c noting) Read(p []byte) (int, error) {
-	n, err := c.ReadWriteCloser.Read(p)
+	n, err := c.Conn.Read(p)
 	if err != nil {
 		c.g.noteRestored(err)
 	}

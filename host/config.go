@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // MinSeedBytes is the smallest seed that may be configured: 256 bits, Fortuna's strength.
@@ -18,11 +19,7 @@ type Config struct {
 
 	// BudgetFor gives a guest another budget than the common one, and says by what name: all guests of a group with one name share one
 	// budget, so that nobody has more by coming under ever new names. An empty name is for the common budget. It may be nil.
-	BudgetFor func(Peer) (b Budget, name string)
-
-	// First says of whom limits on sessions in all are not to keep out because of others: of root, of a hypervisor's guests. At the limit one
-	// of the others' sessions makes room for each of theirs. Nil: of nobody.
-	First func(Peer) bool
+	BudgetFor func(transport.Peer) (b Budget, name string)
 
 	SeedBytes     int           // bytes of each pushed seed; 64
 	SeedInterval  time.Duration // between pushed seeds; a minute
@@ -78,10 +75,7 @@ func (c Config) complete() (Config, error) {
 		c.Log = slog.Default()
 	}
 	if c.BudgetFor == nil {
-		c.BudgetFor = func(Peer) (Budget, string) { return Budget{}, "" }
-	}
-	if c.First == nil {
-		c.First = func(Peer) bool { return false }
+		c.BudgetFor = func(transport.Peer) (Budget, string) { return Budget{}, "" }
 	}
 	var errs []error
 	if err := c.Budget.Check(); err != nil {

@@ -4,17 +4,8 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/internal/cputime"
+	"github.com/xentropyd/xentropyd/transport"
 )
-
-// Sleeper is what a Channel implements that says when its Read and Write sleep, so that the CPU time in between can be counted. OnSleep
-// is called once, before the first Read and Write. From then on a Read or Write calls sleep before it waits for the other end, and
-// wake when it goes on, both in its own goroutine; more often does no harm. sleep may take its time (some seconds at most), unless the
-// channel that it is given is closed: it is when the Channel is, and where there is no time to be taken.
-//
-// Of a Channel that is no Sleeper, what happens inside Read and Write is not counted.
-type Sleeper interface {
-	OnSleep(sleep func(ended <-chan struct{}), wake func())
-}
 
 // Bounds on the CPU time of guests; the share itself is configured.
 const (
@@ -28,17 +19,17 @@ const (
 	shortPause = 10 * time.Millisecond
 )
 
-// metered is a session's Channel, with the CPU time of the session's goroutine. Except for the deadlines and Close, its methods are for
+// metered is a session's Conn, with the CPU time of the session's goroutine. Except for the deadlines and Close, its methods are for
 // that goroutine alone.
 type metered struct {
-	Channel
+	transport.Conn
 	meter   *cputime.Meter
 	shares  []*cputime.Share
 	owed    time.Duration // until then it should sleep, as of the last count
 	slowed  func()
 	quit    <-chan struct{} // ends a pause
 	longest time.Duration   // of one pause
-	tells   bool            // Channel is a Sleeper
+	tells   bool            // Conn is a Sleeper
 }
 
 // begin starts the count. It goes to sum, and against all of the shares; slowed is called when that makes the guest wait. quit ends that.
@@ -46,8 +37,8 @@ func (m *metered) begin(s *Server, quit <-chan struct{}, sum *cputime.Sum, slowe
 	m.meter = cputime.NewMeter(sum, s.cfg.threadTime)
 	m.shares, m.slowed, m.quit = shares, slowed, quit
 	m.longest = min(longPause, s.cfg.WriteTime/2) // a pause must not use up the time that the guest has
-	var c Sleeper
-	if c, m.tells = m.Channel.(Sleeper); m.tells {
+	var c transport.Sleeper
+	if c, m.tells = m.Conn.(transport.Sleeper); m.tells {
 		c.OnSleep(m.sleep, m.wake)
 	}
 	m.wake()
@@ -105,7 +96,7 @@ func (m *metered) Read(p []byte) (int, error) {
 			m.meter.Yield()
 		}
 	}
-	return m.Channel.Read(p)
+	return m.Conn.Read(p)
 }
 
 func (m *metered) Write(p []byte) (int, error) {
@@ -113,5 +104,5 @@ func (m *metered) Write(p []byte) (int, error) {
 		m.end()
 		defer m.wake()
 	}
-	return m.Channel.Write(p)
+	return m.Conn.Write(p)
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/protocol"
-	"github.com/xentropyd/xentropyd/vchan/local"
+	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/local"
 )
 
 // dribbleEnv makes this test binary a guest that sends byte by byte, at the socket and with the pause that it names.
@@ -67,7 +68,7 @@ func BenchmarkByteByByte(b *testing.B) {
 		b.Run(pause.String(), func(b *testing.B) {
 			s, l := serveReal(b, Config{FrameRate: 1e9, CPUShare: 1024})
 			path := filepath.Join(b.TempDir(), "socket")
-			at, err := local.Listen(path, local.ListenOptions{})
+			at, err := local.Listen(path, transport.DefaultListenOptions())
 			require.NoError(b, err)
 			peer := exec.Command(os.Args[0])
 			peer.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", dribbleEnv, pause, path))
@@ -82,7 +83,7 @@ func BenchmarkByteByByte(b *testing.B) {
 			defer func() { _ = peer.Process.Kill(); <-ended }()
 			c, _, err := at.Accept()
 			require.NoError(b, err)
-			l.guests <- arrival{c, Peer{ID: "guest", Group: "guest"}}
+			l.guests <- arrival{c, transport.Peer{ID: "guest", Group: "guest"}}
 			for len(s.Status().Guests) == 0 || s.Status().Guests[0].Frames < 10 {
 				time.Sleep(time.Millisecond)
 			}

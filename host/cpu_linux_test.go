@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
@@ -36,7 +37,7 @@ func overVChan(t *testing.T, l *listener, id string) (*vchan.Conn, *protocol.Gue
 	guest, hosts, err := vchan.Pipe(ring.Orders{Left: 11, Right: 10})
 	require.NoError(t, err)
 	t.Cleanup(func() { guest.Close() })
-	l.guests <- arrival{hosts, Peer{ID: id, Group: id, Carrier: "vchan"}}
+	l.guests <- arrival{hosts, transport.Peer{ID: id, Group: id, Carrier: "vchan"}}
 	g := protocol.NewGuest(protocol.Hello{})
 	_, err = guest.Write(g.AppendHello(nil))
 	require.NoError(t, err)

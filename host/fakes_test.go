@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // drawer is a Drawer whose bytes count draws, and which can be unseeded, stopped or degraded.
@@ -78,20 +79,20 @@ type listener struct {
 }
 
 type arrival struct {
-	ch   Channel
-	peer Peer
+	ch   transport.Conn
+	peer transport.Peer
 }
 
 func newListener() *listener {
 	return &listener{guests: make(chan arrival), closed: make(chan struct{})}
 }
 
-func (l *listener) Accept() (Channel, Peer, error) {
+func (l *listener) Accept() (transport.Conn, transport.Peer, error) {
 	select {
 	case a := <-l.guests:
 		return a.ch, a.peer, nil
 	case <-l.closed:
-		return nil, Peer{}, net.ErrClosed
+		return nil, transport.Peer{}, net.ErrClosed
 	}
 }
 
@@ -149,7 +150,7 @@ type client struct {
 func (b *bench) connect(id string) net.Conn {
 	b.Helper()
 	here, there := net.Pipe()
-	b.l.guests <- arrival{there, Peer{ID: id, Group: cmp.Or(b.group, "group"), Name: id, Carrier: "pipe", Incarnation: b.incarnation}}
+	b.l.guests <- arrival{there, transport.Peer{ID: id, Group: cmp.Or(b.group, "group"), Name: id, Carrier: "pipe", First: b.group == "root" || b.group == "domain", Incarnation: b.incarnation}}
 	b.Cleanup(func() { here.Close() })
 	return here
 }

@@ -87,7 +87,7 @@ type groups struct {
 	ranks map[bool]*ranks // of those that go first, and of the others
 }
 
-// groupKey is a group's name, and whether its sessions go before those of groups that do not: Config.First.
+// groupKey is a group's name, and whether its sessions go before those of groups that do not: transport.Peer.First.
 type groupKey struct {
 	name  string
 	first bool

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // of brings the next guests under another group.
@@ -48,7 +49,7 @@ func TestAtTheLimitTheGroupWithMostYields(t *testing.T) {
 
 // Those who go first find a place although everybody has one session alone, and take none from each other before that.
 func TestThoseWhoGoFirstFindAPlace(t *testing.T) {
-	cfg := Config{MaxSessions: 8, SessionRate: 1e6, KeepAlive: time.Hour, First: func(p Peer) bool { return p.Group == "root" || p.Group == "domain" }}
+	cfg := Config{MaxSessions: 8, SessionRate: 1e6, KeepAlive: time.Hour}
 	serve(t, cfg, func(b *bench) {
 		users := make(map[string]*client)
 		for i := range 8 {
@@ -182,7 +183,7 @@ func TestNewGroupsAreBoundedBeforeTheLimits(t *testing.T) {
 	for i := range tableSize(1) + 10_000 {
 		here, there := newPipe(&bench{T: t})
 		here.Close()
-		s.start(there, Peer{ID: fmt.Sprint(i), Group: fmt.Sprint(i)})
+		s.start(there, transport.Peer{ID: fmt.Sprint(i), Group: fmt.Sprint(i)})
 	}
 	require.LessOrEqual(t, len(s.groups.all), tableSize(1))
 }

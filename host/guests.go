@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/internal/cputime"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // forgetAfter is how long a guest that is gone stays in the table, if it owes nothing to its budget.
@@ -17,7 +18,7 @@ const maxGone = 64
 
 // record is what the server remembers of one guest over its sessions. Guarded by guests.mu.
 type record struct {
-	peer     Peer
+	peer     transport.Peer
 	label    string
 	budget   Budget
 	bucket   *bucket // its group's, if the budget is an entry of the configuration
@@ -99,7 +100,7 @@ func (g *guests) renewOne(id string) (generation uint64) {
 }
 
 // connect returns the peer's record with one session more. A new one has this budget and this bucket.
-func (g *guests) connect(p Peer, cfg *Config, e entry, b *bucket) *record {
+func (g *guests) connect(p transport.Peer, cfg *Config, e entry, b *bucket) *record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r := g.records[p.ID]

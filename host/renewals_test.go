@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // follow takes what comes until the session ends, and acknowledges seeds. It writes in a goroutine of its own: a pipe has no room, and the host may
@@ -168,7 +169,7 @@ func TestRenewalOfNobody(t *testing.T) {
 
 // wakes counts how often a channel's read deadline is set to the past: that is what wakes a session.
 type wakes struct {
-	Channel
+	transport.Conn
 	mu sync.Mutex
 	n  int
 }
@@ -179,7 +180,7 @@ func (w *wakes) SetReadDeadline(t time.Time) error {
 		w.n++
 		w.mu.Unlock()
 	}
-	return w.Channel.SetReadDeadline(t)
+	return w.Conn.SetReadDeadline(t)
 }
 
 func TestRenewalOfOneWakesItAlone(t *testing.T) {
@@ -187,8 +188,8 @@ func TestRenewalOfOneWakesItAlone(t *testing.T) {
 		channels := make(map[string]*wakes)
 		for _, id := range []string{"a", "b"} {
 			here, there := newPipe(b)
-			channels[id] = &wakes{Channel: there}
-			b.l.guests <- arrival{channels[id], Peer{ID: id, Group: id}}
+			channels[id] = &wakes{Conn: there}
+			b.l.guests <- arrival{channels[id], transport.Peer{ID: id, Group: id}}
 			c := &client{bench: b, conn: here, proto: protocol.NewGuest(protocol.Hello{})}
 			c.decoder = protocol.NewGuestDecoder(here)
 			_, err := here.Write(c.proto.AppendHello(nil))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/internal/instance"
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // Drawer is where a server's bytes come from: an [Entropy].
@@ -105,7 +106,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // Serve accepts guests from l until ctx ends or l fails for good, then closes l. Sessions go on until Run ends.
-func (s *Server) Serve(ctx context.Context, l Listener) error {
+func (s *Server) Serve(ctx context.Context, l transport.Listener) error {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { defer close(closed); l.Close() })
 	defer func() {
@@ -128,10 +129,10 @@ func (s *Server) Serve(ctx context.Context, l Listener) error {
 }
 
 // start begins a session in a goroutine of its own, or closes ch.
-func (s *Server) start(ch Channel, peer Peer) {
+func (s *Server) start(ch transport.Conn, peer transport.Peer) {
 	now := s.cfg.Now()
 	s.mu.Lock()
-	g := s.groups.find(groupKey{peer.Group, s.cfg.First(peer)}, &s.cfg, now)
+	g := s.groups.find(groupKey{peer.Group, peer.First}, &s.cfg, now)
 	over, yields := s.admit(g, peer, now)
 	if s.closing || over != "" && !s.mayTell(g, now) {
 		if over != "" {
@@ -141,7 +142,7 @@ func (s *Server) start(ch Channel, peer Peer) {
 		ch.Close()
 		return
 	}
-	ses := &session{server: s, ch: &metered{Channel: ch}, peer: peer, group: g, over: over, quit: make(chan struct{})}
+	ses := &session{server: s, ch: &metered{Conn: ch}, peer: peer, group: g, over: over, quit: make(chan struct{})}
 	s.sessions[ses] = struct{}{}
 	if over == "" {
 		s.makeRoom(yields)
@@ -162,7 +163,7 @@ func (s *Server) start(ch Channel, peer Peer) {
 }
 
 // admit says whether a session of this peer has a place, and which one has to make room for it, or what limit it is over. The caller holds mu.
-func (s *Server) admit(g *group, peer Peer, now time.Time) (over string, yields *session) {
+func (s *Server) admit(g *group, peer transport.Peer, now time.Time) (over string, yields *session) {
 	same := 0
 	for _, ses := range g.sessions {
 		if ses.peer.ID == peer.ID {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // session serves one guest. It has one goroutine, run's, which sleeps in Read until a frame comes, a deadline of its own
@@ -25,7 +26,7 @@ import (
 type session struct {
 	server *Server
 	ch     *metered
-	peer   Peer
+	peer   transport.Peer
 	group  *group
 	over   string // not empty: the session is over a limit, and this says which; record is nil then
 
@@ -61,9 +62,6 @@ type closing struct {
 
 func (c *closing) Error() string { return c.err.Error() }
 func (c *closing) Unwrap() error { return c.err }
-
-// Hostile is what errors of a channel implement that blame the other end for breaking its rules, such as a corrupt ring.
-type Hostile interface{ Hostile() bool }
 
 // run serves the guest until it goes, breaks a rule or is told to.
 func (s *session) run() {
@@ -128,8 +126,7 @@ func (s *session) take(now time.Time, n int) (giveBack func(), wait time.Duratio
 func (s *session) judge(err error) error {
 	log := s.server.cfg.Log.With("guest", s.peer.ID, "name", s.peer.Name)
 	var violation *protocol.Error
-	var hostile Hostile
-	broken := errors.As(err, &violation) || errors.As(err, &hostile) && hostile.Hostile()
+	broken := errors.As(err, &violation) || transport.Hostile(err)
 	if broken && s.record != nil {
 		s.server.guests.update(s.record, func(r *record) { r.broken++ })
 	}

@@ -12,7 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/internal/age"
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 func TestFirstSeedComesAtOnce(t *testing.T) {
@@ -68,7 +70,7 @@ func TestKernelIsSaidForItself(t *testing.T) {
 		ack(true)
 		g := b.guest("a")
 		require.Equal(t, s.Generation, g.KernelGeneration)
-		require.Equal(t, AgeOf(0), g.LastKernelAck)
+		require.Equal(t, age.Of(0), g.LastKernelAck)
 		time.Sleep(time.Second)
 		b.server.NewGeneration()
 		s = c.next().(protocol.Seed)
@@ -77,7 +79,7 @@ func TestKernelIsSaidForItself(t *testing.T) {
 		require.True(t, g.Seeded)
 		require.Equal(t, s.Generation, g.CurrentGeneration)
 		require.Less(t, g.KernelGeneration, s.Generation)
-		require.Equal(t, AgeOf(time.Second), g.LastKernelAck)
+		require.Equal(t, age.Of(time.Second), g.LastKernelAck)
 	})
 }
 
@@ -145,7 +147,7 @@ func TestBudgetOutlivesTheSession(t *testing.T) {
 }
 
 func TestBudgetOfOneGuest(t *testing.T) {
-	own := func(p Peer) (Budget, string) {
+	own := func(p transport.Peer) (Budget, string) {
 		if p.ID == "big" {
 			return Budget{4096, time.Second}, "big"
 		}
@@ -500,9 +502,9 @@ func TestTableOfGuestsIsBounded(t *testing.T) {
 	maxRecords := tableSize(4096)
 	g := newGuests(maxRecords)
 	now := time.Now()
-	keep := g.connect(Peer{ID: "connected"}, &Config{}, entry{}, nil)
+	keep := g.connect(transport.Peer{ID: "connected"}, &Config{}, entry{}, nil)
 	for i := range maxRecords + 100 {
-		r := g.connect(Peer{ID: fmt.Sprint(i), Group: fmt.Sprint(i)}, &Config{}, entry{}, nil)
+		r := g.connect(transport.Peer{ID: fmt.Sprint(i), Group: fmt.Sprint(i)}, &Config{}, entry{}, nil)
 		g.disconnect(r, now.Add(time.Duration(i)), nil)
 	}
 	require.LessOrEqual(t, len(g.records), maxRecords)
@@ -517,11 +519,11 @@ func TestTableOfGuestsIsBounded(t *testing.T) {
 func TestGroupIsRememberedByFew(t *testing.T) {
 	g := newGuests(16384)
 	now := time.Now()
-	keep := g.connect(Peer{ID: "connected", Group: "many"}, &Config{}, entry{}, nil)
-	other := g.connect(Peer{ID: "other", Group: "other"}, &Config{}, entry{}, nil)
+	keep := g.connect(transport.Peer{ID: "connected", Group: "many"}, &Config{}, entry{}, nil)
+	other := g.connect(transport.Peer{ID: "other", Group: "other"}, &Config{}, entry{}, nil)
 	g.disconnect(other, now.Add(-time.Hour), nil)
 	for i := range 10 * maxGone {
-		r := g.connect(Peer{ID: fmt.Sprint(i), Group: "many"}, &Config{}, entry{}, nil)
+		r := g.connect(transport.Peer{ID: fmt.Sprint(i), Group: "many"}, &Config{}, entry{}, nil)
 		g.disconnect(r, now.Add(time.Duration(i)), nil)
 		require.LessOrEqual(t, len(g.records), maxGone+2)
 	}
@@ -618,7 +620,7 @@ func TestConfigIsChecked(t *testing.T) {
 }
 
 // hostile is a channel whose peer breaks the channel's own rules.
-type hostile struct{ Channel }
+type hostile struct{ transport.Conn }
 
 type hostileError struct{ error }
 
@@ -632,7 +634,7 @@ func TestHostileChannelIsAViolation(t *testing.T) {
 	serve(t, Config{}, func(b *bench) {
 		here, there := newPipe(b)
 		defer here.Close()
-		b.l.guests <- arrival{hostile{there}, Peer{ID: "a"}}
+		b.l.guests <- arrival{hostile{there}, transport.Peer{ID: "a"}}
 		require.EqualValues(t, 1, b.guest("a").Violations)
 	})
 }
@@ -692,7 +694,7 @@ func TestGroupSharesItsBudgets(t *testing.T) {
 // A budget that is not the common one is the group's: a new name is no new one, and nobody else's is spent.
 func TestBudgetOfAnEntryIsShared(t *testing.T) {
 	cfg := Config{MaxPerGroup: 4, Budget: Budget{64, time.Hour}, SessionRate: 1e6, SeedInterval: time.Hour, KeepAlive: time.Hour}
-	cfg.BudgetFor = func(p Peer) (Budget, string) {
+	cfg.BudgetFor = func(p transport.Peer) (Budget, string) {
 		if strings.HasPrefix(p.ID, "big") {
 			return Budget{1024, time.Hour}, "big*"
 		}

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/age"
 )
 
 // GuestStatus is what is known of one guest, connected or recently gone. No field holds anything secret.
@@ -61,7 +63,7 @@ func (s *Server) Status() Status {
 	return Status{
 		Instance:   hex.EncodeToString(s.instance[:]),
 		Generation: s.guests.last(),
-		Uptime:     ageAt(now, s.started),
+		Uptime:     age.At(now, s.started),
 		Sessions:   n,
 		TurnedAway: away,
 		Guests:     s.guests.status(now),
@@ -87,7 +89,7 @@ func (g *guests) status(now time.Time) []GuestStatus {
 			Generation: r.ackedGen, CurrentGeneration: r.generation.Load(), Failures: r.failed, LastFailure: r.lastFail, Refused: r.refused,
 			Reconnects: r.connects - 1, Frames: r.frames, Slowed: r.slowed, Violations: r.broken, CPU: r.cpu.Total().Seconds(),
 			BudgetBytes: r.budget.Bytes, BudgetPeriod: r.budget.Period.Seconds(), BudgetLeft: r.bucket.left(now),
-			LastSeed: ageAt(now, r.lastSeed), LastAck: ageAt(now, r.lastAck), LastKernelAck: ageAt(now, r.kernelAck), LastError: r.lastError,
+			LastSeed: age.At(now, r.lastSeed), LastAck: age.At(now, r.lastAck), LastKernelAck: age.At(now, r.kernelAck), LastError: r.lastError,
 		})
 	}
 	slices.SortFunc(all, func(a, b GuestStatus) int { return cmp.Compare(a.ID, b.ID) })

@@ -2,81 +2,98 @@ package transport
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"strings"
+	"errors"
+	"net"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/xentropyd/xentropyd/vchan"
 )
 
-func TestParse(t *testing.T) {
-	a, err := Parse("local:/run/xentropyd/local.sock")
-	require.NoError(t, err)
-	assert.Equal(t, Address{"local", "/run/xentropyd/local.sock"}, a)
-	assert.Equal(t, "local:/run/xentropyd/local.sock", a.String())
-
-	long := "/" + strings.Repeat("x", maxSocketPath-1)
-	_, err = Parse("local:" + long)
-	assert.NoError(t, err, "the longest that fits")
-
-	for address, want := range map[string]string{
-		"":                    `column 1: no scheme; known are console:[NAME or /dev/hvcN], local:`,
-		"/run/a.sock":         `column 1: no scheme; known are console:[NAME or /dev/hvcN], local:`,
-		"vsock:2:1":           `column 1: unknown scheme "vsock"; known are console:[NAME or /dev/hvcN], local:`,
-		"LOCAL:/a":            `column 1: unknown scheme`,
-		"local:":              `column 7: want the absolute path`,
-		"local:run/a":         `column 7: want the absolute path`,
-		"local:///run/a":      `column 7: a path begins with one slash`,
-		"local:/run/":         `column 11: this is a directory`,
-		"local:/":             `column 7: this is a directory`,
-		"local:/a\nb":         `column 9: control character`,
-		"local:/a\x00":        `column 9: control character`,
-		"local:" + long + "x": `column 114: path of 108 bytes; a Unix socket's has at most 107`,
+// A guest takes the first carrier that finds its host and is not busy.
+func TestDialFound(t *testing.T) {
+	missing, refused := errors.New("no device; load the module"), errors.New("refused")
+	for name, c := range map[string]struct {
+		xen, console, local error // of finding; nil: it is found
+		dial                error // of dialling xen
+		want                string
+		says                error
+	}{
+		"the first":               {want: "xen"},
+		"the first fails":         {dial: refused, says: refused},
+		"the first is taken":      {dial: ErrBusy, want: "console"},
+		"taken, and no other":     {dial: ErrBusy, console: missing, local: ErrNotHere, says: ErrBusy},
+		"the first lacks devices": {xen: missing, want: "console"},
+		"neither":                 {xen: missing, console: refused, want: "local"},
+		"nothing":                 {xen: missing, console: refused, local: ErrNotHere, says: refused},
+		"elsewhere":               {xen: ErrNotHere, console: ErrNotHere, want: "local"},
 	} {
-		_, err := Parse(address)
-		assert.ErrorIs(t, err, ErrAddress, address)
-		assert.ErrorContains(t, err, want, address)
-		_, err = Dial(t.Context(), address)
-		assert.ErrorIs(t, err, ErrAddress, address)
-		_, err = Listen(address, ListenOptions{})
-		assert.ErrorIs(t, err, ErrAddress, address)
+		carrier := func(scheme string, found, dial error) *Carrier {
+			return &Carrier{
+				Scheme: scheme, Waits: scheme != "local",
+				Find: func(context.Context) (string, error) { return scheme, found },
+				Dial: func(_ context.Context, path string) (Conn, error) {
+					if dial != nil {
+						return nil, dial
+					}
+					a, b := net.Pipe()
+					_ = b.Close()
+					return named{a, path}, nil
+				},
+			}
+		}
+		list := Carriers{
+			carrier("xen", c.xen, c.dial), carrier("console", c.console, nil), carrier("local", c.local, nil), {Scheme: "unix"},
+		}
+		conn, err := list.DialFound(t.Context())
+		if c.says != nil {
+			require.ErrorIs(t, err, c.says, name)
+			if c.xen == missing {
+				require.ErrorIs(t, err, missing, "what each lacks is said")
+			}
+			continue
+		}
+		require.NoError(t, err, name)
+		assert.Equal(t, c.want, conn.(named).name, name)
+		_ = conn.Close()
+	}
+	_, err := Carriers{}.DialFound(t.Context())
+	assert.ErrorContains(t, err, "give its address")
+}
+
+type named struct {
+	net.Conn
+	name string
+}
+
+func TestFound(t *testing.T) {
+	at := func(scheme string, waits bool, err error) *Carrier {
+		return &Carrier{Scheme: scheme, Waits: waits, Find: func(context.Context) (string, error) { return "/p", err }}
+	}
+	for _, c := range []struct {
+		list Carriers
+		want string
+		ok   bool
+	}{
+		{Carriers{at("xen", true, ErrNotHere), at("local", false, nil)}, "local:/p", true},
+		{Carriers{at("xen", true, nil), at("local", false, nil)}, "", false},
+		{Carriers{at("xen", true, errors.New("no device")), at("local", false, nil)}, "", false},
+		{Carriers{{Scheme: "unix"}}, "", false},
+	} {
+		got, ok := c.list.Found(t.Context())
+		assert.Equal(t, c.ok, ok)
+		assert.Equal(t, c.want, got)
 	}
 }
 
-func FuzzParse(f *testing.F) {
-	for _, s := range []string{"local:/a", "local:", "x:y", ":", "local:/a\n", "\xff:/", "xen:", "xen:7", "console:", "console:/dev/hvc1"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		a, err := Parse(s)
-		if err != nil {
-			return
-		}
-		if a.String() != s {
-			t.Fatalf("%q became %q", s, a)
-		}
-		if a.Scheme == localScheme && (len(a.Path) > maxSocketPath || !strings.HasPrefix(a.Path, "/")) {
-			t.Fatalf("accepted %q", s)
-		}
-	})
-}
+type blaming bool
 
-func TestBlame(t *testing.T) {
-	type hostile interface{ Hostile() bool }
-	for _, err := range []error{vchan.ErrCorrupt, fmt.Errorf("read: %w", vchan.ErrViolation)} {
-		h, ok := blame(err).(hostile)
-		require.True(t, ok, "%v", err)
-		assert.True(t, h.Hostile())
-		assert.ErrorIs(t, blame(err), err)
-		assert.Equal(t, err.Error(), blame(err).Error())
-	}
-	for _, err := range []error{nil, io.EOF, vchan.ErrPeerGone, context.Canceled} {
-		_, ok := blame(err).(hostile)
-		assert.False(t, ok, "%v", err)
-		assert.Equal(t, err, blame(err))
-	}
+func (blaming) Error() string   { return "x" }
+func (b blaming) Hostile() bool { return bool(b) }
+
+func TestHostile(t *testing.T) {
+	assert.True(t, Hostile(&net.OpError{Err: blaming(true)}))
+	assert.False(t, Hostile(blaming(false)))
+	assert.False(t, Hostile(errors.New("x")))
+	assert.False(t, Hostile(nil))
 }

@@ -39,17 +39,6 @@ type Events interface {
 	Close() error
 }
 
-// ParkingEvents are Events that know when a Wait gives up its thread.
-//
-// WaitParking is Wait that calls park before it waits without a thread of its
-// own, and unpark when it has one again, in the goroutine of its caller: what
-// happens outside of the two is work of that goroutine's, or sleep in a system
-// call. It may call neither, or the pair several times.
-type ParkingEvents interface {
-	Events
-	WaitParking(park, unpark func()) error
-}
-
 // Config is what a back end hands over. All fields but the addresses are required.
 type Config struct {
 	Role   ring.Role

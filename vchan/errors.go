@@ -19,7 +19,7 @@ var (
 	// ErrViolation is a peer that breaks the rules of the events: it floods
 	// us with them, or tampers with what they travel through. The Conn is
 	// then closed and every operation gives the same error.
-	ErrViolation = errors.New("the vchan peer broke the rules")
+	ErrViolation error = violation("the vchan peer broke the rules")
 
 	// ErrNotYet is for back ends: see Config.Admit.
 	ErrNotYet = errors.New("the vchan peer is not ready yet")
@@ -28,6 +28,14 @@ var (
 	// is then closed and every operation gives the same error.
 	ErrFault = errors.New("the vchan's memory is gone")
 )
+
+// violation is an error that blames the peer.
+type violation string
+
+func (v violation) Error() string { return string(v) }
+
+// Hostile says that the peer broke the rules.
+func (violation) Hostile() bool { return true }
 
 // opError is the one constructor of what the methods of Conn return.
 func (c *Conn) opError(op string, err error) error {

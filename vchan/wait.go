@@ -53,22 +53,7 @@ const armedPast = -1 << 63
 // onSleep is what OnSleep was given.
 type onSleep struct {
 	sleep func(ended <-chan struct{})
-	park  func() // is sleep, atOnce: a call that ends the wait may have to wait for it
 	wake  func()
-}
-
-// atOnce is for a sleep that may take no time.
-var atOnce = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// lead waits on the events. What a back end does before it gives up its thread is no sleep.
-func (c *Conn) lead(h *onSleep) error {
-	if h != nil {
-		if p, ok := c.events.(ParkingEvents); ok {
-			h.wake()
-			return p.WaitParking(h.park, h.wake)
-		}
-	}
-	return c.events.Wait()
 }
 
 // OnSleep has each Read and Write call sleep before it waits for the peer, and
@@ -76,11 +61,10 @@ func (c *Conn) lead(h *onSleep) error {
 // held. A pair may come without a wait, and several for one; sleep is for
 // giving up what should not be held through a wait. sleep may take its time,
 // for instance to hold up a peer that causes too much work, but must return
-// when the channel is closed that it is given: the Conn is then closed, or
-// this is not the time. Nothing that the peer does closes it. Wait calls
-// neither function.
+// when the channel is closed that it is given: the Conn is then closed. Nothing
+// that the peer does closes it. Wait calls neither function.
 func (c *Conn) OnSleep(sleep func(ended <-chan struct{}), wake func()) {
-	c.onSleep.Store(&onSleep{sleep, func() { sleep(atOnce) }, wake})
+	c.onSleep.Store(&onSleep{sleep, wake})
 }
 
 // block sleeps until something may have changed since seq was taken. The
@@ -118,7 +102,7 @@ func (c *Conn) block(seq uint32, d direction) {
 	}
 	w.leading = true
 	w.mu.Unlock()
-	err := c.lead(h)
+	err := c.events.Wait()
 	w.mu.Lock()
 	w.leading = false
 	w.seq.Add(1)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -159,14 +158,10 @@ func (c *Client) acquire(ctx context.Context) (*conn, error) {
 		case cur != nil:
 			return cur, nil
 		}
-		cputime.Wait(ctx, func() {
-			select {
-			case <-ready:
-			case <-ctx.Done():
-			}
-		})
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 }

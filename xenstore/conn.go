@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -149,32 +148,23 @@ func (c *conn) do(ctx context.Context, k *call, tx uint32, payload []byte) ([]by
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("xenstore %v %s: %w", k.op, k.path, err)
 	}
-	cputime.Wait(ctx, func() {
-		select {
-		case c.slots <- struct{}{}:
-			k.slot = true
-		case <-ctx.Done():
-		case <-c.done:
-		}
-	})
-	if !k.slot && ctx.Err() != nil {
+	select {
+	case c.slots <- struct{}{}:
+		k.slot = true
+	case <-ctx.Done():
 		return nil, fmt.Errorf("xenstore %v %s: %w", k.op, k.path, ctx.Err())
+	case <-c.done:
 	}
 	if err := c.submit(k, tx, payload); err != nil {
 		return nil, fmt.Errorf("xenstore %v %s: %w", k.op, k.path, err)
 	}
-	given := false
-	cputime.Wait(ctx, func() {
-		select {
-		case <-k.done:
-		case <-ctx.Done():
-			if given = c.abandon(k); !given {
-				<-k.done // the reply has just been taken
-			}
+	select {
+	case <-k.done:
+	case <-ctx.Done():
+		if c.abandon(k) {
+			return nil, fmt.Errorf("xenstore %v %s: %w", k.op, k.path, ctx.Err())
 		}
-	})
-	if given {
-		return nil, fmt.Errorf("xenstore %v %s: %w", k.op, k.path, ctx.Err())
+		<-k.done // the reply has just been taken
 	}
 	return k.reply, k.err
 }

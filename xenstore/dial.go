@@ -10,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/wait"
 )
 
 // DevicePath is the kernel's device, the only way to xenstored from inside a guest.
@@ -73,7 +75,7 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	var d net.Dialer
 	for pause := backlogPause; ; pause = min(2*pause, 64*backlogPause) {
 		c, err := d.DialContext(ctx, "unix", path)
-		if err == nil || !errors.Is(err, syscall.EAGAIN) || !sleep(ctx, jitter(pause)) {
+		if err == nil || !errors.Is(err, syscall.EAGAIN) || !wait.For(ctx, jitter(pause)) {
 			return c, err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/xentropyd/xentropyd/xenstore/internal/leaktest"
+	"github.com/xentropyd/xentropyd/internal/leaktest"
 
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/wait"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -31,7 +32,7 @@ func (c *Client) supervise(cur *conn) {
 				c.end(fmt.Errorf("gave up after %d attempts to reconnect: %w", failures, disconnected(reason)))
 				return
 			}
-			if !sleep(c.life, jitter(delay)) {
+			if !wait.For(c.life, jitter(delay)) {
 				return
 			}
 			delay = min(2*delay, p.MaxDelay)
@@ -123,16 +124,4 @@ func (c *Client) publish(conn *conn) error {
 // jitter spreads d over d/2 to 3d/2, so that many clients of one daemon do not come at once.
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d+1)
-}
-
-// sleep waits; false means that ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

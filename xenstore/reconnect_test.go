@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/xentropyd/xentropyd/xenstore/internal/leaktest"
+	"github.com/xentropyd/xentropyd/internal/leaktest"
 
 	"github.com/xentropyd/xentropyd/xenstore"
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"

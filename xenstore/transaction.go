@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/xentropyd/xentropyd/internal/cputime"
+	"github.com/xentropyd/xentropyd/internal/wait"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -57,8 +57,7 @@ func (c *Client) TransactionInTurn(ctx context.Context, turn chan struct{}, fn f
 		if n == attempts {
 			return fmt.Errorf("transaction gave up after %d attempts: %w", n, err)
 		}
-		cputime.Wait(ctx, func() { sleep(ctx, jitter(delay)) })
-		if ctx.Err() != nil {
+		if !wait.For(ctx, jitter(delay)) {
 			return fmt.Errorf("transaction met %d conflicts: %w", n, ctx.Err())
 		}
 		delay = min(2*delay, txMaxDelay)
@@ -69,15 +68,9 @@ func (c *Client) attemptInTurn(ctx context.Context, turn chan struct{}, fn func(
 	if turn == nil {
 		return c.attempt(ctx, fn)
 	}
-	mine := false
-	cputime.Wait(ctx, func() {
-		select {
-		case turn <- struct{}{}:
-			mine = true
-		case <-ctx.Done():
-		}
-	})
-	if !mine {
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-turn }()

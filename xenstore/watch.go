@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
@@ -154,19 +153,13 @@ func (w *Watch) Take() []string {
 // ended: with ErrClosed after Close, else with what Err says.
 func (w *Watch) Wait(ctx context.Context) ([]string, error) {
 	for {
-		ok, late := false, false
-		cputime.Wait(ctx, func() {
-			select {
-			case _, ok = <-w.signal:
-			case <-ctx.Done():
-				late = true
+		select {
+		case _, ok := <-w.signal:
+			if !ok {
+				return nil, fmt.Errorf("watch %s: %w", w.path, w.Err())
 			}
-		})
-		switch {
-		case late:
+		case <-ctx.Done():
 			return nil, fmt.Errorf("watch %s: %w", w.path, ctx.Err())
-		case !ok:
-			return nil, fmt.Errorf("watch %s: %w", w.path, w.Err())
 		}
 		if p := w.Take(); len(p) > 0 {
 			return p, nil

@@ -90,21 +90,26 @@ func (o *runOptions) start(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// loadModules loads what the vchan needs. Where that fails the channel says what is missing; here is why.
-func loadModules(dir string) {
-	names := modules(transport.MissingDevices())
-	if len(names) == 0 {
-		return
+// loadModules loads what a dial needs. Where that fails the dial says what is missing; here is why.
+func loadModules(dir string, of transport.Carriers) {
+	for _, c := range of {
+		if c.Missing == nil {
+			continue
+		}
+		names := modules(c.Missing())
+		if len(names) == 0 {
+			continue
+		}
+		if err := earlyboot.Load(dir, names...); err != nil {
+			slog.Warn("kernel modules not loaded", "error", err, "hint", "modprobe -a "+strings.Join(names, " "))
+			continue
+		}
+		slog.Info("kernel modules loaded", "names", strings.Join(names, " "))
 	}
-	if err := earlyboot.Load(dir, names...); err != nil {
-		slog.Warn("kernel modules not loaded", "error", err, "hint", "modprobe -a "+strings.Join(names, " "))
-		return
-	}
-	slog.Info("kernel modules loaded", "names", strings.Join(names, " "))
 }
 
 // modules are those that bring missing devices. Where something is missing that is no module's, none of them would help.
-func modules(missing []transport.MissingDevice) (names []string) {
+func modules(missing []transport.Device) (names []string) {
 	for _, d := range missing {
 		if d.Module == "" {
 			return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/xentropyd/xentropyd/guest"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // When one seed was not enough for the kernel, at most maxTopUps more are asked for, and each is waited for at most topUpTime.
@@ -275,7 +275,7 @@ func (f *follower) sayReady(status string) {
 func (f *follower) watchDial() (guest.Dialer, <-chan struct{}) {
 	absent := make(chan struct{})
 	say := sync.OnceFunc(func() { close(absent) })
-	return func(ctx context.Context) (io.ReadWriteCloser, error) {
+	return func(ctx context.Context) (transport.Conn, error) {
 		c, err := f.dial(ctx)
 		if err != nil && !f.patient && nobodyServes(err) {
 			say()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"github.com/xentropyd/xentropyd/guest/kernelrng"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // patience bounds what must happen at some time.
@@ -194,7 +194,7 @@ func TestFollowPatiently(t *testing.T) {
 	sc := newScene(t)
 	sc.patient = true
 	dial, limited := sc.dial, make(chan bool, 1)
-	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+	sc.dial = func(ctx context.Context) (transport.Conn, error) {
 		_, is := ctx.Deadline()
 		select {
 		case limited <- is:
@@ -212,7 +212,7 @@ func TestFollowPatiently(t *testing.T) {
 	sc = newScene(t)
 	sc.patient = true
 	waiting := make(chan struct{}, 1)
-	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+	sc.dial = func(ctx context.Context) (transport.Conn, error) {
 		waiting <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -225,7 +225,7 @@ func TestFollowPatiently(t *testing.T) {
 
 // lateAck is a channel on which an acknowledgement takes longer than a closing guest waits.
 type lateAck struct {
-	io.ReadWriteCloser
+	transport.Conn
 	closed chan struct{}
 	close  func()
 }
@@ -237,19 +237,19 @@ func (c *lateAck) Write(p []byte) (int, error) {
 		case <-c.closed:
 		}
 	}
-	return c.ReadWriteCloser.Write(p)
+	return c.Conn.Write(p)
 }
 
 func (c *lateAck) Close() error {
 	c.close()
-	return c.ReadWriteCloser.Close()
+	return c.Conn.Close()
 }
 
 func TestFollowOnceWaitsForItsAcknowledgement(t *testing.T) {
 	sc := newScene(t)
 	sc.once = true
 	inner := sc.dial
-	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+	sc.dial = func(ctx context.Context) (transport.Conn, error) {
 		c, err := inner(ctx)
 		if err != nil {
 			return nil, err
@@ -329,7 +329,7 @@ func TestFollowHoldsNobodyUpWithoutAHost(t *testing.T) {
 			sc.log = slog.New(slog.NewTextHandler(&log, nil))
 			var there atomic.Bool
 			dial := sc.dial
-			sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
+			sc.dial = func(ctx context.Context) (transport.Conn, error) {
 				if !there.Load() {
 					return nil, fmt.Errorf("dial: %w", missing)
 				}
@@ -352,7 +352,7 @@ func TestFollowHoldsNobodyUpWithoutAHost(t *testing.T) {
 func TestFollowWaitsForAHostWhenToldTo(t *testing.T) {
 	sc := newScene(t)
 	dialled := make(chan bool, 100)
-	sc.dial = func(context.Context) (io.ReadWriteCloser, error) {
+	sc.dial = func(context.Context) (transport.Conn, error) {
 		select {
 		case dialled <- true:
 		default:
@@ -369,7 +369,7 @@ func TestFollowWaitsForAHostWhenToldTo(t *testing.T) {
 
 	sc = newScene(t)
 	sc.once, sc.wait = true, 50*time.Millisecond
-	sc.dial = func(context.Context) (io.ReadWriteCloser, error) { return nil, fs.ErrNotExist }
+	sc.dial = func(context.Context) (transport.Conn, error) { return nil, fs.ErrNotExist }
 	sc.start()
 	require.ErrorContains(t, sc.end(t), "within 50ms")
 	assert.Equal(t, []string{stopping}, sc.systemd.heard())
@@ -436,7 +436,7 @@ func TestFollowHostRestarts(t *testing.T) {
 	var current atomic.Pointer[pipes]
 	p := newPipes()
 	current.Store(p)
-	sc.dial = func(ctx context.Context) (io.ReadWriteCloser, error) { return current.Load().dial(ctx) }
+	sc.dial = func(ctx context.Context) (transport.Conn, error) { return current.Load().dial(ctx) }
 	first, err := startHost(p, newDrawer())
 	require.NoError(t, err)
 	sc.start()

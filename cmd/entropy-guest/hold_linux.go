@@ -69,15 +69,19 @@ func startHolder(files []*os.File) error {
 	return nil
 }
 
-// prepareXen has what must not be closed held by another process, and ends this one when a thread of it was lost in the kernel.
-func prepareXen() {
-	transport.KeepWith(startHolder)
-	go endWhenLost(transport.Lost(), os.Exit) // until the process ends
+// prepare has what must not be closed held by another process, and ends this one when a thread of it was lost in the kernel.
+func prepare() {
+	for _, c := range carriers {
+		if c.Process != nil {
+			c.Process.KeepWith(startHolder)
+			go endWhenLost(c.Process.Lost(), os.Exit) // until the process ends
+		}
+	}
 }
 
 func endWhenLost(lost <-chan struct{}, exit func(int)) {
 	<-lost
-	slog.Error("a call of a Xen driver did not come back; ending, so that the service is started again", "see", "dmesg")
+	slog.Error("a call of a driver did not come back; ending, so that the service is started again", "see", "dmesg")
 	exit(exitLost)
 }
 
@@ -85,16 +89,21 @@ func endWhenLost(lost <-chan struct{}, exit func(int)) {
 func endUsedUp(err error) {
 	if errors.Is(err, transport.ErrUsedUp) {
 		slog.Error("ending, so that the service is started again", "error", err)
-		leaveXen()
+		leave()
 		os.Exit(exitLost)
 	}
 }
 
-// leaveXen is at the end of what has dialled.
-func leaveXen() {
+// leave is at the end of what has dialled.
+func leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
-	if err := transport.Leave(ctx); err != nil {
-		slog.Warn("event channels are not held beyond the end of this process", "error", err)
+	for _, c := range carriers {
+		if c.Process == nil {
+			continue
+		}
+		if err := c.Process.Leave(ctx); err != nil {
+			slog.Warn("what must not be closed is not held beyond the end of this process", "carrier", c.Scheme, "error", err)
+		}
 	}
 }

@@ -5,6 +5,6 @@ package main
 // There is no Xen here.
 func isHolder([]string) bool { return false }
 func hold()                  {}
-func prepareXen()            {}
-func leaveXen()              {}
+func prepare()               {}
+func leave()                 {}
 func endUsedUp(error)        {}

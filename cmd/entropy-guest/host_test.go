@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
+	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
@@ -45,7 +45,7 @@ type testHost struct {
 	stop func()
 }
 
-func startHost(l host.Listener, d *drawer) (*testHost, error) {
+func startHost(l transport.Listener, d *drawer) (*testHost, error) {
 	s, err := host.NewServer(d, host.Config{Budget: host.Budget{Bytes: 1 << 20, Period: time.Minute}, SessionRate: 1e6, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func newPipes() *pipes {
 
 var errNobody = errors.New("nobody serves")
 
-func (p *pipes) dial(ctx context.Context) (io.ReadWriteCloser, error) {
+func (p *pipes) dial(ctx context.Context) (transport.Conn, error) {
 	// Not net.Pipe, which holds nothing: there two ends that write at the same time wait for each other.
 	ours, theirs, err := vchan.Pipe(ring.Orders{Left: 11, Right: 10})
 	if err != nil {
@@ -88,12 +88,12 @@ func (p *pipes) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	}
 }
 
-func (p *pipes) Accept() (host.Channel, host.Peer, error) {
+func (p *pipes) Accept() (transport.Conn, transport.Peer, error) {
 	select {
 	case c := <-p.conns:
-		return c, host.Peer{ID: "test:1", Group: "test", Name: "test", Carrier: "pipe"}, nil
+		return c, transport.Peer{ID: "test:1", Group: "test", Name: "test", Carrier: "pipe"}, nil
 	case <-p.done:
-		return nil, host.Peer{}, net.ErrClosed
+		return nil, transport.Peer{}, net.ErrClosed
 	}
 }
 

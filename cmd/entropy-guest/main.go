@@ -26,7 +26,7 @@ func main() {
 	if isHolder(os.Args) {
 		hold()
 	}
-	prepareXen()
+	prepare()
 	os.Args = append(os.Args[:1], asInit(isInit(), os.Args[1:])...)
 	cli.Main(root())
 }

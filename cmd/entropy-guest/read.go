@@ -16,6 +16,7 @@ import (
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 const readLong = `Print random bytes from a generator that the host seeded.
@@ -68,11 +69,11 @@ func (o *readOptions) run(cmd *cobra.Command) error {
 	case o.wait <= 0:
 		return cli.Usage(fmt.Errorf("flag --wait: %v: more than 0 is needed", o.wait))
 	}
-	address, err := hostAddress(o.host)
+	address, err := hostAddress(cmd.Context(), o.host)
 	if err != nil {
 		return err
 	}
-	defer leaveXen()
+	defer leave()
 	g, err := o.open(cmd.Context(), address, cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func openHosted(ctx context.Context, address string, wait time.Duration) (*guest
 		quick = nil // not every CPU has it
 	}
 	g, err := guest.Open(ctx,
-		func(dialCtx context.Context) (io.ReadWriteCloser, error) {
+		func(dialCtx context.Context) (transport.Conn, error) {
 			c, err := dial(dialCtx)
 			if err != nil {
 				giveUp(err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -13,7 +12,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest/kernelrng"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/console"
 )
 
 const runLong = `Follow the host and feed the kernel's random number generator.
@@ -22,7 +21,7 @@ At each seed that the host pushes, the kernel is given fresh bytes, credits them
 told what really happened. When the host goes away it is dialled again, for ever. Needs CAP_SYS_ADMIN.
 
 In a Xen guest the host is found by itself: over a vchan where the kernel has the devices for it, else over the console named
-` + transport.ConsoleName + `. Modules that are missing (xen-evtchn, xen-gntalloc) are loaded if this process may. --protocol1 speaks
+` + console.Name + `. Modules that are missing (xen-evtchn, xen-gntalloc) are loaded if this process may. --protocol1 speaks
 MirageOS's protocol of 2014 to a host that knows no other, such as the first xentropyd on such a console: its bytes are mixed in, but
 the kernel credits none of them and nothing is acknowledged.
 
@@ -80,7 +79,7 @@ func runCommand() *cobra.Command {
 
 // run follows the host. It returns at a signal or a mistake in the command line, and with --once when that is done.
 func (o *runOptions) run(cmd *cobra.Command) error {
-	address, err := hostAddress(o.host)
+	address, err := hostAddress(cmd.Context(), o.host)
 	if err != nil {
 		return err
 	}
@@ -93,18 +92,16 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		o.label, _ = os.Hostname() // a guest without a name is a guest too
 		o.label = o.label[:min(len(o.label), maxLabel)]
 	}
-	if onXen(address) && !strings.HasPrefix(address, "console:") {
-		loadModules(o.modules)
-	}
+	loadModules(o.modules, reached(address))
 	log := slog.Default()
-	if onXen(address) {
+	if waits(address) {
 		late := cli.NewLateLog(log.Handler(), reportLag)
 		defer late.Close()
 		log = slog.New(late)
 	}
 	f := &follower{
 		address: address, label: o.label, dial: dialer(address),
-		patient: onXen(address), protocol1: o.protocol1,
+		patient: waits(address), protocol1: o.protocol1,
 		once: o.once, wait: o.wait, log: log, tell: tellSystemd,
 		ready: func() bool { r, err := kernelrng.Ready(); return r || err != nil },
 	}
@@ -124,7 +121,7 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		}
 		defer f.file.close()
 	}
-	defer leaveXen()
+	defer leave()
 	return f.follow(cmd.Context())
 }
 

@@ -23,9 +23,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xentropyd/xentropyd/guest/kernelrng"
-	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 func TestMain(m *testing.M) {
@@ -76,13 +76,13 @@ func hidden() {
 // listener gives a transport's guests to a host.
 type listener struct{ transport.Listener }
 
-func (l listener) Accept() (host.Channel, host.Peer, error) {
+func (l listener) Accept() (transport.Conn, transport.Peer, error) {
 	c, p, err := l.Listener.Accept()
-	return c, host.Peer(p), err
+	return c, transport.Peer(p), err
 }
 
 func listen(path string, d *drawer) (*testHost, error) {
-	l, err := transport.Listen("local:"+path, transport.ListenOptions{})
+	l, err := all.Carriers.Listen("local:"+path, transport.DefaultListenOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func TestHostDiesMidRead(t *testing.T) {
 // No seed comes from a host that goes away during the handshake.
 func TestHostDiesBeforeTheSeed(t *testing.T) {
 	dir := t.TempDir()
-	l, err := transport.Listen("local:"+dir+"/s", transport.ListenOptions{})
+	l, err := all.Carriers.Listen("local:"+dir+"/s", transport.DefaultListenOptions())
 	require.NoError(t, err)
 	var wg sync.WaitGroup
 	wg.Go(func() {

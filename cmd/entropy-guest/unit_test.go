@@ -22,6 +22,7 @@ import (
 	"github.com/xentropyd/xentropyd/guest/kernelrng"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/proc"
+	"github.com/xentropyd/xentropyd/transport/local"
 )
 
 func TestParseSize(t *testing.T) {
@@ -118,20 +119,20 @@ func TestPrintFails(t *testing.T) {
 
 func TestHostAddress(t *testing.T) {
 	t.Setenv(hostEnv, "")
-	a, err := hostAddress("")
+	a, err := hostAddress(t.Context(), "")
 	require.NoError(t, err)
-	require.Equal(t, defaultHost, a)
+	require.Equal(t, "local:"+local.DefaultSocket, a)
 	t.Setenv(hostEnv, "local:/env")
-	a, err = hostAddress("")
+	a, err = hostAddress(t.Context(), "")
 	require.NoError(t, err)
 	require.Equal(t, "local:/env", a)
-	a, err = hostAddress("local:/flag")
+	a, err = hostAddress(t.Context(), "local:/flag")
 	require.NoError(t, err)
 	require.Equal(t, "local:/flag", a)
-	_, err = hostAddress("carrier-pigeon:")
+	_, err = hostAddress(t.Context(), "carrier-pigeon:")
 	require.ErrorContains(t, err, "flag --host")
 	t.Setenv(hostEnv, "nowhere")
-	_, err = hostAddress("")
+	_, err = hostAddress(t.Context(), "")
 	require.ErrorContains(t, err, hostEnv)
 }
 
@@ -384,19 +385,19 @@ func TestAgeOfTheLastSeed(t *testing.T) {
 }
 
 func TestUsersOwnDaemonIsFound(t *testing.T) {
-	if _, err := os.Stat(strings.TrimPrefix(defaultHost, "local:")); err == nil {
+	if _, err := os.Stat(local.DefaultSocket); err == nil {
 		t.Skip("a system's daemon runs here, which goes first: stop xentropyd")
 	}
 	dir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", dir)
 	t.Setenv(hostEnv, "")
-	address, err := hostAddress("")
+	address, err := hostAddress(t.Context(), "")
 	require.NoError(t, err)
-	require.Equal(t, defaultHost, address)
+	require.Equal(t, "local:"+local.DefaultSocket, address)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "xentropyd"), 0o700))
 	own := filepath.Join(dir, "xentropyd", "local.sock")
 	require.NoError(t, os.WriteFile(own, nil, 0o600))
-	address, err = hostAddress("")
+	address, err = hostAddress(t.Context(), "")
 	require.NoError(t, err)
 	require.Equal(t, "local:"+own, address)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/earlyboot"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/local"
 )
 
 // set replaces a variable for one test.
@@ -25,86 +25,54 @@ func set[T any](t *testing.T, v *T, to T) {
 	t.Cleanup(func() { *v = was })
 }
 
-func TestAutoAddress(t *testing.T) {
-	t.Setenv("XDG_RUNTIME_DIR", "")
-	for _, c := range []struct {
-		xen             bool
-		flag, env, want string
-	}{
-		{false, "", "", defaultHost},
-		{false, "auto", "", defaultHost},
-		{false, "auto", "xen:", defaultHost},
-		{true, "", "", autoHost},
-		{true, "", "auto", autoHost},
-		{true, "auto", "local:/x", autoHost},
-		{true, "", "local:/x", "local:/x"},
-		{true, "console:", "auto", "console:"},
-		{false, "xen:3", "", "xen:3"},
-	} {
-		set(t, &xenGuest, func() bool { return c.xen })
-		t.Setenv(hostEnv, c.env)
-		got, err := hostAddress(c.flag)
-		require.NoError(t, err)
-		assert.Equal(t, c.want, got, "%+v", c)
-		assert.Equal(t, got != defaultHost && got != "local:/x", onXen(got), got)
+// fakes are two carriers of a guest of Xen or not, and the machine's own.
+func fakes(xen bool) transport.Carriers {
+	find := func(path string, here bool) func(context.Context) (string, error) {
+		return func(context.Context) (string, error) {
+			if !here {
+				return "", transport.ErrNotHere
+			}
+			return path, nil
+		}
+	}
+	good := func(string) (int, string) { return 0, "" }
+	cure := func(says string) func(error) string { return func(error) string { return says } }
+	return transport.Carriers{
+		{Scheme: "xen", Check: good, Waits: true, Find: find("", xen), Cure: cure("domain 0")},
+		{Scheme: "local", Check: good, Find: find("/s", true), Cure: cure("")},
+		{Scheme: "unix", Check: good, Cure: cure("")},
 	}
 }
 
-func TestAutoDialer(t *testing.T) {
-	gone := []transport.MissingDevice{{Path: "/dev/xen/evtchn", Module: "xen-evtchn"}, {Path: "/dev/xen/gntalloc", Module: "xen-gntalloc"}}
-	refused := errors.New("refused")
-	for name, c := range map[string]struct {
-		missing []transport.MissingDevice
-		console error
-		vchan   error
-		tried   []string
-		want    error
-		says    string
+func TestAutoAddress(t *testing.T) {
+	for _, c := range []struct {
+		xen             bool
+		flag, env, want string
+		waits           bool
 	}{
-		"vchan":                {tried: []string{"xen:"}},
-		"vchan fails":          {vchan: refused, tried: []string{"xen:"}, want: refused},
-		"vchan is taken":       {vchan: transport.ErrBusy, tried: []string{"xen:", "console:"}},
-		"taken and no console": {vchan: transport.ErrBusy, console: fs.ErrNotExist, tried: []string{"xen:"}, want: transport.ErrBusy, says: transport.ConsoleName},
-		"console":              {missing: gone, tried: []string{"console:"}},
-		"nothing":              {missing: gone, console: fs.ErrNotExist, says: "/dev/xen/evtchn, /dev/xen/gntalloc (load the kernel modules: modprobe -a xen-evtchn xen-gntalloc)"},
-		"one module":           {missing: gone[1:], console: fs.ErrNotExist, says: "no vchan without /dev/xen/gntalloc (load the kernel modules: modprobe -a xen-gntalloc)"},
-		"no device at all":     {missing: append([]transport.MissingDevice{{Path: "/dev/xen/xenbus"}}, gone...), console: fs.ErrPermission, want: fs.ErrPermission},
-		"no xenbus":            {missing: append([]transport.MissingDevice{{Path: "/dev/xen/xenbus"}}, gone...), console: fs.ErrNotExist, says: "devtmpfs"},
+		{false, "", "", "local:/s", false},
+		{false, "auto", "", "local:/s", false},
+		{false, "auto", "xen:", "local:/s", false},
+		{true, "", "", autoHost, true},
+		{true, "", "auto", autoHost, true},
+		{true, "auto", "local:/x", autoHost, true},
+		{true, "", "local:/x", "local:/x", false},
+		{true, "unix:/y", "auto", "unix:/y", false},
+		{false, "xen:3", "", "xen:3", true},
 	} {
-		var tried []string
-		d := &autoDialer{
-			missing: func() []transport.MissingDevice { return c.missing },
-			console: func(context.Context) error { return c.console },
-			open: func(_ context.Context, address string) (transport.Conn, error) {
-				tried = append(tried, address)
-				if address == "xen:" && c.vchan != nil {
-					return nil, c.vchan
-				}
-				a, b := net.Pipe()
-				b.Close()
-				return a, nil
-			},
-		}
-		conn, err := d.dial(t.Context(), autoHost)
-		assert.Equal(t, c.tried, tried, name)
-		if c.want == nil && c.says == "" {
-			if assert.NoError(t, err, name) {
-				conn.Close()
-			}
-			continue
-		}
-		require.Error(t, err, name)
-		if c.want != nil {
-			assert.ErrorIs(t, err, c.want, name)
-		}
-		assert.ErrorContains(t, err, c.says, name)
+		set(t, &carriers, fakes(c.xen))
+		t.Setenv(hostEnv, c.env)
+		got, err := hostAddress(t.Context(), c.flag)
+		require.NoError(t, err)
+		assert.Equal(t, c.want, got, "%+v", c)
+		assert.Equal(t, c.waits, waits(got), got)
 	}
 }
 
 func TestModules(t *testing.T) {
-	a, b := transport.MissingDevice{Path: "/a", Module: "a"}, transport.MissingDevice{Path: "/b", Module: "b"}
-	assert.Equal(t, []string{"a", "b"}, modules([]transport.MissingDevice{a, b}))
-	assert.Empty(t, modules([]transport.MissingDevice{{Path: "/dev/xen/xenbus"}, a}))
+	a, b := transport.Device{Path: "/a", Module: "a"}, transport.Device{Path: "/b", Module: "b"}
+	assert.Equal(t, []string{"a", "b"}, modules([]transport.Device{a, b}))
+	assert.Empty(t, modules([]transport.Device{{Path: "/dev/xen/xenbus"}, a}))
 	assert.Empty(t, modules(nil))
 }
 
@@ -113,7 +81,7 @@ func TestHintsOnXen(t *testing.T) {
 	assert.Contains(t, hint("xen:", transport.ErrBusy), "console:")
 	assert.Contains(t, hint("xen:", fs.ErrPermission), "root")
 	assert.Contains(t, hint(autoHost, errors.New("x")), "domain 0")
-	assert.Contains(t, hint(defaultHost, fs.ErrNotExist), "start xentropyd")
+	assert.Contains(t, hint("local:"+local.DefaultSocket, fs.ErrNotExist), "start xentropyd")
 	assert.Equal(t, "own", hint("xen:", cli.WithHint(errors.New("x"), "own")))
 }
 
@@ -145,7 +113,6 @@ type boot struct {
 type idling struct{}
 
 func start(t *testing.T, first bool, execErr error, args ...string) (b boot) {
-	set(t, &xenGuest, func() bool { return false })
 	set(t, &isInit, func() bool { return first })
 	set(t, &mount, func() (*earlyboot.Mounts, error) { b.mounted++; return new(earlyboot.Mounts), errors.New("no sysfs") })
 	set(t, &replace, func(path string, argv, _ []string) error {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"golang.org/x/time/rate"
 
 	"github.com/xentropyd/xentropyd/host"
@@ -11,32 +9,18 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// hostListener gives a transport's guests to the host, which knows no transport.
-type hostListener struct{ l transport.Listener }
-
-func (h hostListener) Accept() (host.Channel, host.Peer, error) {
-	c, p, err := h.l.Accept()
-	if err != nil {
-		return nil, host.Peer{}, err
-	}
-	return c, host.Peer(p), nil
-}
-
-func (h hostListener) Close() error { return h.l.Close() }
-
 // hostConfig says in the host's terms what the file says. Budgets are looked up when a guest first comes, so that they can be reloaded.
 func hostConfig(c config.Config, d *daemon) host.Config {
 	return host.Config{
 		Budget: hostBudget(c.Budget),
-		BudgetFor: func(p host.Peer) (host.Budget, string) {
+		BudgetFor: func(p transport.Peer) (host.Budget, string) {
 			name := p.Name
-			if p.Carrier == localCarrier {
+			if p.OwnName {
 				name = "" // a process chooses its name itself
 			}
 			b, pattern := d.cfg.Load().BudgetFor(p.ID, name)
 			return hostBudget(b), pattern
 		},
-		First:         goesFirst,
 		SeedBytes:     c.Seed.Bytes,
 		SeedInterval:  c.Seed.Interval.Duration,
 		SeedJitter:    max(c.Seed.Jitter, noJitter),
@@ -53,20 +37,6 @@ func hostConfig(c config.Config, d *daemon) host.Config {
 		OnFrame:       d.sources.arrival,
 		Log:           d.log,
 	}
-}
-
-// localCarrier is the carrier of processes of this machine, by the name that it has in a peer.
-const localCarrier = "local"
-
-// goesFirst says whom this machine's users must not keep out by their number: root's processes, and guests whom the hypervisor vouches for.
-func goesFirst(p host.Peer) bool {
-	switch p.Carrier {
-	case "vchan", "console":
-		return true
-	case localCarrier:
-		return strings.HasPrefix(p.ID, localCarrier+":0/")
-	}
-	return false
 }
 
 const (

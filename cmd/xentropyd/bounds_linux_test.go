@@ -22,7 +22,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/internal/othertest"
 	"github.com/xentropyd/xentropyd/protocol"
-	"github.com/xentropyd/xentropyd/vchan/local"
+	"github.com/xentropyd/xentropyd/transport/local"
 )
 
 // fromUnit reads a number from the unit, in bytes where it has a unit.

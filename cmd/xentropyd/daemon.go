@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,6 +25,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seedfile"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // daemon is everything that run starts.
@@ -41,7 +41,6 @@ type daemon struct {
 	rights    control.Rights
 	seeds     *seeds
 	listeners []transport.Listener
-	xen       *xenGuests // nil: not asked for
 	sources   sources
 	entropy   *host.Entropy
 	server    *host.Server
@@ -81,23 +80,6 @@ func (d *daemon) open(c config.Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("socket mode: %w", err)
 	}
-	for _, address := range c.Listen {
-		if address == config.XenAddress {
-			continue // when there is a server to name
-		}
-		opts := transport.ListenOptions{
-			Mode: fs.FileMode(mode), Rate: c.Limits.NewSessionsPerSecond, Burst: 2 * c.Limits.SessionsPerGroup, Held: 4 * c.Limits.SessionsPerGroup,
-			Refused: d.refused,
-		}
-		if !guests.Everybody() {
-			opts.Allow = guests.Allows
-		}
-		l, err := transport.Listen(address, opts)
-		if err != nil {
-			return err
-		}
-		d.listeners = append(d.listeners, l)
-	}
 	d.sources = findSources(c.Sources)
 	entropy.Sources = d.sources.present()
 	if d.entropy, err = host.NewEntropy(entropy); err != nil {
@@ -106,10 +88,37 @@ func (d *daemon) open(c config.Config) (err error) {
 	if d.server, err = host.NewServer(d.entropy, hostConfig(c, d)); err != nil {
 		return err
 	}
-	if slices.Contains(c.Listen, config.XenAddress) {
-		d.xen, err = openXen(c.Xen, d.server.Status().Instance, d.log)
+	return d.listen(c, fs.FileMode(mode), guests)
+}
+
+// listen takes guests at each address.
+func (d *daemon) listen(c config.Config, mode fs.FileMode, guests rights.List) error {
+	for _, address := range c.Listen {
+		opts := transport.ListenOptions{
+			Mode: mode, Rate: c.Limits.NewSessionsPerSecond, Burst: 2 * c.Limits.SessionsPerGroup, Held: 4 * c.Limits.SessionsPerGroup,
+			Refused: d.refused, Instance: d.server.Status().Instance, Config: c.Table(address), Log: d.log,
+		}
+		if !guests.Everybody() {
+			opts.Allow = guests.Allows
+		}
+		l, err := all.Carriers.Listen(address, opts)
+		if err != nil {
+			return err
+		}
+		d.listeners = append(d.listeners, l)
 	}
-	return err
+	return nil
+}
+
+// domains says who is there beside us, nil where nobody looks for guests.
+func (d *daemon) domains() []transport.Domain {
+	var list []transport.Domain
+	for _, l := range d.listeners {
+		if f, ok := l.(transport.Finder); ok {
+			list = append(list, f.Domains()...)
+		}
+	}
+	return list
 }
 
 func controlRights(c config.Rights) (r control.Rights, err error) {
@@ -137,7 +146,6 @@ const ownDescriptors = 256
 // close gives everything back that run would have.
 func (d *daemon) close() error {
 	var errs []error
-	d.xen.close()
 	for _, l := range d.listeners {
 		errs = append(errs, l.Close())
 	}
@@ -178,7 +186,7 @@ func (d *daemon) run(ctx context.Context) error {
 		watch(wg, func() error {
 			return control.Serve(ctx, d.control, control.Config{
 				Version: cli.Version(), PID: os.Getpid(), Started: d.started, Listen: c.Listen,
-				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Domains: d.xen.domains(), Rights: d.rights, Log: d.log,
+				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Domains: d.domains, Rights: d.rights, Log: d.log,
 			})
 		})
 	})
@@ -189,10 +197,7 @@ func (d *daemon) run(ctx context.Context) error {
 	stopServer := stage(func(ctx context.Context, wg *sync.WaitGroup) {
 		watch(wg, func() error { return d.server.Run(ctx) })
 		for _, l := range d.listeners {
-			watch(wg, func() error { return d.server.Serve(ctx, hostListener{l}) })
-		}
-		if d.xen != nil {
-			watch(wg, func() error { return d.server.Serve(ctx, d.xen) })
+			watch(wg, func() error { return d.server.Serve(ctx, l) })
 		}
 		wg.Go(func() { d.tellSystemd(ctx) })
 		wg.Go(func() { d.reloadOnHangup(ctx, hangups) })
@@ -208,7 +213,6 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.sayStopping()
 	stopServer()
-	d.xen.close()
 	stopEntropy()
 	stopControl()
 	if d.seeds != nil {

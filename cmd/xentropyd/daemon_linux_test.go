@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -21,34 +20,18 @@ import (
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/control"
 	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/internal/leaktest"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// noLeaks checks at the test's end that goroutines and descriptors are as many as before.
+// noLeaks is leaktest.Check where signals are taken.
 func noLeaks(t *testing.T) {
-	count := func() (goroutines, fds int) {
-		list, err := os.ReadDir("/proc/self/fd")
-		require.NoError(t, err)
-		return runtime.NumGoroutine(), len(list)
-	}
 	first := make(chan os.Signal, 1) // starts os/signal's goroutine, which stays
 	signal.Notify(first, hangup...)
 	signal.Stop(first)
-	g, f := count()
-	t.Cleanup(func() {
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-			g2, f2 := count()
-			if g2 <= g && f2 <= f {
-				return
-			}
-			if time.Now().After(deadline) {
-				stacks := make([]byte, 1<<16)
-				t.Errorf("%d goroutines, before %d; %d descriptors, before %d\n%s", g2, g, f2, f, stacks[:runtime.Stack(stacks, true)])
-				return
-			}
-		}
-	})
+	leaktest.Check(t)
 }
 
 // inProcess runs a daemon in this process until stop is called.
@@ -94,8 +77,8 @@ func TestDaemonAndGuest(t *testing.T) {
 	c, client, stop := inProcess(t, func(c *config.Config) {
 		c.Guests = []config.Guest{{Match: "local:*", Bytes: 512}}
 	})
-	g, err := guest.Open(t.Context(), func(ctx context.Context) (io.ReadWriteCloser, error) {
-		return transport.Dial(ctx, c.Listen[0])
+	g, err := guest.Open(t.Context(), func(ctx context.Context) (transport.Conn, error) {
+		return all.Carriers.Dial(ctx, c.Listen[0])
 	}, guest.WithLabel("test"), guest.WithHostWait(time.Minute))
 	require.NoError(t, err)
 	_, err = io.ReadFull(g, make([]byte, 100))
@@ -129,7 +112,7 @@ func TestDaemonAndGuest(t *testing.T) {
 func TestGuestThatBreaksTheRules(t *testing.T) {
 	noLeaks(t)
 	c, client, stop := inProcess(t, func(*config.Config) {})
-	ch, err := transport.Dial(t.Context(), c.Listen[0])
+	ch, err := all.Carriers.Dial(t.Context(), c.Listen[0])
 	require.NoError(t, err)
 	defer ch.Close()
 	_, err = ch.Write([]byte("\x01\x00\xff\xff")) // a hello of 65,535 bytes
@@ -150,7 +133,7 @@ func TestStartFails(t *testing.T) {
 		"control socket": func(c *config.Config) { c.Control = "/proc/none/control.sock" },
 		"listen":         func(c *config.Config) { c.Listen = []string{c.Listen[0], "local:/proc/none/l"} },
 		"policy":         func(c *config.Config) { c.Policy = "panic" },
-		"modprobe xen-":  func(c *config.Config) { c.Listen = append(c.Listen, config.XenAddress) }, // not run under Xen
+		"modprobe xen-":  func(c *config.Config) { c.Listen = append(c.Listen, "xen:") }, // not run under Xen
 		"seed of":        func(c *config.Config) { c.Seed.Bytes = 1 << 20 },
 	} {
 		dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
@@ -200,14 +183,6 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 		d.refusals.Get(fmt.Sprint("group ", i))
 	}
 	assert.LessOrEqual(t, d.refusals.Len(), refusalGroups)
-}
-
-func TestWhoGoesFirst(t *testing.T) {
-	for id, first := range map[string]bool{"local:0/17@4": true, "local:1000/17@4": false, "local:01/1": false, "local:0": false} {
-		assert.Equal(t, first, goesFirst(host.Peer{ID: id, Carrier: "local"}), id)
-	}
-	assert.True(t, goesFirst(host.Peer{ID: "domain 7", Carrier: "vchan"}))
-	assert.False(t, goesFirst(host.Peer{ID: "unix:0/1", Carrier: "unix"}), "a carrier that nobody thought of")
 }
 
 // TestMoreSessionsThanDescriptors is said at the start, with both numbers.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/internal/cli"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // cpu shows CPU time in seconds, "-" where there was none.
@@ -18,7 +18,7 @@ func cpu(seconds float64) string {
 }
 
 // domainName is what a domain is called where it is no guest of ours: all that xl knows of it.
-func domainName(d discovery.Domain) string {
+func domainName(d transport.Domain) string {
 	name := fmt.Sprintf("domain %d", d.DomID)
 	if d.Name != "" {
 		name += ", " + cli.Printable(d.Name)
@@ -30,18 +30,18 @@ func domainName(d discovery.Domain) string {
 }
 
 // notServed says why a domain is not served, "" if it is. One that asks for nothing is.
-func notServed(d discovery.Domain) string {
+func notServed(d transport.Domain) string {
 	switch d.State {
-	case discovery.StateDenied:
+	case transport.DomainDenied:
 		return "denied by allow and deny in [xen] of the configuration"
-	case discovery.StateNew:
+	case transport.DomainNew:
 		return "just found, its name is not read yet"
 	}
 	return ""
 }
 
 // carrierNotes says what failed on a domain's carriers.
-func carrierNotes(d discovery.Domain) string {
+func carrierNotes(d transport.Domain) string {
 	var notes []string
 	for _, c := range d.Carriers {
 		if c.Failures == 0 {
@@ -53,15 +53,12 @@ func carrierNotes(d discovery.Domain) string {
 			how = "connected now"
 		case c.Connects > 0:
 			how = fmt.Sprintf("connected %d times", c.Connects)
-		case c.Carrier != "vchan" && c.Carrier != "console":
+		case c.Carrier == transport.Announcement:
 			how = "" // such as the announcement
 		}
 		note := fmt.Sprintf("%s failed %d times, last %s", c.Carrier, c.Failures, ago(c.LastFailure))
 		if how != "" {
 			note += ", " + how
-		}
-		if c.CPU > 0 {
-			note += ", " + cpu(c.CPU) + " of CPU time"
 		}
 		notes = append(notes, note+": "+c.LastError)
 	}

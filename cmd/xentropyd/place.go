@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xentropyd/xentropyd/host/control"
-	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // defaults is the configuration without a file: the system's for root, else one in the user's own directories.
@@ -36,11 +36,14 @@ func defaults() (config.Config, error) {
 	return config.UserDefault(runtimeDir, stateDir), nil
 }
 
-// systemDefault is the system's configuration without a file: on a Xen host its guests are served, too.
+// systemDefault is the system's configuration without a file: guests that this machine is known to have are served, too, such as a Xen
+// host's.
 func systemDefault() config.Config {
 	c := config.Default()
-	if discovery.Host() {
-		c.Listen = append(c.Listen, config.XenAddress)
+	for _, carrier := range all.Carriers {
+		if carrier.Usual != nil && carrier.Usual() {
+			c.Listen = append(c.Listen, carrier.Scheme+":")
+		}
 	}
 	return c
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 func TestReload(t *testing.T) {
@@ -31,13 +32,13 @@ func TestReload(t *testing.T) {
 	write("log_level = 'error'\n[budget]\nbytes = 2048\n[[guest]]\nmatch = 'web'\nperiod = '1s'")
 	d.reload()
 	assert.Equal(t, slog.LevelError, cli.Level.Level())
-	b, name := budgetOf(host.Peer{ID: "local:0/1", Name: "init"})
+	b, name := budgetOf(transport.Peer{ID: "local:0/1", Name: "init"})
 	assert.Empty(t, name, "the common budget")
 	assert.Equal(t, host.Budget{Bytes: 2048, Period: time.Minute}, b)
-	b, name = budgetOf(host.Peer{ID: "a domain", Name: "web", Carrier: "vchan"})
+	b, name = budgetOf(transport.Peer{ID: "a domain", Name: "web", Carrier: "vchan"})
 	assert.Equal(t, "web", name)
 	assert.Equal(t, host.Budget{Bytes: 2048, Period: time.Second}, b)
-	_, name = budgetOf(host.Peer{ID: "local:0/2", Name: "web", Carrier: "local"})
+	_, name = budgetOf(transport.Peer{ID: "local:0/2", Name: "web", Carrier: "local", OwnName: true})
 	assert.Empty(t, name, "a process chooses its name itself")
 	assert.NotContains(t, said(), "restart")
 

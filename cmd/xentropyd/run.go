@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xentropyd/xentropyd/host/control"
-	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/internal/seedfile"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -60,9 +60,9 @@ func hintForStart(err error) error {
 	switch {
 	case errors.As(err, &inUse) && inUse.PID != 0:
 		return cli.WithHint(err, fmt.Sprintf("stop it (kill %d) or choose other paths in a file given with --config", inUse.PID))
-	case errors.As(err, &inUse), errors.Is(err, transport.ErrInUse):
+	case errors.As(err, &inUse), errors.Is(err, unixsock.ErrInUse):
 		return cli.WithHint(err, "stop that process or choose another path in a file given with --config")
-	case errors.Is(err, discovery.ErrUnavailable):
+	case errors.Is(err, transport.ErrUnavailable):
 		return cli.WithHint(err, "load the drivers, or leave xen: out of listen in a file given with --config")
 	case errors.Is(err, seedfile.ErrInUse):
 		return cli.WithHint(err, "another xentropyd uses this seed file: stop it or choose another seed_file")

@@ -65,7 +65,7 @@ func standing(e host.EntropyStatus) int {
 }
 
 func printStatus(w io.Writer, s control.Status) error {
-	fmt.Fprintf(w, "xentropyd %s, pid %d, up %s\n", s.Version, s.PID, age(s.Uptime))
+	fmt.Fprintf(w, "xentropyd %s, pid %d, up %s\n", s.Version, s.PID, showAge(s.Uptime))
 	fmt.Fprintf(w, "%s\n", state(s.Entropy))
 	fmt.Fprintf(w, "entropy: %s gathered, %s credited to guests, reseeded %d times\n",
 		cli.Bits(s.Entropy.AssessedBits), cli.Bits(float64(s.Entropy.SpentBits)), s.Entropy.Reseeds)
@@ -141,7 +141,7 @@ func guestRow(g host.GuestStatus) []string {
 	case g.Seeded:
 		how = "seeded"
 	}
-	if g.Carrier != "local" {
+	if !strings.HasPrefix(g.ID, g.Carrier+":") {
 		how += ", " + g.Carrier
 	}
 	return []string{
@@ -150,8 +150,8 @@ func guestRow(g host.GuestStatus) []string {
 	}
 }
 
-// age shows an age, "-" for never.
-func age(a host.Age) string {
+// showAge shows an age, "-" for never.
+func showAge(a host.Age) string {
 	d, ever := a.Ago()
 	if !ever {
 		return "-"
@@ -164,7 +164,7 @@ func ago(a host.Age) string {
 	if a.IsZero() {
 		return "-"
 	}
-	return age(a) + " ago"
+	return showAge(a) + " ago"
 }
 
 // shortID cuts the UUID in a Xen guest's ID, whose name stands beside it. All of it is in --json.

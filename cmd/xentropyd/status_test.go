@@ -10,7 +10,8 @@ import (
 
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/control"
-	"github.com/xentropyd/xentropyd/host/discovery"
+	"github.com/xentropyd/xentropyd/internal/age"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // TestStatusShowsDomains: a Xen guest's UUID is cut, and its carrier is said.
@@ -19,7 +20,7 @@ func TestStatusShowsDomains(t *testing.T) {
 	require.NoError(t, printStatus(&out, control.Status{
 		Listen: []string{"xen:"},
 		Server: host.Status{Guests: []host.GuestStatus{
-			{ID: "domain 3b241101-e2bb-4255-8caf-4136c566a962", Name: "web", Carrier: "vchan", Connected: true, Seeded: true, Violations: 2, LastSeed: host.AgeOf(0), BudgetLeft: 960, BudgetBytes: 1024, CPU: 0.0421},
+			{ID: "domain 3b241101-e2bb-4255-8caf-4136c566a962", Name: "web", Carrier: "vchan", Connected: true, Seeded: true, Violations: 2, LastSeed: age.Of(0), BudgetLeft: 960, BudgetBytes: 1024, CPU: 0.0421},
 			{ID: "domain 7", Name: "odd", Carrier: "console", Connected: true},
 			{ID: "local:0/17", Name: "init", Carrier: "local", Connected: true},
 		}},
@@ -36,13 +37,13 @@ func TestStatusShowsDomains(t *testing.T) {
 // TestStatusShowsWhoIsNotServed: denied domains and carriers that fail are named under the table, with what xl knows of them; a
 // domain that just asks for nothing is not.
 func TestStatusShowsWhoIsNotServed(t *testing.T) {
-	s := control.Status{Listen: []string{"xen:"}, Domains: []discovery.Domain{
-		{DomID: 3, Name: "quiet", State: discovery.StateServed, Carriers: []discovery.CarrierStatus{{Carrier: "vchan", Connects: 2}}},
-		{DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", Name: "db", State: discovery.StateDenied},
-		{DomID: 9, State: discovery.StateNew},
-		{DomID: 11, Name: "odd", State: discovery.StateServed, Carriers: []discovery.CarrierStatus{
+	s := control.Status{Listen: []string{"xen:"}, Domains: []transport.Domain{
+		{DomID: 3, Name: "quiet", State: transport.DomainServed, Carriers: []transport.CarrierStatus{{Carrier: "vchan", Connects: 2}}},
+		{DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", Name: "db", State: transport.DomainDenied},
+		{DomID: 9, State: transport.DomainNew},
+		{DomID: 11, Name: "odd", State: transport.DomainServed, Carriers: []transport.CarrierStatus{
 			{Carrier: "console", Connected: true, Connects: 1},
-			{Carrier: "vchan", Failures: 12, LastError: "junk \x1b[31m", LastFailure: host.AgeOf(5 * time.Second), CPU: 0.25},
+			{Carrier: "vchan", Failures: 12, LastError: "junk \x1b[31m", LastFailure: age.Of(5 * time.Second)},
 		}},
 	}}
 	var out strings.Builder
@@ -50,10 +51,10 @@ func TestStatusShowsWhoIsNotServed(t *testing.T) {
 	assert.NotContains(t, out.String(), "GUEST", "a table of nobody")
 	assert.NotContains(t, out.String(), "quiet")
 	assert.Regexp(t, `(?s)\nnot served:\n +domain 7, db, 3b241101-e2bb-4255-8caf-4136c566a962 +denied by allow and deny.*\n +domain 9 +just found`, out.String())
-	assert.Regexp(t, `(?s)\nnotes:\n +domain 11, odd +vchan failed 12 times, last 5 s ago, never connected, 250 ms of CPU\s+time: junk \?\[31m`, out.String())
+	assert.Regexp(t, `(?s)\nnotes:\n +domain 11, odd +vchan failed 12 times, last 5 s ago, never connected:\s+junk \?\[31m`, out.String())
 	assert.NotContains(t, out.String(), "console failed")
 
-	s.Domains = []discovery.Domain{}
+	s.Domains = []transport.Domain{}
 	out.Reset()
 	require.NoError(t, printStatus(&out, s))
 	assert.NotContains(t, out.String(), "not served")

@@ -22,9 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/host"
-	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/internal/rights"
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 func everybody(t *testing.T) rights.List {
@@ -130,11 +130,11 @@ func TestStatusOfDomains(t *testing.T) {
 		return w.Body.String()
 	}
 	assert.NotContains(t, ask(Config{}), "domains")
-	assert.Contains(t, ask(Config{Domains: func() []discovery.Domain { return []discovery.Domain{} }}), `"domains":[]`)
-	denied := discovery.Domain{DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", ID: "domain 7", Name: "db", State: discovery.StateDenied}
+	assert.Contains(t, ask(Config{Domains: func() []transport.Domain { return []transport.Domain{} }}), `"domains":[]`)
+	denied := transport.Domain{DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", ID: "domain 7", Name: "db", State: transport.DomainDenied}
 	var s Status
-	require.NoError(t, json.Unmarshal([]byte(ask(Config{Domains: func() []discovery.Domain { return []discovery.Domain{denied} }})), &s))
-	assert.Equal(t, []discovery.Domain{denied}, s.Domains)
+	require.NoError(t, json.Unmarshal([]byte(ask(Config{Domains: func() []transport.Domain { return []transport.Domain{denied} }})), &s))
+	assert.Equal(t, []transport.Domain{denied}, s.Domains)
 }
 
 func TestNewGeneration(t *testing.T) {

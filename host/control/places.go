@@ -269,7 +269,7 @@ func (c *conn) Close() error {
 		c.l.leave(c)
 		until := c.until
 		c.l.mu.Unlock()
-		err = c.l.leaving.Close(c.sock, until, func() { c.l.free(c) })
+		err = c.l.leaving.Close(c.sock, until, nil, func() { c.l.free(c) })
 	})
 	return err
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/xentropyd/xentropyd/host"
-	"github.com/xentropyd/xentropyd/host/discovery"
+	"github.com/xentropyd/xentropyd/internal/age"
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // Our own bounds on what a client can cost.
@@ -46,12 +47,12 @@ type Config struct {
 	Absent  []source.Status
 	Entropy Entropy
 	Server  Server
-	Domains func() []discovery.Domain // who is on this Xen host; nil without Xen
+	Domains func() []transport.Domain // who is on this Xen host; nil without Xen
 	Rights  Rights                    // of others than root and the daemon's own user
 	Log     *slog.Logger              // slog.Default()
 }
 
-func (c Config) domains() []discovery.Domain {
+func (c Config) domains() []transport.Domain {
 	if c.Domains == nil {
 		return nil
 	}
@@ -103,7 +104,7 @@ func Handler(cfg Config) http.Handler {
 	}
 	get("/v1/status", func() any {
 		return Status{
-			Version: cfg.Version, PID: cfg.PID, Uptime: host.AgeOf(time.Since(cfg.Started)), Time: time.Now(), Listen: cfg.Listen,
+			Version: cfg.Version, PID: cfg.PID, Uptime: age.Of(time.Since(cfg.Started)), Time: time.Now(), Listen: cfg.Listen,
 			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(), Domains: cfg.domains(),
 		}
 	})

@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host"
-	"github.com/xentropyd/xentropyd/host/discovery"
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // Status is the answer to GET /v1/status.
@@ -19,7 +19,7 @@ type Status struct {
 	Server  host.Status        `json:"server"`
 
 	// Domains are all of this Xen host but our own, also those that are not served; nil without Xen.
-	Domains []discovery.Domain `json:"domains,omitzero"`
+	Domains []transport.Domain `json:"domains,omitzero"`
 }
 
 // Sources is the answer to GET /v1/sources.

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/glob"
 	"github.com/xentropyd/xentropyd/internal/rights"
 	"github.com/xentropyd/xentropyd/protocol"
 	"github.com/xentropyd/xentropyd/source"
-	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // Our own bounds, which catch slips of the pen rather than narrow anybody's choice.
@@ -86,7 +87,7 @@ func (c *Config) check(file string) []Problem {
 		switch {
 		case g.Match == "":
 			k.add(key+".match", "missing; want a pattern for a guest's ID or name, such as \"local:1000/*\"")
-		case !goodGlob(g.Match):
+		case !glob.Good(g.Match):
 			k.add(key+".match", "%q is not a pattern; * stands for anything, ? for one character, [a-z] for a range", g.Match)
 		}
 		if g.Bytes != 0 {
@@ -129,10 +130,8 @@ func (c *Config) check(file string) []Problem {
 		k.add("sources.hwrng", "%d devices; at most %d", n, maxHWRNG)
 	}
 	k.path("sources.tpm", c.Sources.TPM)
-	k.patterns("xen.allow", c.Xen.Allow)
-	k.patterns("xen.deny", c.Xen.Deny)
-	if !c.Xen.VChan && !c.Xen.Console && slices.Contains(c.Listen, XenAddress) {
-		k.add("xen", "neither vchan nor console; leave %q out of listen instead", XenAddress)
+	for _, f := range c.Xen.Check(slices.Contains(c.Listen, "xen:")) {
+		k.add(strings.TrimSuffix("xen."+f.Key, "."), "%s", f.Text)
 	}
 	k.pace(c)
 	k.files(c, file)
@@ -153,13 +152,7 @@ func (k *checker) pace(c *Config) {
 
 // checkListen refuses what is no channel address, and what is one for guests alone.
 func checkListen(address string) error {
-	if address == XenAddress {
-		return nil
-	}
-	a, err := transport.Parse(address)
-	if err == nil && (a.Scheme == "xen" || a.Scheme == "console") {
-		err = fmt.Errorf("%q is an address for a guest; a host finds its guests at %s", address, XenAddress)
-	}
+	_, _, err := all.Carriers.ParseListen(address)
 	return err
 }
 
@@ -178,14 +171,6 @@ func (k *checker) path(key, path string) {
 func (k *checker) oneOf(key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		k.add(key, "%q; want one of %s", value, strings.Join(allowed, ", "))
-	}
-}
-
-func (k *checker) patterns(key string, patterns []string) {
-	for i, p := range patterns {
-		if p == "" || !goodGlob(p) {
-			k.add(fmt.Sprintf("%s[%d]", key, i), "%q is not a pattern; * stands for anything, ? for one character, [a-z] for a range", p)
-		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/internal/rights"
+	"github.com/xentropyd/xentropyd/transport/local"
+	"github.com/xentropyd/xentropyd/transport/xen"
 )
 
 // Config is the whole configuration. Its toml names are the file's.
@@ -18,14 +20,14 @@ type Config struct {
 	Protocol1  bool     `toml:"protocol1"`   // serve protocol 1 too
 	LogLevel   string   `toml:"log_level"`
 
-	Rights  Rights  `toml:"rights"`
-	Budget  Budget  `toml:"budget"`
-	Guests  []Guest `toml:"guest"`
-	Seed    Seed    `toml:"seed"`
-	Times   Times   `toml:"times"`
-	Limits  Limits  `toml:"limits"`
-	Sources Sources `toml:"sources"`
-	Xen     Xen     `toml:"xen"`
+	Rights  Rights     `toml:"rights"`
+	Budget  Budget     `toml:"budget"`
+	Guests  []Guest    `toml:"guest"`
+	Seed    Seed       `toml:"seed"`
+	Times   Times      `toml:"times"`
+	Limits  Limits     `toml:"limits"`
+	Sources Sources    `toml:"sources"`
+	Xen     xen.Config `toml:"xen"`
 }
 
 // Rights says who may do what, beside root and the daemon's own user, who may do everything. An entry is a user ("anna" or "1000"), a group
@@ -91,17 +93,6 @@ func (p *Paths) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// XenAddress in Listen stands for all guests of this Xen host, on each of its carriers.
-const XenAddress = "xen:"
-
-// Xen says which guests of a Xen host are served, and over what.
-type Xen struct {
-	Allow   []string `toml:"allow"`   // patterns for a guest's name or UUID; empty: all
-	Deny    []string `toml:"deny"`    // wins over allow
-	VChan   bool     `toml:"vchan"`   // connect to the vchans that guests offer
-	Console bool     `toml:"console"` // plug a PV console into each guest
-}
-
 // Duration is a time span, written as "1m30s" (time.ParseDuration).
 type Duration struct {
 	time.Duration
@@ -125,7 +116,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func Default() Config {
 	minute, fiveSeconds := Duration{Duration: time.Minute}, Duration{Duration: 5 * time.Second}
 	return Config{
-		Listen:     []string{"local:/run/xentropyd/local.sock"},
+		Listen:     []string{"local:" + local.DefaultSocket},
 		SocketMode: "0660",
 		Control:    "/run/xentropyd/control.sock",
 		SeedFile:   "/var/lib/xentropyd/seed",
@@ -138,14 +129,14 @@ func Default() Config {
 		Times:      Times{Handshake: fiveSeconds, Write: fiveSeconds, KeepAlive: Duration{Duration: 25 * time.Second}},
 		Limits:     Limits{Sessions: 4096, SessionsPerGroup: 64, SessionsPerGuest: 16, NewSessionsPerSecond: 100, FramesPerSecond: 50, CPUShare: 0.05},
 		Sources:    Sources{Enable: []string{}, Disable: []string{}, Alpha: math.Exp2(-30), HWRNG: Paths{"/dev/hwrng"}, TPM: "/dev/tpmrm0"},
-		Xen:        Xen{Allow: []string{}, Deny: []string{}, VChan: true, Console: true},
+		Xen:        xen.DefaultConfig(),
 	}
 }
 
 // UserDefault is the configuration of a daemon that a user runs without privileges: sockets and seed in directories of the user's.
 func UserDefault(runtimeDir, stateDir string) Config {
 	c := Default()
-	c.Listen = []string{"local:" + filepath.Join(runtimeDir, "xentropyd", "local.sock")}
+	c.Listen = []string{"local:" + local.UserSocket(runtimeDir)}
 	c.Control = filepath.Join(runtimeDir, "xentropyd", "control.sock")
 	c.SeedFile = filepath.Join(stateDir, "xentropyd", "seed")
 	return c

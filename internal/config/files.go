@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // Beside the seed file stand its lock and, while it is replaced, the new one: see package seedfile.
@@ -32,8 +32,8 @@ func (k *checker) files(c *Config, file string) {
 		if slices.Contains(c.Listen[:i], a) {
 			continue // word for word: found elsewhere
 		}
-		if a, err := transport.Parse(a); err == nil && a.Scheme == "local" {
-			taken = k.claim(taken, place{fmt.Sprintf("listen[%d]", i), a.Path}, "")
+		if a, c, err := all.Carriers.Parse(a); err == nil && c.File != nil {
+			taken = k.claim(taken, place{fmt.Sprintf("listen[%d]", i), c.File(a.Path)}, "")
 		}
 	}
 	taken = k.claim(taken, place{"control", c.Control}, "")

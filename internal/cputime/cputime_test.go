@@ -1,7 +1,6 @@
 package cputime
 
 import (
-	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -35,23 +34,6 @@ func TestMeterCountsBetweenBeginAndEnd(t *testing.T) {
 	m.Begin()
 	require.Zero(t, m.Lap())
 	require.Zero(t, m.End())
-}
-
-func TestWaitStopsTheMeterOfItsContext(t *testing.T) {
-	var sum Sum
-	m := NewMeter(&sum, fakeClock(time.Millisecond))
-	ctx := With(t.Context(), m)
-	ran := 0
-	Wait(ctx, func() { ran++; require.False(t, m.on) })
-	require.False(t, m.on, "it stood still and goes on doing so")
-	m.Begin()
-	Wait(ctx, func() { ran++; require.False(t, m.on) })
-	require.True(t, m.on)
-	Wait(Without(ctx), func() { ran++; require.True(t, m.on) })
-	Wait(context.Background(), func() { ran++ })
-	m.End()
-	require.Equal(t, 4, ran)
-	require.Equal(t, 2*time.Millisecond, sum.Total())
 }
 
 func TestShare(t *testing.T) {

@@ -157,16 +157,14 @@ func TestImports(t *testing.T) {
 
 // TestSides: the rules that no table may change.
 func TestSides(t *testing.T) {
-	carriers := []string{"transport", "vchan", "xenstore"}
+	core := map[string]bool{"guest": true, "host": true, "protocol": true, "transport": true}
 	for name, p := range packages(t) {
 		for dep := range p.deps {
 			bad := within(name, "host") && within(dep, "guest") ||
 				within(name, "guest") && within(dep, "host") ||
 				!within(name, "cmd") && !apart(name) && within(dep, "cmd") ||
 				!apart(name) && apart(dep)
-			for _, c := range carriers {
-				bad = bad || (name == "guest" || name == "host" || name == "protocol") && within(dep, c)
-			}
+			bad = bad || core[name] && (strings.HasPrefix(dep, "transport/") || within(dep, "vchan") || within(dep, "xenstore"))
 			assert.False(t, bad, "%s stands on %s", name, dep)
 		}
 		if name != "fortuna" && name != "protocol" && name != "vchan/ring" {

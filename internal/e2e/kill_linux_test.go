@@ -18,6 +18,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // start starts a daemon in a process of its own and waits until it listens.
@@ -38,25 +39,25 @@ func start(t *testing.T, dir string) *exec.Cmd {
 
 // tap shows what the host sends to a decoder of its own and looks at the seeds.
 type tap struct {
-	io.ReadWriteCloser
+	transport.Conn
 	in *io.PipeWriter
 }
 
 func (t tap) Read(p []byte) (int, error) {
-	n, err := t.ReadWriteCloser.Read(p)
+	n, err := t.Conn.Read(p)
 	t.in.Write(p[:n])
 	return n, err
 }
 
 func (t tap) Close() error {
 	t.in.Close()
-	return t.ReadWriteCloser.Close()
+	return t.Conn.Close()
 }
 
 // tapped dials the daemon in dir and shows every seed that comes to see.
 func tapped(dir string, wg *sync.WaitGroup, see func(seed []byte)) guest.Dialer {
 	dial := dialer(dir)
-	return func(ctx context.Context) (io.ReadWriteCloser, error) {
+	return func(ctx context.Context) (transport.Conn, error) {
 		rw, err := dial(ctx)
 		if err != nil {
 			return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/source/sourcetest"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // TestAMillionEvents drives the whole path, from a noise source through host, channel and guest to a reader, until a million
@@ -30,12 +31,12 @@ func TestAMillionEvents(t *testing.T) {
 	require.NoError(t, err)
 	server, err := host.NewServer(entropy, generous())
 	require.NoError(t, err)
-	l, err := transport.Listen(socketIn(dir), transport.ListenOptions{})
+	l, err := all.Carriers.Listen(socketIn(dir), transport.DefaultListenOptions())
 	require.NoError(t, err)
 	before, goroutines := fds(t), runtime.NumGoroutine()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- serve(ctx, entropy, server, adapt{l}) }()
+	go func() { done <- serve(ctx, entropy, server, l) }()
 	g, err := guest.Open(t.Context(), dialer(dir), guest.WithSources(sourcetest.New(sourcetest.Info(8, 4), sourcetest.Good(2))))
 	require.NoError(t, err)
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -21,6 +20,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seedfile"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // daemonDir is set in a process that is to be a daemon, to the directory where it keeps its socket and seed.
@@ -61,14 +61,6 @@ func generous() host.Config {
 	}
 }
 
-// adapt makes a carrier's listener one of the host's.
-type adapt struct{ transport.Listener }
-
-func (a adapt) Accept() (host.Channel, host.Peer, error) {
-	c, p, err := a.Listener.Accept()
-	return c, host.Peer(p), err
-}
-
 // daemon is a host with this machine's sources, serving until ctx ends.
 func daemon(ctx context.Context, dir string, listening func()) error {
 	var sources []source.Source
@@ -90,16 +82,16 @@ func daemon(ctx context.Context, dir string, listening func()) error {
 	if err != nil {
 		return err
 	}
-	l, err := transport.Listen(socketIn(dir), transport.ListenOptions{})
+	l, err := all.Carriers.Listen(socketIn(dir), transport.DefaultListenOptions())
 	if err != nil {
 		return err
 	}
 	listening()
-	return serve(ctx, entropy, server, adapt{l})
+	return serve(ctx, entropy, server, l)
 }
 
 // serve runs a host until ctx ends.
-func serve(ctx context.Context, entropy *host.Entropy, server *host.Server, l host.Listener) error {
+func serve(ctx context.Context, entropy *host.Entropy, server *host.Server, l transport.Listener) error {
 	var wg sync.WaitGroup
 	errs := make([]error, 3)
 	wg.Go(func() { errs[0] = entropy.Run(ctx) })
@@ -111,5 +103,5 @@ func serve(ctx context.Context, entropy *host.Entropy, server *host.Server, l ho
 
 // dialer reaches the daemon in dir.
 func dialer(dir string) guest.Dialer {
-	return func(ctx context.Context) (io.ReadWriteCloser, error) { return transport.Dial(ctx, socketIn(dir)) }
+	return func(ctx context.Context) (transport.Conn, error) { return all.Carriers.Dial(ctx, socketIn(dir)) }
 }

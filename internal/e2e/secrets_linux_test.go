@@ -28,6 +28,7 @@ import (
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // What a process of TestSecretsLeaveNoTrace is told: its part, "host" or "guest", and the case.
@@ -126,18 +127,18 @@ type plain struct{ net.Listener }
 
 func plainSocketIn(dir string) string { return filepath.Join(dir, "plain.sock") }
 
-func (l plain) Accept() (host.Channel, host.Peer, error) {
+func (l plain) Accept() (transport.Conn, transport.Peer, error) {
 	c, err := l.Listener.Accept()
-	return c, host.Peer{ID: "guest", Group: "guest"}, err
+	return c, transport.Peer{ID: "guest", Group: "guest"}, err
 }
 
-func secretsListener(carrier, dir string) (host.Listener, error) {
+func secretsListener(carrier, dir string) (transport.Listener, error) {
 	if carrier == "socket" {
 		l, err := net.Listen("unix", plainSocketIn(dir))
 		return plain{l}, err
 	}
-	l, err := transport.Listen(socketIn(dir), transport.ListenOptions{})
-	return adapt{l}, err
+	l, err := all.Carriers.Listen(socketIn(dir), transport.DefaultListenOptions())
+	return l, err
 }
 
 // secretsProcess is a host or a guest that does what its standard input says, one line each, and answers each line with one.
@@ -183,7 +184,7 @@ func secretsProcess(part, dir, name string) error {
 	case "guest":
 		dial := dialer(dir)
 		if c.carrier == "socket" {
-			dial = func(context.Context) (io.ReadWriteCloser, error) { return net.Dial("unix", plainSocketIn(dir)) }
+			dial = func(context.Context) (transport.Conn, error) { return net.Dial("unix", plainSocketIn(dir)) }
 		}
 		opts := []guest.Option{guest.WithTarget(target{known})}
 		if c.version1 {

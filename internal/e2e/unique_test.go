@@ -15,6 +15,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seedfile"
 	"github.com/xentropyd/xentropyd/protocol"
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // windows finds a repeat of any 16 consecutive bytes among all that it is shown.
@@ -49,12 +50,12 @@ type pipes struct {
 
 func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
 
-func (l *pipes) Accept() (host.Channel, host.Peer, error) {
+func (l *pipes) Accept() (transport.Conn, transport.Peer, error) {
 	select {
 	case c := <-l.conns:
-		return c, host.Peer{ID: "one", Group: "one"}, nil
+		return c, transport.Peer{ID: "one", Group: "one"}, nil
 	case <-l.done:
-		return nil, host.Peer{}, net.ErrClosed
+		return nil, transport.Peer{}, net.ErrClosed
 	}
 }
 

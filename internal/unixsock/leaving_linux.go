@@ -1,8 +1,9 @@
 package unixsock
 
 import (
-	"net"
+	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +11,12 @@ import (
 
 // Between two looks at a socket that is not read.
 const leavingFirst, leavingMost = time.Millisecond, time.Second
+
+// Socket is a *net.UnixConn or an *os.File.
+type Socket interface {
+	syscall.Conn
+	io.Closer
+}
 
 // Leaving are connections that are closed, but for what their other ends have not
 // read: the kernel keeps that on our account. The zero Leaving is ready, and its
@@ -23,15 +30,20 @@ type Leaving struct {
 type leaving struct {
 	fd    int
 	until time.Time
+	last  func(fd int)
 	over  func()
 	wait  time.Duration
 	timer *time.Timer
 }
 
-// Close closes a connection. over is called when the other end has read all or is
-// closed, and until has passed: often at once, before Close returns.
-func (l *Leaving) Close(c *net.UnixConn, until time.Time, over func()) error {
-	s := &leaving{fd: KeepLast(c), until: until, over: over, wait: leavingFirst}
+// Close closes a connection. When the other end has read all or is closed, and
+// until has passed, last closes the last descriptor, and over is called: often at
+// once, before Close returns. last may be nil.
+func (l *Leaving) Close(c Socket, until time.Time, last func(fd int), over func()) error {
+	if last == nil {
+		last = func(fd int) { _ = unix.Close(fd) }
+	}
+	s := &leaving{fd: KeepLast(c), until: until, last: last, over: over, wait: leavingFirst}
 	err := c.Close()
 	if !s.done() {
 		l.mu.Lock()
@@ -52,7 +64,7 @@ func (l *Leaving) Close(c *net.UnixConn, until time.Time, over func()) error {
 func (s *leaving) done() bool { return !time.Now().Before(s.until) && AllRead(s.fd) }
 
 func (s *leaving) end() {
-	_ = unix.Close(s.fd)
+	s.last(s.fd)
 	s.over()
 }
 

@@ -1,6 +1,7 @@
 package unixsock
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"sync"
@@ -23,10 +24,10 @@ import (
 // drop any takes a place of its user's first, of which there are few, and is
 // called back from a wait: the wait ends at a signal.
 const (
-	handsUser = 4                      // calls at once for one user, a thread each if they wait
-	handsAll  = 64                     // for all together
-	handTime  = 100 * time.Millisecond // until a call is called back
-	handPause = 5 * time.Millisecond   // for a reader who finds no place
+	slotsUser = 4                      // calls at once for one user, a thread each if they wait
+	slotsAll  = 64                     // for all together
+	callTime  = 100 * time.Millisecond // until a call is called back
+	slotPause = 5 * time.Millisecond   // for a reader who finds no place
 )
 
 // PassRights is false in tests that play a kernel before 6.16.
@@ -38,25 +39,25 @@ func RefuseDescriptors(fd int) bool {
 	return PassRights && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) == nil
 }
 
-// Hands are the places of all users.
-type Hands struct {
+// Slots are the places of all users.
+type Slots struct {
 	all   chan struct{}
 	mu    sync.Mutex
-	users map[uint32]*Hand
+	users map[uint32]*UserSlots
 }
 
-// NewHands returns Hands whose places are all free.
-func NewHands() *Hands {
-	return &Hands{all: make(chan struct{}, handsAll), users: make(map[uint32]*Hand)}
+// NewSlots returns Slots whose places are all free.
+func NewSlots() *Slots {
+	return &Slots{all: make(chan struct{}, slotsAll), users: make(map[uint32]*UserSlots)}
 }
 
-// Hand is the places of one user. A nil Hand is for a kernel that refuses
+// UserSlots are the places of one user. Nil is for a kernel that refuses
 // descriptors.
-type Hand struct {
-	hands  *Hands
+type UserSlots struct {
+	slots  *Slots
 	uid    uint32
 	places chan struct{}
-	users  int // sockets; under hands.mu
+	users  int // sockets; under slots.mu
 
 	closing atomic.Int32
 }
@@ -67,10 +68,10 @@ const maxClosing = 64
 
 // Full says whether too many sockets of the user wait to be closed. A further
 // one is not to be accepted.
-func (u *Hand) Full() bool { return u != nil && u.closing.Load() >= maxClosing }
+func (u *UserSlots) Full() bool { return u != nil && u.closing.Load() >= maxClosing }
 
-// Of gives a user's hand, to be let go by Close or CloseSocket. It is nil on nil.
-func (h *Hands) Of(uid uint32) *Hand {
+// Of gives a user's places, to be let go by Close or CloseSocket. It is nil on nil.
+func (h *Slots) Of(uid uint32) *UserSlots {
 	if h == nil {
 		return nil
 	}
@@ -78,22 +79,22 @@ func (h *Hands) Of(uid uint32) *Hand {
 	defer h.mu.Unlock()
 	u := h.users[uid]
 	if u == nil {
-		u = &Hand{hands: h, uid: uid, places: make(chan struct{}, handsUser)}
+		u = &UserSlots{slots: h, uid: uid, places: make(chan struct{}, slotsUser)}
 		h.users[uid] = u
 	}
 	u.users++
 	return u
 }
 
-// Idle says whether nobody has a Hand.
-func (h *Hands) Idle() bool {
+// Idle says whether nobody has any.
+func (h *Slots) Idle() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.users) == 0
 }
 
-func (u *Hand) letGo() {
-	h := u.hands
+func (u *UserSlots) letGo() {
+	h := u.slots
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if u.users--; u.users == 0 {
@@ -101,9 +102,12 @@ func (u *Hand) letGo() {
 	}
 }
 
-// Take runs a read. Without a place it gives an event that is none, after a
-// while: the caller looks at its deadline and comes again.
-func (u *Hand) Take(read func() (int, error)) (int, error) {
+// ErrNoSlot says that a read found no place; the caller looks at its deadline and
+// comes again.
+var ErrNoSlot = errors.New("no slot is free")
+
+// Take runs a read. Without a place it gives ErrNoSlot, after a moment.
+func (u *UserSlots) Take(read func() (int, error)) (int, error) {
 	if u == nil {
 		return read()
 	}
@@ -111,15 +115,15 @@ func (u *Hand) Take(read func() (int, error)) (int, error) {
 	case u.places <- struct{}{}:
 		defer func() { <-u.places }()
 	default:
-		time.Sleep(handPause)
-		return 1, nil
+		time.Sleep(slotPause)
+		return 0, ErrNoSlot
 	}
 	select {
-	case u.hands.all <- struct{}{}:
-		defer func() { <-u.hands.all }()
+	case u.slots.all <- struct{}{}:
+		defer func() { <-u.slots.all }()
 	default:
-		time.Sleep(handPause)
-		return 1, nil
+		time.Sleep(slotPause)
+		return 0, ErrNoSlot
 	}
 	var n int
 	var err error
@@ -129,7 +133,7 @@ func (u *Hand) Take(read func() (int, error)) (int, error) {
 
 // Close closes a socket, in a goroutine of its own where that may take a while:
 // it ends when the user's places are free, and holds no thread until then.
-func (u *Hand) Close(f *os.File) error {
+func (u *UserSlots) Close(f *os.File) error {
 	if u == nil {
 		return f.Close()
 	}
@@ -140,7 +144,7 @@ func (u *Hand) Close(f *os.File) error {
 }
 
 // CloseSocket is Close for a descriptor.
-func (u *Hand) CloseSocket(fd int) {
+func (u *UserSlots) CloseSocket(fd int) {
 	if u == nil {
 		_ = unix.Close(fd)
 		return
@@ -150,16 +154,16 @@ func (u *Hand) CloseSocket(fd int) {
 		defer u.letGo()
 		defer u.closing.Add(-1)
 		u.places <- struct{}{}
-		u.hands.all <- struct{}{}
+		u.slots.all <- struct{}{}
 		calledBack(func() { _ = unix.Close(fd) })
-		<-u.hands.all
+		<-u.slots.all
 		<-u.places
 	}()
 }
 
 // CloseListener closes a socket in which others wait, who may have sent
 // descriptors already.
-func (h *Hands) CloseListener(l *os.File) error {
+func (h *Slots) CloseListener(l *os.File) error {
 	if h == nil {
 		return l.Close()
 	}
@@ -194,12 +198,12 @@ func calledBack(call func()) {
 	over := false
 	var t *time.Timer
 	mu.Lock()
-	t = time.AfterFunc(handTime, func() {
+	t = time.AfterFunc(callTime, func() {
 		mu.Lock()
 		defer mu.Unlock()
 		if !over {
 			_ = unix.Tgkill(pid, tid, unix.SIGURG)
-			t.Reset(handTime)
+			t.Reset(callTime)
 		}
 	})
 	mu.Unlock()

@@ -40,7 +40,7 @@ type limited struct {
 
 // LimitWakes makes a connection's Read fail with ErrWakes after WakesLimit wake-ups
 // without a byte, and has its Write send small pieces, of which nobody can keep
-// anything on our account (see writeMost).
+// anything on our account (see WriteMost).
 func LimitWakes(c *net.UnixConn) (net.Conn, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -76,15 +76,15 @@ func (c *limited) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// writeMost is how much is sent at once, bytes. The kernel keeps what is longer in
+// WriteMost is how much is sent at once, bytes. The kernel keeps what is longer in
 // pages, which the other end can splice into a pipe and keep, on our account,
 // when it has read them as far as AllRead can see.
-const writeMost = 2 << 10
+const WriteMost = 2 << 10
 
 func (c *limited) Write(b []byte) (total int, err error) {
 	for len(b) > 0 && err == nil {
 		var n int
-		n, err = c.UnixConn.Write(b[:min(len(b), writeMost)])
+		n, err = c.UnixConn.Write(b[:min(len(b), WriteMost)])
 		total += n
 		b = b[n:]
 	}

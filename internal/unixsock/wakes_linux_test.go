@@ -91,7 +91,7 @@ func TestWritesSmallPieces(t *testing.T) {
 	ours, other := asConn(t, fds[0]), asConn(t, fds[1])
 	c, err := LimitWakes(ours)
 	require.NoError(t, err)
-	want := make([]byte, 2*writeMost+7)
+	want := make([]byte, 2*WriteMost+7)
 	for i := range want {
 		want[i] = byte(i * i)
 	}
@@ -103,7 +103,7 @@ func TestWritesSmallPieces(t *testing.T) {
 		b := make([]byte, len(want))
 		n, err := other.Read(b)
 		require.NoError(t, err)
-		require.LessOrEqual(t, n, writeMost)
+		require.LessOrEqual(t, n, WriteMost)
 		got = append(got, b[:n]...)
 	}
 	require.Equal(t, want, got)
@@ -111,22 +111,22 @@ func TestWritesSmallPieces(t *testing.T) {
 
 func TestIsDeaf(t *testing.T) {
 	for name, c := range map[string]struct {
-		do   func(other *net.UnixConn) error
-		deaf bool
+		do    func(other *net.UnixConn) error
+		found bool
 	}{
-		"well":               {func(*net.UnixConn) error { return nil }, false},
-		"reads nothing":      {(*net.UnixConn).CloseRead, true},
-		"sends nothing":      {(*net.UnixConn).CloseWrite, false},
-		"hung up":            {(*net.UnixConn).Close, false},
-		"has sent, is gone":  {func(c *net.UnixConn) error { _, _ = c.Write([]byte{1}); return c.Close() }, false},
-		"has sent, is deaf":  {func(c *net.UnixConn) error { _, _ = c.Write([]byte{1}); return c.CloseRead() }, true},
-		"neither reads more": {func(c *net.UnixConn) error { _ = c.CloseRead(); return c.CloseWrite() }, false},
+		"well":                    {func(*net.UnixConn) error { return nil }, false},
+		"reads nothing":           {(*net.UnixConn).CloseRead, true},
+		"sends nothing":           {(*net.UnixConn).CloseWrite, false},
+		"hung up":                 {(*net.UnixConn).Close, false},
+		"has sent, is gone":       {func(c *net.UnixConn) error { _, _ = c.Write([]byte{1}); return c.Close() }, false},
+		"has sent, reads no more": {func(c *net.UnixConn) error { _, _ = c.Write([]byte{1}); return c.CloseRead() }, true},
+		"neither reads more":      {func(c *net.UnixConn) error { _ = c.CloseRead(); return c.CloseWrite() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ours, other := connected(t)
 			require.NoError(t, c.do(other))
 			require.NoError(t, onFD(t, ours, func(fd int) error {
-				require.Equal(t, c.deaf, isDeaf(fd))
+				require.Equal(t, c.found, hasShutReading(fd))
 				return nil
 			}))
 			if name == "well" {
@@ -143,20 +143,20 @@ func TestWatch(t *testing.T) {
 	well, _ := connected(t)
 	synctest.Test(t, func(t *testing.T) {
 		var w Watch
-		var deaf atomic.Int32
+		var found atomic.Int32
 		raw, err := ours.SyscallConn()
 		require.NoError(t, err)
 		fine, err := well.SyscallConn()
 		require.NoError(t, err)
-		w.Add(raw, func() { deaf.Add(1) })
+		w.Add(raw, func() { found.Add(1) })
 		w.Add(fine, func() { t.Error("it is well") })
 		time.Sleep(3 * watchEvery)
 		synctest.Wait()
-		require.Zero(t, deaf.Load())
+		require.Zero(t, found.Load())
 		require.NoError(t, other.CloseRead())
 		time.Sleep(3 * watchEvery)
 		synctest.Wait()
-		require.EqualValues(t, 1, deaf.Load(), "said once")
+		require.EqualValues(t, 1, found.Load(), "said once")
 		w.Remove(raw)
 		w.Remove(fine)
 		require.Nil(t, w.timer)

@@ -3,6 +3,7 @@
 package unixsock
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -24,7 +25,7 @@ func (*Watch) Remove(syscall.RawConn) {}
 type Leaving struct{}
 
 // Close closes a connection.
-func (*Leaving) Close(c *net.UnixConn, _ time.Time, over func()) error {
+func (*Leaving) Close(c io.Closer, _ time.Time, _ func(int), over func()) error {
 	err := c.Close()
 	over()
 	return err

@@ -20,20 +20,20 @@ type Watch struct {
 	timer *time.Timer // of the next look; nil while there is nothing to look at
 }
 
-// Add has a socket looked at until it is removed. deaf is called once, if the
+// Add has a socket looked at until it is removed. found is called once, if the
 // other end has shut down its reading, in a goroutine of the Watch's.
-func (w *Watch) Add(raw syscall.RawConn, deaf func()) {
+func (w *Watch) Add(raw syscall.RawConn, found func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.socks == nil {
 		w.socks = make(map[syscall.RawConn]func())
 	}
-	w.socks[raw] = deaf
+	w.socks[raw] = found
 	w.arm()
 }
 
 // Remove is for a socket that is about to be closed, or is not known. It does not
-// wait for its deaf.
+// wait for its found.
 func (w *Watch) Remove(raw syscall.RawConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,21 +60,21 @@ func (w *Watch) arm() {
 		w.arm()
 		all := maps.Clone(w.socks)
 		w.mu.Unlock()
-		for raw, deaf := range all {
+		for raw, found := range all {
 			is := false
-			_ = raw.Control(func(fd uintptr) { is = isDeaf(int(fd)) })
+			_ = raw.Control(func(fd uintptr) { is = hasShutReading(int(fd)) })
 			if is {
 				w.Remove(raw)
-				deaf()
+				found()
 			}
 		}
 	})
 	w.timer = t
 }
 
-// isDeaf sends nothing, which is an error all the same to who does not read, and
+// hasShutReading sends nothing, which is an error all the same to who does not read, and
 // asks whether that one can still send.
-func isDeaf(fd int) bool {
+func hasShutReading(fd int) bool {
 	if unix.Sendto(fd, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil) != unix.EPIPE {
 		return false
 	}

@@ -26,8 +26,7 @@ type Evtchn struct {
 	in      [4]byte               // these are Pending's
 	lookErr error
 	fresh   bool // this Pending has not slept yet
-	dozer   dozer
-	parking [2]func()
+	brief   briefPoll
 }
 
 // OpenEvtchn opens the device.
@@ -49,7 +48,7 @@ func OpenEvtchn(sys System) (*Evtchn, error) {
 		_ = f.Close()
 		return nil, evtchnDriver.openFailed(err)
 	}
-	e := &Evtchn{sys: sys, file: f, raw: raw, dozer: dozer{skip: dozeFirst}}
+	e := &Evtchn{sys: sys, file: f, raw: raw, brief: briefPoll{skip: briefFirst}}
 	e.look = e.lookOnce
 	return e, nil
 }
@@ -131,19 +130,8 @@ func (e *Evtchn) Unbind(port uint32) error {
 
 // Pending waits for an event and gives its port, which is then masked: until Unmask its
 // further events are kept as one. It is for one goroutine at a time. At the deadline the
-// error is os.ErrDeadlineExceeded, after Close ErrClosed; one that dozes (see dozer) hears of both a little later.
-func (e *Evtchn) Pending() (port uint32, err error) { return e.PendingParking(nil, nil) }
-
-// PendingParking is Pending that calls park before it leaves its thread to the poller, and unpark when it has one again; a doze keeps it. Both
-// may be nil. It may call unpark alone.
-func (e *Evtchn) PendingParking(park, unpark func()) (port uint32, err error) {
-	if park != nil {
-		e.parking = [2]func(){park, unpark}
-		defer func() {
-			e.parking = [2]func(){}
-			unpark()
-		}()
-	}
+// error is os.ErrDeadlineExceeded, after Close ErrClosed; one that polls briefly (see briefPoll) hears of both a little later.
+func (e *Evtchn) Pending() (port uint32, err error) {
 	e.fresh = true
 	err = e.raw.Read(e.look)
 	if err == nil {
@@ -160,19 +148,12 @@ func (e *Evtchn) PendingParking(park, unpark func()) (port uint32, err error) {
 
 // lookOnce is called by the poller: false is for wait and call again.
 func (e *Evtchn) lookOnce(fd uintptr) bool {
-	if e.parking[1] != nil {
-		e.parking[1]()
-	}
 	if e.fresh {
 		e.fresh = false
-		e.dozer.doze(int(fd))
+		e.brief.wait(int(fd))
 	}
 	e.lookErr = e.read(int(fd))
-	there := e.lookErr != syscall.EAGAIN
-	if !there && e.parking[0] != nil {
-		e.parking[0]()
-	}
-	return there
+	return e.lookErr != syscall.EAGAIN
 }
 
 // Poll is Pending that waits for nothing, and gives ok = false when no event is there.

@@ -1,8 +1,6 @@
 package main
 
-import (
-	"time"
-)
+import "time"
 
 // flood sends events that say nothing, as fast as it can, also while nobody is connected.
 func flood(g *guest) error {

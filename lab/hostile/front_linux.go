@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/xentropyd/xentropyd/internal/xendev"
-	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/console"
 )
 
 // Layout of a console's page, xen/io/console.h: what the host writes, what we write, and the four indices.
@@ -44,7 +44,7 @@ func (g *guest) console() (path string, ok bool) {
 	}
 	for _, n := range list {
 		path = "device/console/" + n
-		if name, err := g.store.Read(g.ctx, path+"/name"); err != nil || name != transport.ConsoleName {
+		if name, err := g.store.Read(g.ctx, path+"/name"); err != nil || name != console.Name {
 			continue
 		}
 		if back, err := g.store.Read(g.ctx, path+"/backend"); err != nil || back == "" {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/lab/internal/record"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // recordedRead is the size of each read, in bytes.
@@ -31,8 +31,8 @@ func readersCommand() *cobra.Command {
 				guest.WithDialTimeout(0), guest.WithBackoff(5*time.Millisecond, 5*time.Second),
 			}
 			if !alone {
-				dial = func(ctx context.Context) (io.ReadWriteCloser, error) {
-					c, err := transport.Dial(ctx, host)
+				dial = func(ctx context.Context) (transport.Conn, error) {
+					c, err := all.Carriers.Dial(ctx, host)
 					if err != nil {
 						return nil, err
 					}

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xentropyd/xentropyd/protocol"
-	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // seedsCommand speaks protocol 2 by itself and shows what no product shows: the seeds. They seed nothing.
@@ -38,7 +38,7 @@ func seedsCommand() *cobra.Command {
 const requested = 64
 
 func takeSeeds(ctx context.Context, host string, count int, pause time.Duration, take func([]byte)) error {
-	c, err := transport.Dial(ctx, host)
+	c, err := all.Carriers.Dial(ctx, host)
 	if err != nil {
 		return err
 	}

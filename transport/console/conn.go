@@ -84,7 +84,7 @@ func (c *Conn) do(op string, d *deadline, move func(*ring.Ring) (bool, error)) e
 			err = c.link.notify()
 		}
 		if err != nil {
-			return c.opError(op, c.link.fail(blame(err)))
+			return c.opError(op, c.link.fail(err))
 		}
 		if moved {
 			return nil
@@ -94,7 +94,7 @@ func (c *Conn) do(op string, d *deadline, move func(*ring.Ring) (bool, error)) e
 		case <-changed:
 		case <-late:
 		case <-c.closed:
-		case <-c.link.dead:
+		case <-c.link.life.Done():
 		}
 		c.wake()
 	}

@@ -157,7 +157,7 @@ func (d *Device) Front() string { return d.cfg.front(d.slot) }
 
 func (d *Device) back() string { return d.cfg.back(d.slot) }
 
-// Look says how the guest's end stands. ErrTaken is one that is not ours any more, a [*NodeError] one with junk in it.
+// Look says how the guest's end stands. ErrTaken is one that is not ours any more, a *xenstore.NodeError one with junk in it.
 func (d *Device) Look(ctx context.Context) (Front, error) {
 	f, err := look(ctx, d.cfg.Store, d.Front(), d.back())
 	if err != nil {

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"github.com/xentropyd/xentropyd/xenstore"
 )
@@ -33,14 +32,6 @@ type Front struct {
 
 // Ready says whether the guest has made a ring and waits for us, or works with us already.
 func (f Front) Ready() bool { return f.State == Initialised || f.State == Connected }
-
-// Limits of the values. References are 32 bits (grant_ref_t), and 0 belongs to console 0. Ports go up to
-// EVTCHN_FIFO_NR_CHANNELS (event_channel.h), exclusively, and 0 is none.
-const (
-	maxRef    = 1<<32 - 1
-	maxPort   = 1<<17 - 1
-	maxDigits = 10
-)
 
 // Names of the nodes of both ends.
 const (
@@ -77,38 +68,19 @@ func look(ctx context.Context, store *xenstore.Client, front, back string) (f Fr
 
 // parse reads the values as hostile input: decimal digits and nothing else.
 func parse(front, state, ref, port string) (f Front, err error) {
-	s, problem := number(state, 0, lastState)
-	if problem != "" {
-		return Front{}, nodeError(front, nodeState, state, problem)
+	s, err := xenstore.ParseNumber(xenstore.Join(front, nodeState), state, 0, lastState)
+	if err != nil {
+		return Front{}, err
 	}
 	f.State = State(s)
 	if !f.Ready() {
 		return f, nil
 	}
-	if f.Ring, problem = number(ref, 1, maxRef); problem != "" {
-		return Front{}, nodeError(front, nodeRing, ref, problem)
+	if f.Ring, err = xenstore.ParseNumber(xenstore.Join(front, nodeRing), ref, 1, xenstore.MaxGrantRef); err != nil {
+		return Front{}, err
 	}
-	if f.Port, problem = number(port, 1, maxPort); problem != "" {
-		return Front{}, nodeError(front, nodePort, port, problem)
+	if f.Port, err = xenstore.ParseNumber(xenstore.Join(front, nodePort), port, 1, xenstore.MaxPort); err != nil {
+		return Front{}, err
 	}
 	return f, nil
-}
-
-func number(s string, least, most uint64) (n uint32, problem string) {
-	if s == "" || len(s) > maxDigits {
-		return 0, "is not a number of 1 to 10 digits"
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, "is not a number of digits alone"
-		}
-	}
-	v, err := strconv.ParseUint(s, 10, 64)
-	switch {
-	case err != nil || v > most:
-		return 0, "is over " + strconv.FormatUint(most, 10)
-	case v < least:
-		return 0, "is under " + strconv.FormatUint(least, 10)
-	}
-	return uint32(v), ""
 }

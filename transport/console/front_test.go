@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/xenstore"
 )
 
 func TestParse(t *testing.T) {
@@ -41,7 +43,7 @@ func TestParse(t *testing.T) {
 			require.Equal(t, c.want, f)
 			continue
 		}
-		var bad *NodeError
+		var bad *xenstore.NodeError
 		require.ErrorAs(t, err, &bad, "%+v", c)
 		require.Equal(t, "/f/"+c.bad, bad.Path)
 		require.True(t, bad.Hostile())
@@ -54,13 +56,13 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state, ref, port string) {
 		got, err := parse("/f", state, ref, port)
 		if err != nil {
-			var bad *NodeError
+			var bad *xenstore.NodeError
 			if !errors.As(err, &bad) || len(bad.Value) > 32 {
 				t.Fatalf("%v", err)
 			}
 			return
 		}
-		if got.State < 0 || got.State > lastState || got.Port > maxPort {
+		if got.State < 0 || got.State > lastState || got.Port > xenstore.MaxPort {
 			t.Fatalf("%+v", got)
 		}
 		if got.Ready() {

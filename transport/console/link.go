@@ -6,23 +6,19 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"time"
 
-	"github.com/xentropyd/xentropyd/internal/cputime"
+	"golang.org/x/time/rate"
+
 	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/transport/console/ring"
 )
 
-// Our own bounds on a guest's events: what taking them may cost of one core, with a burst, and how long at a time a guest that
-// costs more is not listened to. Honest guests come nowhere near it.
+// Our own bound on a guest's events: how many a second are taken, and how many at
+// once. A guest that sends more is not listened to meanwhile. Honest guests come
+// nowhere near it: Linux sends one for each 16 bytes that it writes.
 const (
-	longestDeaf  = time.Second
-	shortestDeaf = 10 * time.Millisecond
-)
-
-var ( // less in tests
-	listenShare = 0.02
-	listenBurst = 200 * time.Millisecond
+	eventRate  = 200
+	eventBurst = 512
 )
 
 // floodLimit is how many events in a row may change nothing. Linux sends one for each time that it has read or written.
@@ -39,16 +35,16 @@ type Link struct {
 	port uint32
 	name string
 
-	cpu cputime.Sum // of the listening goroutine
-
 	use  sync.RWMutex // held for reading by who is in the page
 	pump sync.WaitGroup
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at each event
 	masked  bool
-	err     error         // why it is over
-	dead    chan struct{} // closed with it
+	err     error // why it is over
+
+	life context.Context // until it is over
+	end  context.CancelFunc
 
 	rmu, wmu sync.Mutex // one reader, one writer: the ring's rule
 }
@@ -77,9 +73,10 @@ func (d *Device) connect(f Front) (*Link, error) {
 		return nil, err
 	}
 	l := &Link{
-		page: page, changed: make(chan struct{}), dead: make(chan struct{}),
+		page: page, changed: make(chan struct{}),
 		name: fmt.Sprintf("console %d of domain %d", d.slot, d.cfg.Guest),
 	}
+	l.life, l.end = context.WithCancel(context.Background())
 	if l.ring, err = ring.Attach(page.Bytes()); err == nil {
 		l.dev, err = xendev.OpenEvtchn(d.cfg.System)
 	}
@@ -90,7 +87,7 @@ func (d *Device) connect(f Front) (*Link, error) {
 	}
 	if err != nil {
 		_ = page.Unmap()
-		return nil, blame(err)
+		return nil, err
 	}
 	l.pump.Go(l.listen)
 	return l, nil
@@ -99,17 +96,12 @@ func (d *Device) connect(f Front) (*Link, error) {
 // listen takes events until the port is closed. Who waits unmasks, so what a guest sends while nobody waits costs nothing.
 func (l *Link) listen() {
 	idle, progress := 0, uint64(0)
-	share, counted := cputime.NewShare(listenShare, listenBurst), time.Duration(0)
-	meter := cputime.NewMeter(&l.cpu, nil)
-	park, unpark := func() { meter.End() }, meter.Begin
-	defer meter.End()
+	events := rate.NewLimiter(eventRate, eventBurst)
 	for {
-		meter.End()
-		used := l.cpu.Total()
-		l.deaf(share.Use(time.Now(), used-counted))
-		counted = used
-		meter.Begin()
-		if _, err := l.dev.PendingParking(park, unpark); err != nil {
+		if events.Wait(l.life) != nil {
+			return
+		}
+		if _, err := l.dev.Pending(); err != nil {
 			l.fail(err)
 			return
 		}
@@ -119,7 +111,7 @@ func (l *Link) listen() {
 			idle, progress = 0, now
 		}
 		if idle > floodLimit {
-			l.fail(blame(fmt.Errorf("%w: %d in a row without a byte moved", ErrFlood, idle)))
+			l.fail(fmt.Errorf("%w: %d in a row without a byte moved", ErrFlood, idle))
 			return
 		}
 		l.mu.Lock()
@@ -129,22 +121,6 @@ func (l *Link) listen() {
 		l.mu.Unlock()
 	}
 }
-
-// deaf waits for as long as a guest of many events owes, before the next is taken. The port is masked meanwhile, or will be at the next.
-func (l *Link) deaf(d time.Duration) {
-	if d < shortestDeaf {
-		return
-	}
-	t := time.NewTimer(min(d, longestDeaf))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-l.dead:
-	}
-}
-
-// CPU is the time that taking the guest's events has cost. What reading and writing cost is not in it: see [Conn.OnSleep].
-func (l *Link) CPU() time.Duration { return l.cpu.Total() }
 
 // arm says where the next event shows. The caller looks at the ring afterwards, then waits.
 func (l *Link) arm() (<-chan struct{}, error) {
@@ -199,18 +175,16 @@ func (l *Link) until(ctx context.Context, done func() (bool, error)) error {
 		}
 		ok := false
 		if err := l.within(func() (err error) { ok, err = done(); return err }); err != nil {
-			return l.fail(blame(err))
+			return l.fail(err)
 		}
 		if ok {
 			return nil
 		}
-		cputime.Wait(ctx, func() {
-			select {
-			case <-changed:
-			case <-l.dead:
-			case <-ctx.Done():
-			}
-		})
+		select {
+		case <-changed:
+		case <-l.life.Done():
+		case <-ctx.Done():
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -221,9 +195,9 @@ func (l *Link) until(ctx context.Context, done func() (bool, error)) error {
 func (l *Link) notify() error { return l.dev.Notify(l.port) }
 
 // Dead is closed when the link is over: closed, or the guest broke the rules.
-func (l *Link) Dead() <-chan struct{} { return l.dead }
+func (l *Link) Dead() <-chan struct{} { return l.life.Done() }
 
-// Err is nil, or why the link is over: net.ErrClosed after Close, a [*Violation] of the guest's.
+// Err is nil, or why the link is over: net.ErrClosed after Close, or what the guest did, see transport.Hostile.
 func (l *Link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -239,7 +213,7 @@ func (l *Link) fail(err error) error {
 	defer l.mu.Unlock()
 	if l.err == nil {
 		l.err = err
-		close(l.dead)
+		l.end()
 	}
 	return l.err
 }

@@ -30,6 +30,9 @@ func (e *CorruptError) Error() string {
 		ErrCorrupt, e.Index, e.Theirs, e.Ours, e.Size)
 }
 
+// Hostile says that the peer broke the rules.
+func (e *CorruptError) Hostile() bool { return true }
+
 // Is makes errors.Is(err, ErrCorrupt) true.
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 

@@ -15,7 +15,7 @@ import (
 // Connect waits until the domain server offers a channel under path, maps it
 // and connects: the Conn can be used at once. ctx bounds all of that.
 //
-// It looks at one offer only. What cannot be one is a [*NodeError] or
+// It looks at one offer only. What cannot be one is a *xenstore.NodeError or
 // ring.ErrLayout; an offer whose server is gone is [ErrStale], and the
 // caller tries again when the nodes change or after a while.
 func Connect(ctx context.Context, store *xenstore.Client, server uint16, path string, opts ConnectOptions) (*vchan.Conn, error) {

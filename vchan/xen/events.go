@@ -23,11 +23,8 @@ func (e *events) Notify() error { return e.translate(e.dev.Notify(e.port)) }
 // while the port was masked is seen by that look: its event may never come, as Xen does not
 // deliver a pending event of a port whose other end has closed meanwhile
 // (evtchn_usable in Xen's event.h).
-func (e *events) Wait() error { return e.WaitParking(nil, nil) }
-
-// WaitParking is Wait that tells when it leaves its thread to the poller.
-func (e *events) WaitParking(park, unpark func()) error {
-	port, err := e.dev.PendingParking(park, unpark)
+func (e *events) Wait() error {
+	port, err := e.dev.Pending()
 	if err != nil {
 		return e.translate(err)
 	}

@@ -5,14 +5,13 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/internal/leaktest"
 	"github.com/xentropyd/xentropyd/internal/xendev/xendevtest"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/ring"
@@ -43,7 +42,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	leaveNothing(t)
+	leaktest.Check(t, leaktest.Mappings("xendevtest"))
 	x, err := xendevtest.New()
 	require.NoError(t, err)
 	s := xenstoretest.NewServer()
@@ -64,33 +63,6 @@ func newWorld(t testing.TB) *world {
 		_ = x.Close()
 	})
 	return w
-}
-
-// leaveNothing fails if fds, mappings or goroutines stay when the test is over.
-func leaveNothing(t testing.TB) {
-	t.Helper()
-	_, _ = os.Open("/nonexistent") // the poller's own descriptors
-	f, m, g := held(t)
-	t.Cleanup(func() {
-		for tries := 0; ; tries++ {
-			f2, m2, g2 := held(t)
-			if f2 <= f+2 && m2 <= m && g2 <= g { // 2: the runtime's epoll and eventfd come with the first use
-				return
-			}
-			if tries > 5000 {
-				t.Fatalf("descriptors %d -> %d, shared mappings %d -> %d, goroutines %d -> %d", f, f2, m, m2, g, g2)
-			}
-			time.Sleep(time.Millisecond)
-		}
-	})
-}
-
-func held(t testing.TB) (fds, maps, goroutines int) {
-	d, err := os.ReadDir("/proc/self/fd")
-	require.NoError(t, err)
-	b, err := os.ReadFile("/proc/self/maps")
-	require.NoError(t, err)
-	return len(d), bytes.Count(b, []byte("xendevtest")), runtime.NumGoroutine()
 }
 
 // empty waits until neither domain holds anything.

@@ -87,7 +87,7 @@ func TestHostileNodes(t *testing.T) {
 	ref, port := strconv.Itoa(int(h.refs[0])), strconv.Itoa(int(h.port))
 	for _, junk := range []string{"x", "", "0", "-1", "99999999999", strings.Repeat("9", 1500), "\x00\xff"} {
 		w.publishRaw(junk, port)
-		var e *NodeError
+		var e *xenstore.NodeError
 		require.ErrorAs(t, w.refused(), &e)
 		require.Equal(t, w.path+"/ring-ref", e.Path)
 		w.publishRaw(ref, junk)

@@ -14,57 +14,23 @@ type Published struct {
 	Port uint32 // the server's event channel
 }
 
-// Limits of the values. References are 32 bits (grant_ref_t); 0 belongs to
-// the console and is what libxenvchan takes for nothing. Ports go up to
-// EVTCHN_FIFO_NR_CHANNELS (event_channel.h), exclusively, and 0 is none.
-const (
-	maxRef    = 1<<32 - 1
-	maxPort   = 1<<17 - 1
-	maxDigits = 10
-)
-
 // lookupTries is how often Lookup reads nodes that change under its eyes.
 const lookupTries = 4
 
 // parse reads the two values as hostile input: decimal digits and nothing else.
-func parse(path, ref, port string) (Published, error) {
-	r, problem := number(ref, maxRef)
-	if problem != "" {
-		return Published{}, nodeError(path, nodeRing, ref, problem)
+func parse(path, ref, port string) (p Published, err error) {
+	if p.Ref, err = xenstore.ParseNumber(xenstore.Join(path, nodeRing), ref, 1, xenstore.MaxGrantRef); err != nil {
+		return Published{}, err
 	}
-	p, problem := number(port, maxPort)
-	if problem != "" {
-		return Published{}, nodeError(path, nodePort, port, problem)
+	if p.Port, err = xenstore.ParseNumber(xenstore.Join(path, nodePort), port, 1, xenstore.MaxPort); err != nil {
+		return Published{}, err
 	}
-	return Published{Ref: r, Port: p}, nil
-}
-
-func nodeError(path, node, value, problem string) error {
-	return &NodeError{Path: xenstore.Join(path, node), Value: value[:min(len(value), 32)], Problem: problem}
-}
-
-func number(s string, most uint64) (n uint32, problem string) {
-	if s == "" || len(s) > maxDigits {
-		return 0, "is not a number of 1 to 10 digits"
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, "is not a number of digits alone"
-		}
-	}
-	v, err := strconv.ParseUint(s, 10, 64)
-	switch {
-	case err != nil || v > most:
-		return 0, "is over " + strconv.FormatUint(most, 10)
-	case v == 0:
-		return 0, "is 0, which is never valid"
-	}
-	return uint32(v), ""
+	return p, nil
 }
 
 // Lookup looks once for an offer below path. Nodes that are missing or (yet) unreadable are found == false, one without the
 // other as well, and those that change while they are read: for these there will be another event of a watch. What cannot be an offer is
-// a [*NodeError].
+// a *xenstore.NodeError.
 //
 // It asks for one value after the other. A transaction that is given up would still be under way in
 // /dev/xen/xenbus when await sets its watch, and there the kernel may not have both: its

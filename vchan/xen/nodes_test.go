@@ -42,7 +42,7 @@ func TestParse(t *testing.T) {
 			require.NoError(t, err, "%+v", c)
 			continue
 		}
-		var e *NodeError
+		var e *xenstore.NodeError
 		require.ErrorAs(t, err, &e, "%+v", c)
 		require.Equal(t, "/p/"+c.bad, e.Path)
 		require.NotContains(t, err.Error(), "\x00")
@@ -67,7 +67,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ref, port string) {
 		n, err := parse("/p", ref, port)
 		if err != nil {
-			var e *NodeError
+			var e *xenstore.NodeError
 			if n != (Published{}) || !errors.As(err, &e) || len(e.Value) > 32 {
 				t.Fatal(n, err)
 			}

@@ -181,10 +181,7 @@ func (l *lease) Notify() error {
 }
 
 // Wait is as that of events.
-func (l *lease) Wait() error { return l.WaitParking(nil, nil) }
-
-// WaitParking is Wait that tells when it leaves its thread to the poller.
-func (l *lease) WaitParking(park, unpark func()) error {
+func (l *lease) Wait() error {
 	select {
 	case l.waiting <- struct{}{}: // there is but one Wait at a time, and the last one's has gone or is about to
 	case <-l.over:
@@ -194,7 +191,7 @@ func (l *lease) WaitParking(park, unpark func()) error {
 	if l.closed.Load() {
 		return net.ErrClosed
 	}
-	_, err := l.dev.PendingParking(park, unpark)
+	_, err := l.dev.Pending()
 	if err == nil {
 		l.heard.Store(true)
 	}

@@ -25,17 +25,6 @@ var (
 	ErrUnsupported = xendev.ErrUnsupported
 )
 
-// NodeError is a xenstore node whose value cannot be what it should be.
-type NodeError struct {
-	Path    string
-	Value   string // as the peer wrote it, cut to 32 bytes
-	Problem string
-}
-
-func (e *NodeError) Error() string {
-	return fmt.Sprintf("xenstore node %s holds %q, which %s", e.Path, e.Value, e.Problem)
-}
-
 // Path is where libxenvchan's users meet by convention:
 // /local/domain/<server>/data/vchan/<client>/<port>. Port is [a-zA-Z0-9_-]+.
 // Offer and Connect take any path.

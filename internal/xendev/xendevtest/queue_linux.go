@@ -114,8 +114,8 @@ func (q *queue) unmask(b []byte) (int, error) {
 		}
 		// Linux leaves the unmasking of a pending port to Xen, which does it only for one that is connected (evtchn_usable in its event.h). Linux
 		// takes the other one for unmasked all the same: it stays masked for good, also when somebody binds to it anew.
-		p.masked, p.deaf = false, p.pending && p.peer == nil
-		if p.pending && !p.deaf {
+		p.masked, p.stuck = false, p.pending && p.peer == nil
+		if p.pending && !p.stuck {
 			p.pending = false
 			p.receive()
 		}

@@ -61,7 +61,7 @@ type port struct {
 	refs    int    // the user and each notification
 	masked  bool   // its user has an event of it, and has not unmasked it
 	pending bool
-	deaf    bool // masked for Xen, not for Linux: no event comes through any more
+	stuck   bool // masked for Xen, not for Linux: no event comes through any more
 }
 
 // notification is what UNMAP_NOTIFY asked for.
@@ -203,7 +203,7 @@ func (d *Domain) send(p *port) {
 func (p *port) receive() {
 	switch {
 	case p.queue == nil: // no handler
-	case p.masked || p.deaf:
+	case p.masked || p.stuck:
 		p.pending = true
 	default:
 		p.masked = true

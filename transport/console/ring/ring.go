@@ -33,11 +33,19 @@ type indices struct {
 
 var (
 	// ErrCorrupt is a guest that wrote impossible indices. The Ring gives it for ever after.
-	ErrCorrupt = errors.New("the console's ring is corrupt")
+	ErrCorrupt error = corrupt("the console's ring is corrupt")
 
 	// ErrMemory is memory that cannot be a console's page, or a machine whose byte order is not the page's.
 	ErrMemory = errors.New("not a console's page")
 )
+
+// corrupt is an error that blames the guest.
+type corrupt string
+
+func (c corrupt) Error() string { return string(c) }
+
+// Hostile says that the guest broke the rules.
+func (corrupt) Hostile() bool { return true }
 
 // littleEndian is found out once: the page is shared as it lies in memory.
 var littleEndian = func() bool {

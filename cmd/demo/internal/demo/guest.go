@@ -10,6 +10,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // How a guest reads: little and often, so that every block of every guest can be compared.
@@ -38,7 +39,7 @@ type report struct {
 
 // Guest is a guest process: it reads random bytes all the time and reports to out until ctx ends.
 func Guest(ctx context.Context, address, name string, out io.Writer) error {
-	dial := func(ctx context.Context) (io.ReadWriteCloser, error) { return transport.Dial(ctx, address) }
+	dial := func(ctx context.Context) (transport.Conn, error) { return all.Carriers.Dial(ctx, address) }
 	g, err := guest.Open(ctx, dial, guest.WithLabel(name), guest.WithBackoff(50*time.Millisecond, 400*time.Millisecond))
 	if err != nil {
 		return err

@@ -1,0 +1,127 @@
+package unix
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	sys "golang.org/x/sys/unix"
+
+	"github.com/xentropyd/xentropyd/internal/unixsock"
+)
+
+// conn is the host's end of a connection. It is a transport.Sleeper.
+type conn struct {
+	name  string
+	file  *os.File // non-blocking, in the runtime's poller
+	raw   syscall.RawConn
+	slots *unixsock.UserSlots
+	over  func() error // closes file
+	once  sync.Once
+	ended chan struct{} // closed with it
+
+	sleep func(ended <-chan struct{})
+	wake  func()
+}
+
+// OnSleep implements transport.Sleeper.
+func (c *conn) OnSleep(sleep func(ended <-chan struct{}), wake func()) { c.sleep, c.wake = sleep, wake }
+
+// errWoken blames a guest that wakes us for nothing.
+type errWoken struct{ error }
+
+func (e errWoken) Unwrap() error { return e.error }
+
+// Hostile says that the guest broke the rules.
+func (errWoken) Hostile() bool { return true }
+
+// Read gives what is there, up to len(p) bytes, and waits only if there is
+// nothing.
+func (c *conn) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	err = c.do(c.raw.Read, func(fd int) (err error) {
+		n, err = c.slots.Take(func() (int, error) { return unixsock.ReadOnce(fd, p) })
+		return err
+	})
+	switch {
+	case err == nil && n == 0, errors.Is(err, sys.ECONNRESET):
+		return 0, io.EOF
+	case err != nil:
+		return 0, c.opError("read", err)
+	}
+	return n, nil
+}
+
+// Write sends all of p, or gives an error and how much of p was sent. It is sent
+// in small pieces: see unixsock.WriteMost.
+func (c *conn) Write(p []byte) (total int, err error) {
+	for total < len(p) && err == nil {
+		piece := p[total:min(total+unixsock.WriteMost, len(p))]
+		n := 0
+		err = c.do(c.raw.Write, func(fd int) (err error) {
+			n, err = sys.SendmsgN(fd, piece, nil, nil, sys.MSG_DONTWAIT|sys.MSG_NOSIGNAL)
+			return err
+		})
+		if err == nil {
+			total += n
+		}
+	}
+	if err != nil {
+		return total, c.opError("write", err)
+	}
+	return total, nil
+}
+
+// do tries until it is not in vain any more. It sleeps in between.
+func (c *conn) do(wait func(func(fd uintptr) bool) error, try func(fd int) error) (err error) {
+	for first, vain := true, 0; ; first = false {
+		werr := wait(func(fd uintptr) bool {
+			if err = try(int(fd)); err != sys.EAGAIN && err != sys.EINTR {
+				return true
+			}
+			if vain++; vain > unixsock.WakesLimit {
+				err = errWoken{unixsock.ErrWakes}
+				return true
+			}
+			return first // to sleep as who counts our time wants it
+		})
+		switch {
+		case werr != nil:
+			return werr
+		case err == sys.EAGAIN || err == sys.EINTR:
+			c.sleep(c.ended)
+			defer c.wake()
+		case err != unixsock.ErrNoSlot:
+			return err
+		}
+	}
+}
+
+// SetReadDeadline is for Read, also the one under way; the zero time is none.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }
+
+// SetWriteDeadline is for Write, also the one under way; the zero time is none.
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
+
+// Close hangs up.
+func (c *conn) Close() error {
+	err := c.opError("close", net.ErrClosed)
+	c.once.Do(func() {
+		close(c.ended)
+		err = c.over()
+	})
+	return err
+}
+
+func (c *conn) opError(op string, err error) error {
+	if errors.Is(err, os.ErrClosed) {
+		err = net.ErrClosed
+	}
+	return &net.OpError{Op: op, Net: scheme, Addr: &net.UnixAddr{Net: scheme, Name: c.name}, Err: err}
+}
