@@ -5,6 +5,5 @@
 // for them. A [Share] says how long somebody has to wait who has used more than a part of one core.
 //
 // On Linux it is the thread's CPU clock (CLOCK_THREAD_CPUTIME_ID, clock_gettime(2)), user and system time; elsewhere wall time, which is
-// never less. What the runtime and the kernel do to wake a goroutine is on other threads, and not in it: for a goroutine that is woken for
-// every byte it was as much to twice as much again: go test -run NONE -bench ByteByByte -benchtime 3x ./host
+// never less. What the runtime and the kernel do to wake a goroutine is on other threads, and not in it: package host adds a constant for that.
 package cputime

@@ -9,8 +9,11 @@ import (
 // Sum is CPU time that meters have counted. The zero Sum is empty; its methods are safe for concurrent use.
 type Sum struct{ ns atomic.Int64 }
 
-// Add adds d.
-func (s *Sum) Add(d time.Duration) { s.ns.Add(int64(d)) }
+// Add adds d, and returns it.
+func (s *Sum) Add(d time.Duration) time.Duration {
+	s.ns.Add(int64(d))
+	return d
+}
 
 // Total is what was counted so far. A span under way is in it up to its last Lap.
 func (s *Sum) Total() time.Duration { return time.Duration(s.ns.Load()) }
