@@ -57,7 +57,17 @@ func (s *script) open(context.Context, uint16) (hold, error) { return s, s.call(
 
 func (s *script) number(context.Context) (uint16, error) { return s.own, s.call("number") }
 
-func (s *script) instance(context.Context) (string, error) { return s.announce, nil }
+func (s *script) instance(context.Context) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.announce, nil
+}
+
+func (s *script) announces(instance string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.announce = instance
+}
 
 func (s *script) restored(own uint16) { _ = s.call("ports of %d", own) }
 
@@ -75,6 +85,8 @@ func (s *script) offer(_ context.Context, host, own uint16, fresh bool) (channel
 	if err := s.call("offer %s fresh=%v", c.name, fresh); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.offers = append(s.offers, c)
 	return c, nil
 }
@@ -82,7 +94,11 @@ func (s *script) offer(_ context.Context, host, own uint16, fresh bool) (channel
 func (s *script) close() { _ = s.call("close") }
 
 // last is the channel that was offered last.
-func (s *script) last() *scripted { return s.offers[len(s.offers)-1] }
+func (s *script) last() *scripted {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.offers[len(s.offers)-1]
+}
 
 // scripted is a channel of a script.
 type scripted struct {
@@ -235,12 +251,11 @@ func TestOfferedDoubts(t *testing.T) {
 		begin := time.Now()
 		d := dialNow(t.Context(), a, 0)
 		time.Sleep(10 * usual.doubt)
-		require.Len(t, s.offers, 1, "nobody is there")
-		s.announce = "first"
+		require.Len(t, s.took(), 4, "nobody is there")
+		s.announces("first")
 		time.Sleep(usual.doubt)
 		synctest.Wait()
-		require.Equal(t, []string{"doubt 7>0", "end 7>0", "offer 7>0 fresh=false"}, s.took()[4:])
-		require.Equal(t, offered, a.st)
+		require.Equal(t, []string{"doubt 7>0", "end 7>0", "offer 7>0 fresh=false"}, s.took())
 		close(s.last().here)
 		<-d.done
 		require.NoError(t, d.err)
@@ -271,7 +286,7 @@ func TestConnectedBeforeItWasAskedWhoCame(t *testing.T) {
 	play(t, func(t *testing.T, s *script, a *attachment) {
 		d := dialNow(t.Context(), a, 0)
 		turn := a.turn.Load()
-		s.announce = "second"
+		s.announces("second")
 		close(s.last().here)
 		<-d.done
 		require.NoError(t, d.err)
