@@ -19,8 +19,8 @@ const patience = 30 * time.Second
 
 const guestID = 7
 
-// world is a host with one guest.
-type world struct {
+// fixture is a host with one guest.
+type fixture struct {
 	t           testing.TB
 	ctx         context.Context
 	xen         *xendevtest.Xen
@@ -30,7 +30,7 @@ type world struct {
 	cfg         Config
 }
 
-func newWorld(t testing.TB) *world {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	leaktest.Check(t, leaktest.Mappings("xendevtest"))
 	x, err := xendevtest.New()
@@ -42,7 +42,7 @@ func newWorld(t testing.TB) *world {
 	require.NoError(t, err)
 	guestStore, err := xenstore.Dial(ctx, s.Dialer(guestID))
 	require.NoError(t, err)
-	w := &world{
+	w := &fixture{
 		t: t, ctx: ctx, xen: x, store: s, host: x.Domain(0), guest: x.Domain(guestID), guestStore: guestStore,
 	}
 	w.cfg = Config{Store: hostStore, Own: 0, Guest: guestID, System: w.host.Process(), Turn: make(chan struct{}, 1)}
@@ -57,13 +57,13 @@ func newWorld(t testing.TB) *world {
 }
 
 // empty fails unless neither domain holds anything.
-func (w *world) empty() {
+func (w *fixture) empty() {
 	w.t.Helper()
 	require.Equal(w.t, xendevtest.Counts{}, w.host.Counts())
 	require.Equal(w.t, xendevtest.Counts{}, w.guest.Counts())
 }
 
-func (w *world) plug() *Device {
+func (w *fixture) plug() *Device {
 	w.t.Helper()
 	d, err := Plug(w.ctx, w.cfg)
 	require.NoError(w.t, err)
@@ -71,7 +71,7 @@ func (w *world) plug() *Device {
 }
 
 // link plugs a console and has the guest take it up.
-func (w *world) link() (*Device, *Link, *consoletest.Front) {
+func (w *fixture) link() (*Device, *Link, *consoletest.Front) {
 	w.t.Helper()
 	d := w.plug()
 	f, err := consoletest.TakeUp(w.ctx, w.guestStore, w.guest.Process(), d.Front())

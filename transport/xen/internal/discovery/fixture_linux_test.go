@@ -26,8 +26,8 @@ import (
 // patience bounds what must happen; nothing is measured by it.
 const patience = 30 * time.Second
 
-// world is a Xen host with a discovery and an accept loop that keeps what it gets.
-type world struct {
+// fixture is a Xen host with a discovery and an accept loop that keeps what it gets.
+type fixture struct {
 	t     testing.TB
 	ctx   context.Context
 	xen   *xendevtest.Xen
@@ -57,13 +57,13 @@ func (l *lines) count(s string) int {
 	return strings.Count(l.all.String(), s)
 }
 
-func newWorld(t testing.TB) *world {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	leaktest.Check(t, leaktest.Mappings("xendevtest"))
 	x, err := xendevtest.New()
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	w := &world{t: t, ctx: ctx, xen: x, store: xenstoretest.NewServer(), host: x.Domain(0).Process(), log: &lines{}}
+	w := &fixture{t: t, ctx: ctx, xen: x, store: xenstoretest.NewServer(), host: x.Domain(0).Process(), log: &lines{}}
 	t.Cleanup(func() {
 		if w.stop != nil {
 			w.stop()
@@ -84,7 +84,7 @@ var (
 func all(instance string) Options { return Options{Config: DefaultConfig(), Instance: instance} }
 
 // listen starts a discovery; what it accepts comes from w.peers.
-func (w *world) listen(cfg Options) {
+func (w *fixture) listen(cfg Options) {
 	w.t.Helper()
 	store, err := xenstore.Dial(w.ctx, w.store.Dialer(0))
 	require.NoError(w.t, err)
@@ -116,7 +116,7 @@ func (w *world) listen(cfg Options) {
 	})
 }
 
-func (w *world) next() arrival {
+func (w *fixture) next() arrival {
 	w.t.Helper()
 	select {
 	case a := <-w.peers:
@@ -129,7 +129,7 @@ func (w *world) next() arrival {
 
 // afresh is next after a session that the host ended: until the guest takes its offer back, the host may connect to the
 // old one once more (a server may persist), and hears of its end or of the new offer.
-func (w *world) afresh(guest io.Writer) arrival {
+func (w *fixture) afresh(guest io.Writer) arrival {
 	w.t.Helper()
 	const word = "anybody there"
 	_, err := guest.Write([]byte(word))
@@ -147,7 +147,7 @@ func (w *world) afresh(guest io.Writer) arrival {
 	}
 }
 
-func (w *world) eventually(ok func() bool, what string) {
+func (w *fixture) eventually(ok func() bool, what string) {
 	w.t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -160,14 +160,14 @@ func uuid(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", n)
 
 // guest is a domain with a program in it.
 type fakeGuest struct {
-	w     *world
+	w     *fixture
 	id    uint16
 	store *xenstore.Client
 	sys   *xendevtest.Process
 }
 
 // add makes a domain as libxl does: its nodes first, then the introduction.
-func (w *world) add(id uint16, name, uuid string) *fakeGuest {
+func (w *fixture) add(id uint16, name, uuid string) *fakeGuest {
 	w.t.Helper()
 	w.store.Write(xenstore.DomainPath(id)+"/vm", "/vm/"+uuid)
 	w.store.Write("/vm/"+uuid+"/name", name)
@@ -194,13 +194,13 @@ func (g *fakeGuest) offer() *vchan.Conn {
 	return c
 }
 
-func (w *world) has(path string) bool {
+func (w *fixture) has(path string) bool {
 	_, ok := w.store.Dump()[path]
 	return ok
 }
 
 // below counts the nodes under a path.
-func (w *world) below(path string) (n int) {
+func (w *fixture) below(path string) (n int) {
 	for p := range w.store.Dump() {
 		if strings.HasPrefix(p, path+"/") {
 			n++
