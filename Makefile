@@ -92,11 +92,11 @@ mutate:
 # Real Xen under QEMU: see lab/README.md for what the host must have. lab-xen is the short set.
 .PHONY: lab lab-xen lab-shell
 lab:
-	$(GO) run ./lab run
+	$(GO) test -tags lab -count 1 -timeout 4h -v ./lab
 lab-xen:
-	$(GO) run ./lab run --short --patience 10
+	XENTROPYD_LAB_PATIENCE=10 $(GO) test -tags lab -count 1 -timeout 1h -short ./lab
 lab-shell:
-	$(GO) run ./lab shell
+	$(GO) run ./lab/shell
 
 clean:
 	rm -rf bin dist

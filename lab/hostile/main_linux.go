@@ -1,3 +1,10 @@
+// Command hostile is what root in a hostile guest runs against xentropyd: its own program on /dev/xen and xenstore. Each subcommand is one
+// attack, which goes on for a given time and then prints what it did:
+//
+//	hostile -for 15s flood
+//
+// It speaks no vchan of the library's: it has its own page, its own indices and its own idea of when to send an event. What it breaks of the
+// own domain it leaves broken; the lab throws the guest away.
 package main
 
 import (
@@ -40,14 +47,15 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 0 || attacks[args[0]] == nil {
-		return fmt.Errorf("name an attack: %s", strings.Join(slices.Sorted(maps.Keys(attacks)), ", "))
-	}
-	set := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	set := flag.NewFlagSet("hostile", flag.ContinueOnError)
 	length := set.Duration("for", 15*time.Second, "how long")
 	others := set.String("others", "", "domain numbers of other guests, with commas")
-	if err := set.Parse(args[1:]); err != nil {
+	if err := set.Parse(args); err != nil {
 		return err
+	}
+	name := set.Arg(0)
+	if attacks[name] == nil {
+		return fmt.Errorf("name an attack: %s", strings.Join(slices.Sorted(maps.Keys(attacks)), ", "))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *length)
 	defer cancel()
@@ -61,9 +69,9 @@ func run(args []string) error {
 			g.others = append(g.others, uint16(n))
 		}
 	}
-	if err := attacks[args[0]](g); err != nil {
-		return fmt.Errorf("%s: %w", args[0], err)
+	if err := attacks[name](g); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	fmt.Println(args[0] + ":" + g.report())
+	fmt.Println(name + ":" + g.report())
 	return nil
 }

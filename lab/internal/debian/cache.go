@@ -19,46 +19,41 @@ type Cache struct {
 	Log  func(format string, args ...any)
 }
 
-// DefaultRoot is the directory that CacheVariable names, or else xentropyd-lab in the user's cache directory.
-func DefaultRoot() (string, error) {
-	if d := os.Getenv(CacheVariable); d != "" {
-		return filepath.Abs(d)
+// OpenCache is the cache in the directory that CacheVariable names, or else in
+// xentropyd-lab in the user's cache directory. It logs to standard error.
+func OpenCache() (*Cache, error) {
+	c := &Cache{Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n", args...) }}
+	var err error
+	if c.Root = os.Getenv(CacheVariable); c.Root != "" {
+		if c.Root, err = filepath.Abs(c.Root); err != nil {
+			return nil, fmt.Errorf("find the cache %s: %w", c.Root, err)
+		}
+		return c, nil
 	}
-	d, err := os.UserCacheDir()
+	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find the cache directory (set %s): %w", CacheVariable, err)
+		return nil, fmt.Errorf("find the cache directory (set %s): %w", CacheVariable, err)
 	}
-	return filepath.Join(d, "xentropyd-lab"), nil
+	c.Root = filepath.Join(dir, "xentropyd-lab")
+	return c, nil
 }
 
-func (c *Cache) path(elem ...string) string {
+// Path is a path below the cache.
+func (c *Cache) Path(elem ...string) string {
 	return filepath.Join(append([]string{c.Root}, elem...)...)
 }
 
 // Dir is the directory that a package was unpacked into.
 func (c *Cache) Dir(arch, name string) (string, error) {
-	d, err := filepath.EvalSymlinks(c.path("packages", arch, name))
+	d, err := filepath.EvalSymlinks(c.Path("packages", arch, name))
 	if err != nil {
-		return "", fmt.Errorf("package %s:%s is not in the cache, run lab fetch: %w", name, arch, err)
+		return "", fmt.Errorf("package %s:%s is not in the cache: %w", name, arch, err)
 	}
 	return d, nil
 }
 
-// Dirs is Dir for several packages.
-func (c *Cache) Dirs(arch string, packages []Package) ([]string, error) {
-	var dirs []string
-	for _, p := range packages {
-		d, err := c.Dir(arch, p.Name)
-		if err != nil {
-			return nil, err
-		}
-		dirs = append(dirs, d)
-	}
-	return dirs, nil
-}
-
 // has says whether a package is unpacked.
 func (c *Cache) has(arch, name string) bool {
-	fi, err := os.Stat(c.path("packages", arch, name))
+	fi, err := os.Stat(c.Path("packages", arch, name))
 	return err == nil && fi.IsDir()
 }

@@ -22,16 +22,16 @@ func TestChooseMirror(t *testing.T) {
 	}
 }
 
-func TestDefaultRoot(t *testing.T) {
+func TestOpenCache(t *testing.T) {
 	t.Setenv(CacheVariable, "/somewhere/else")
-	d, err := DefaultRoot()
+	c, err := OpenCache()
 	require.NoError(t, err)
-	require.Equal(t, "/somewhere/else", d)
+	require.Equal(t, "/somewhere/else/lock", c.Path("lock"))
 	t.Setenv(CacheVariable, "")
 	t.Setenv("XDG_CACHE_HOME", "/xdg")
-	d, err = DefaultRoot()
+	c, err = OpenCache()
 	require.NoError(t, err)
-	require.Equal(t, "/xdg/xentropyd-lab", d)
+	require.Equal(t, "/xdg/xentropyd-lab", c.Root)
 }
 
 func TestUnpackAndFind(t *testing.T) {
@@ -49,12 +49,12 @@ func TestUnpackAndFind(t *testing.T) {
 
 	c := &Cache{Root: filepath.Join(dir, "cache")}
 	_, err = c.Dir("amd64", "p")
-	require.ErrorContains(t, err, "lab fetch")
+	require.ErrorContains(t, err, "not in the cache")
 	require.False(t, c.has("amd64", "p"))
 
-	require.NoError(t, unpack(t.Context(), deb, c.path("packages", "amd64", "p_1")))
-	require.NoError(t, replaceLink("p_1", c.path("packages", "amd64", "p")))
-	require.NoError(t, replaceLink("p_1", c.path("packages", "amd64", "p")), "again")
+	require.NoError(t, unpack(t.Context(), deb, c.Path("packages", "amd64", "p_1")))
+	require.NoError(t, replaceLink("p_1", c.Path("packages", "amd64", "p")))
+	require.NoError(t, replaceLink("p_1", c.Path("packages", "amd64", "p")), "again")
 	require.True(t, c.has("amd64", "p"))
 	d, err := c.Dir("amd64", "p")
 	require.NoError(t, err)
@@ -65,8 +65,8 @@ func TestUnpackAndFind(t *testing.T) {
 	// With all there, Fetch asks nobody.
 	require.NoError(t, c.Fetch(t.Context(), "amd64", []Package{{Name: "p"}}, false))
 
-	require.Error(t, unpack(t.Context(), filepath.Join(dir, "not-there.deb"), c.path("packages", "amd64", "q_1")))
-	left, err := os.ReadDir(c.path("packages", "amd64"))
+	require.Error(t, unpack(t.Context(), filepath.Join(dir, "not-there.deb"), c.Path("packages", "amd64", "q_1")))
+	left, err := os.ReadDir(c.Path("packages", "amd64"))
 	require.NoError(t, err)
 	require.Len(t, left, 2, "a failed unpacking leaves nothing")
 }

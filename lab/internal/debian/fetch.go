@@ -35,7 +35,7 @@ func (c *Cache) Fetch(ctx context.Context, arch string, packages []Package, upda
 			return fmt.Errorf("the lab fetches with Debian's own tools: %w", err)
 		}
 	}
-	a, err := newApt(ctx, c.path("apt", arch), arch)
+	a, err := newApt(ctx, c.Path("apt", arch), arch)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c *Cache) fetch(ctx context.Context, a *apt, p Package, progress string) e
 	}
 	version := strings.TrimSuffix(file, ".deb")
 	if !c.has(a.arch, version) {
-		debs := c.path("debs", a.arch)
+		debs := c.Path("debs", a.arch)
 		if err := os.MkdirAll(debs, 0o755); err != nil {
 			return err
 		}
@@ -74,12 +74,12 @@ func (c *Cache) fetch(ctx context.Context, a *apt, p Package, progress string) e
 		if _, err := a.run(ctx, debs, "apt-get", "download", name); err != nil {
 			return err
 		}
-		if err := unpack(ctx, filepath.Join(debs, file), c.path("packages", a.arch, version)); err != nil {
+		if err := unpack(ctx, filepath.Join(debs, file), c.Path("packages", a.arch, version)); err != nil {
 			return err
 		}
 		_ = os.Remove(filepath.Join(debs, file)) // unpacked, it is not needed any more
 	}
-	return replaceLink(version, c.path("packages", a.arch, p.Name))
+	return replaceLink(version, c.Path("packages", a.arch, p.Name))
 }
 
 // unpack unpacks a package into a directory that appears when it is complete.

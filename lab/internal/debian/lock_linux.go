@@ -12,7 +12,7 @@ func (c *Cache) Lock() (unlock func(), err error) {
 	if err := os.MkdirAll(c.Root, 0o755); err != nil {
 		return nil, fmt.Errorf("make the cache (set %s to move it): %w", CacheVariable, err)
 	}
-	f, err := os.OpenFile(c.path("lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(c.Path("lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock the cache: %w", err)
 	}

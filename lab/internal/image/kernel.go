@@ -20,8 +20,10 @@ const (
 	setupEnd      = 0x250
 )
 
-// Kernel reads a kernel. An x86 bzImage is unpacked to the ELF file that it holds, once here instead of at each boot in an emulated
-// machine; one that is packed in a way unknown here, or another kind of kernel, stays as it is.
+// Kernel reads a kernel, or Xen. A gzip file, as Xen is one, or an x86 bzImage is
+// unpacked to the ELF file that it holds, once here instead of at each boot in
+// an emulated machine; one that is packed in a way unknown here, or another kind
+// of kernel, stays as it is.
 func Kernel(ctx context.Context, file string) ([]byte, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -52,10 +54,10 @@ func Kernel(ctx context.Context, file string) ([]byte, error) {
 	return elf, nil
 }
 
-// payload is the packed kernel inside a bzImage, nil if there is none.
+// payload is the packed kernel inside a bzImage, or what is no bzImage itself.
 func payload(b []byte) []byte {
 	if len(b) < setupEnd || string(b[setupMagic:setupMagic+4]) != "HdrS" {
-		return nil
+		return b
 	}
 	code := (int64(b[setupSects]) + 1) * 512
 	begin := code + int64(binary.LittleEndian.Uint32(b[payloadOffset:]))

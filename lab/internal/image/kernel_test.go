@@ -39,6 +39,7 @@ func TestKernel(t *testing.T) {
 	_, _ = z.Write(elf)
 	require.NoError(t, z.Close())
 	require.Equal(t, elf, unpacked(t, bzImage(zipped.Bytes())))
+	require.Equal(t, elf, unpacked(t, zipped.Bytes()), "as Xen is packed")
 
 	if _, err := exec.LookPath("xz"); err == nil {
 		cmd := exec.Command("xz", "--stdout")

@@ -82,3 +82,13 @@ func Split(list []Record) (before, across, after []Record) {
 }
 
 func apart(a, b int64) bool { return max(a-b, b-a) > jump }
+
+// Values are those of records that have one.
+func Values(list []Record) (all []string) {
+	for _, r := range list {
+		if !strings.HasPrefix(r.Value, Note) {
+			all = append(all, r.Value)
+		}
+	}
+	return all
+}

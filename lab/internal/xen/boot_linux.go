@@ -16,9 +16,8 @@ import (
 
 // Limits, ours: several times what the slowest machine seen needed.
 const (
-	bootLimit  = 5 * time.Minute  // from QEMU's start to the agent's first answer; 25 s on an idle machine with 2 cores
-	guestLimit = 5 * time.Minute  // from xl create to the guest's agent
-	probeLimit = 60 * time.Second // a single answer from dom0
+	bootLimit  = 5 * time.Minute // from QEMU's start to the agent's first answer; 25 s on an idle machine with 2 cores
+	guestLimit = 5 * time.Minute // from xl create to the guest's agent
 )
 
 // Dom0 is a machine that is up. Scenarios use one after another.
@@ -26,10 +25,6 @@ type Dom0 struct {
 	Place   // dom0 itself
 	Machine *Machine
 	LogDir  string
-	// Patience is the factor by which scenarios lengthen the times that they assert, for a machine with other work; 1 is none.
-	Patience float64
-	// Restores is how often the scenario of that name restores its guest.
-	Restores int
 
 	process *qemu.Process
 	console *qemu.Console
@@ -41,7 +36,7 @@ type Dom0 struct {
 // Boot starts a machine and waits until dom0 answers. Logs go to logDir: console.log has Xen's and dom0's console, agent.log what the lab
 // asked for. Whoever gets a Dom0 stops it.
 func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0, error) {
-	d := &Dom0{Machine: m, LogDir: logDir, Patience: 1, Restores: 1}
+	d := &Dom0{Machine: m, LogDir: logDir}
 	d.Place.dom0 = d
 	if err := d.start(images); err != nil {
 		d.Stop()
@@ -75,7 +70,7 @@ func (d *Dom0) start(images *Images) error {
 	d.line = ours
 	defer theirs.Close()
 	d.console = qemu.NewConsole(consoleLog)
-	args := append(d.Machine.Args("lab.line="+d.Machine.Line+" lab.xenstored="+d.Machine.Xenstored),
+	args := append(d.Machine.Args("lab.line="+d.Machine.Line),
 		"-display", "none", "-monitor", "none", "-no-reboot",
 		"-serial", "stdio", "-chardev", "socket,id=lab,fd=3", "-serial", "chardev:lab")
 	fmt.Fprintf(consoleLog, "# cd %s; %s %q\n", images.Dir, d.Machine.QEMU, args)
@@ -114,13 +109,3 @@ func (d *Dom0) Stop() {
 		l.Close()
 	}
 }
-
-// Alive says whether dom0 still answers.
-func (d *Dom0) Alive(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
-	defer cancel()
-	return d.client.Hello(ctx, "") == nil
-}
-
-// Tail is the end of the console's log.
-func (d *Dom0) Tail() []string { return d.console.Tail() }

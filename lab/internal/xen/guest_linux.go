@@ -3,7 +3,6 @@ package xen
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -17,23 +16,23 @@ const (
 // GuestConfig says what guest to start.
 type GuestConfig struct {
 	Name   string   // may have spaces and UTF-8, but no quotation marks
-	Type   string   // PV or PVH
-	Memory int      // MiB, 0 for the usual
+	Type   string   // PV or PVH, PV if it is empty
 	Image  string   // initramfs in dom0, "" for GuestImage, whose init is the lab's
 	Words  string   // more words for the kernel's command line
 	Follow bool     // entropy-guest runs from the start
 	Lines  []string // more lines for xl's configuration
 }
 
-// usualMemory holds the image, packed and unpacked.
-const usualMemory = 256
+// memory of a guest, MiB: it holds the image, packed and unpacked.
+const memory = 256
 
-// text is xl's configuration (xl.cfg(5)).
+// text is xl's configuration (xl.cfg(5)), which has no way to write a quotation
+// mark.
 func (g GuestConfig) text() string {
-	if g.Memory == 0 {
-		g.Memory = usualMemory
-	}
 	words := "console=hvc0 quiet panic=1 " + g.Words
+	if g.Type == "" {
+		g.Type = PV
+	}
 	if g.Image == "" {
 		g.Image = GuestImage
 		words += " lab.line=/dev/hvc0"
@@ -41,34 +40,25 @@ func (g GuestConfig) text() string {
 			words += " lab.follow"
 		}
 	}
-	lines := append([]string{
-		fmt.Sprintf("name = %q", rawString(g.Name)),
-		fmt.Sprintf("type = %q", g.Type),
-		fmt.Sprintf("kernel = %q", GuestKernel),
-		fmt.Sprintf("ramdisk = %q", g.Image),
-		fmt.Sprintf("memory = %d", g.Memory),
-		"vcpus = 1",
-		fmt.Sprintf("extra = %q", strings.TrimSpace(words)),
-	}, g.Lines...)
-	return strings.Join(lines, "\n") + "\n"
+	return fmt.Sprintf("name = \"%s\"\ntype = \"%s\"\nkernel = \"%s\"\nramdisk = \"%s\"\nmemory = %d\nvcpus = 1\nextra = \"%s\"\n",
+		g.Name, g.Type, GuestKernel, g.Image, memory, words) + strings.Join(append(g.Lines, ""), "\n")
 }
 
-// rawString prints with %q as it is: xl knows no \u.
-type rawString string
-
-// Format writes the string between quotation marks.
-func (r rawString) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "\"%s\"", string(r)) }
+// configure writes a guest's configuration and gives its file.
+func (d *Dom0) configure(ctx context.Context, g GuestConfig) (file string, err error) {
+	if strings.ContainsAny(g.Name, "\"'\\\n") {
+		return "", fmt.Errorf("guest's name %q: no quotation marks and backslashes", g.Name)
+	}
+	file = "/etc/xen/" + strings.ReplaceAll(g.Name, "/", "-") + ".cfg"
+	return file, d.Put(ctx, file, g.text())
+}
 
 // Create starts a guest with xl create and does not wait for it.
 func (d *Dom0) Create(ctx context.Context, g GuestConfig) error {
-	if strings.ContainsAny(g.Name, "\"'\\\n") {
-		return fmt.Errorf("guest's name %q: no quotation marks and backslashes", g.Name)
+	file, err := d.configure(ctx, g)
+	if err == nil {
+		_, err = d.Run(ctx, "xl", "create", "-q", file)
 	}
-	file := "/etc/xen/" + strings.ReplaceAll(g.Name, "/", "-") + ".cfg"
-	if err := d.Put(ctx, file, g.text()); err != nil {
-		return err
-	}
-	_, err := d.Run(ctx, "xl", "create", "-q", file)
 	return err
 }
 
@@ -95,27 +85,25 @@ func (d *Dom0) Start(ctx context.Context, g GuestConfig) (Place, error) {
 func ConsoleLog(name string) string { return "/var/log/xen/console/guest-" + name + ".log" }
 
 // Domid asks for a guest's domain number.
-func (d *Dom0) Domid(ctx context.Context, name string) (uint16, error) {
-	out, err := d.Run(ctx, "xl", "domid", name)
-	if err != nil {
-		return 0, err
+func (d *Dom0) Domid(ctx context.Context, name string) (id uint16, err error) {
+	return id, d.scan(ctx, &id, "xl", "domid", name)
+}
+
+// scan runs a command that prints a number.
+func (d *Dom0) scan(ctx context.Context, number any, argv ...string) error {
+	out, err := d.Run(ctx, argv...)
+	if err == nil {
+		_, err = fmt.Sscan(out, number)
 	}
-	n, err := strconv.ParseUint(strings.TrimSpace(out), 10, 16)
 	if err != nil {
-		return 0, fmt.Errorf("xl domid %s: %w", name, err)
+		return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
 	}
-	return uint16(n), nil
+	return nil
 }
 
 // Destroy ends a guest without asking it.
 func (d *Dom0) Destroy(ctx context.Context, name string) error {
 	_, err := d.Run(ctx, "xl", "destroy", name)
-	return err
-}
-
-// Clear destroys all guests, after a scenario.
-func (d *Dom0) Clear(ctx context.Context) error {
-	_, err := d.Shell(ctx, "for i in $(xenstore-list /local/domain); do [ $i = 0 ] || xl destroy $i || exit; done")
 	return err
 }
 
@@ -125,29 +113,24 @@ func (d *Dom0) Save(ctx context.Context, name, file string) error {
 	return err
 }
 
-// Restore makes a guest of a saved one, under the name and with the lines of g, which must be the saved one's otherwise. It stays paused.
+// Restore makes a guest of a saved one, under the name and with the lines of g,
+// which must be the saved one's otherwise. It stays paused.
 func (d *Dom0) Restore(ctx context.Context, g GuestConfig, file string) error {
-	config := "/etc/xen/" + strings.ReplaceAll(g.Name, "/", "-") + ".cfg"
-	if err := d.Put(ctx, config, g.text()); err != nil {
-		return err
+	config, err := d.configure(ctx, g)
+	if err == nil {
+		_, err = d.Run(ctx, "xl", "restore", "-p", config, file)
 	}
-	_, err := d.Run(ctx, "xl", "restore", "-p", config, file)
 	return err
 }
 
-// Unpause lets a guest run and gives the time at which it began to, by dom0's clock.
+// Unpause lets a guest run and gives the time at which it began to, by dom0's
+// clock.
 func (d *Dom0) Unpause(ctx context.Context, name string) (time.Time, error) {
 	id, err := d.Domid(ctx, name)
 	if err != nil {
 		return time.Time{}, err
 	}
-	out, err := d.Run(ctx, "probe", "unpause", fmt.Sprint(id))
-	if err != nil {
-		return time.Time{}, err
-	}
-	ns, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("unpause %s: %w", name, err)
-	}
-	return time.Unix(0, ns), nil
+	var ns int64
+	err = d.scan(ctx, &ns, "probe", "unpause", fmt.Sprint(id))
+	return time.Unix(0, ns), err
 }

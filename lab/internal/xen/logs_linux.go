@@ -23,7 +23,7 @@ func (d *Dom0) SaveLogs(ctx context.Context, dir string) error {
 	for name := range strings.Lines(list) {
 		name = strings.TrimSuffix(name, "\n")
 		// Daemons keep the files open, so they are emptied, not removed. The agent's messages stay there: they are long, and the line is slow.
-		text, err := d.run(ctx, agent.Command{Argv: []string{"/bin/sh", "-c", `grep -av '^@lab:' "$0" | tail -c "$1"; : > "$0"`, name, strconv.Itoa(logEnd)}, Quiet: true})
+		text, err := d.Do(ctx, agent.Command{Argv: []string{"/bin/sh", "-c", `grep -av '^@lab:' "$0" | tail -c "$1"; : > "$0"`, name, strconv.Itoa(logEnd)}, Quiet: true})
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,86 @@
+//go:build lab && linux
+
+package lab
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/xentropyd/xentropyd/lab/internal/xen"
+)
+
+// patient bounds each wait for something that comes by itself.
+const patient = 2 * time.Minute
+
+// runner is where commands run: a *xen.Dom0, a xen.Place, a follower.
+type runner interface {
+	Run(ctx context.Context, argv ...string) (string, error)
+}
+
+// run runs a command that must end well, and gives what it printed.
+func run(t *testing.T, p runner, argv ...string) string {
+	t.Helper()
+	out, err := p.Run(t.Context(), argv...)
+	require.NoError(t, err)
+	return out
+}
+
+// shell is run for a script.
+func shell(t *testing.T, p runner, script string) string {
+	t.Helper()
+	return run(t, p, "/bin/sh", "-c", script)
+}
+
+// start starts a guest and waits until its agent answers.
+func start(t *testing.T, d *xen.Dom0, c xen.GuestConfig) xen.Place {
+	t.Helper()
+	p, err := d.Start(t.Context(), c)
+	require.NoError(t, err)
+	return p
+}
+
+func destroy(t *testing.T, d *xen.Dom0, name string) {
+	t.Helper()
+	require.NoError(t, d.Destroy(t.Context(), name))
+}
+
+func domid(t *testing.T, d *xen.Dom0, name string) uint16 {
+	t.Helper()
+	id, err := d.Domid(t.Context(), name)
+	require.NoError(t, err)
+	return id
+}
+
+func unpause(t *testing.T, d *xen.Dom0, name string) (since time.Time) {
+	t.Helper()
+	since, err := d.Unpause(t.Context(), name)
+	require.NoError(t, err)
+	return since
+}
+
+// poll asks until there is no error.
+func poll(t *testing.T, what string, f func() error) {
+	t.Helper()
+	for end := time.Now().Add(patient); ; time.Sleep(500 * time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s: %v", patient, what, err)
+		}
+	}
+}
+
+// onFailure logs what a script prints in dom0, should the test fail.
+func onFailure(t *testing.T, d *xen.Dom0, script string) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, err := d.Shell(context.WithoutCancel(t.Context()), script)
+			t.Logf("dom0 (%v):\n%s", err, out)
+		}
+	})
+}

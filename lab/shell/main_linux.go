@@ -1,0 +1,46 @@
+// Command shell boots one of the lab's machines and gives its dom0's console,
+// with xentropyd and a guest running:
+//
+//	go run ./lab/shell [-machine xenstored|oxenstored] [-update]
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/xentropyd/xentropyd/lab/internal/debian"
+	"github.com/xentropyd/xentropyd/lab/internal/xen"
+)
+
+func main() {
+	name := flag.String("machine", xen.Machines[0].Name, "the machine's `NAME`")
+	update := flag.Bool("update", false, "take newer versions of packages that are there already")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := shell(ctx, *name, *update); err != nil {
+		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func shell(ctx context.Context, name string, update bool) error {
+	m, err := xen.Find(name)
+	if err != nil {
+		return err
+	}
+	cache, err := debian.OpenCache()
+	if err != nil {
+		return err
+	}
+	images, err := xen.Prepare(ctx, cache, m, update)
+	if err != nil {
+		return err
+	}
+	cache.Log("booting; Ctrl-A x ends the machine at any time")
+	return xen.Shell(ctx, m, images)
+}
