@@ -94,7 +94,7 @@ mutate:
 lab:
 	$(GO) test -tags lab -count 1 -timeout 4h -v ./lab
 lab-xen:
-	XENTROPYD_LAB_PATIENCE=10 $(GO) test -tags lab -count 1 -timeout 1h -short ./lab
+	XENTROPYD_LAB_PATIENCE=10 $(GO) test -tags lab -count 1 -timeout 1h -short -v ./lab
 lab-shell:
 	$(GO) run ./lab/shell
 
