@@ -26,8 +26,6 @@ const (
 	benchPortion = 8192 // bytes that a program hands over at a time, both ours and C's
 	benchStarts  = 9
 	benchLimit   = 10 * time.Minute // for one run; seconds where nothing else runs
-
-	benchProgram = xen.BinDir + "/vchanbench"
 )
 
 // Targets.
@@ -130,8 +128,8 @@ func (x *transfer) run(t *testing.T, name string, who int) {
 func (x *transfer) argv(who int, mode, role, peer, path string) []string {
 	if who == 0 {
 		return []string{
-			benchProgram, mode, role, peer, path, fmt.Sprint(benchBytes),
-			fmt.Sprint(x.orders.Left), fmt.Sprint(x.orders.Right), fmt.Sprint(benchPortion),
+			"probe", "bulk", "-mode", mode, "-role", role, "-peer", peer, "-bytes", fmt.Sprint(benchBytes),
+			"-left", fmt.Sprint(x.orders.Left), "-right", fmt.Sprint(x.orders.Right), "-most", fmt.Sprint(benchPortion), path,
 		}
 	}
 	argv := []string{
@@ -180,9 +178,9 @@ func TestBenchBulk(t *testing.T) {
 	})
 }
 
-// clocked runs a program in a place below vchanbench's clock, and gives seconds.
+// clocked runs a program in a place below probe's clock, and gives seconds.
 func clocked(t *testing.T, p xen.Place, argv ...string) (took float64) {
-	out := run(t, p, append([]string{benchProgram, "time"}, argv...)...)
+	out := run(t, p, append([]string{"probe", "time"}, argv...)...)
 	_, err := fmt.Sscanf(out, "took %f s,", &took)
 	require.NoError(t, err, out)
 	return took

@@ -1,7 +1,7 @@
 // Command probe is what the lab's scenarios run in dom0 and in guests beside the
 // products: it reads and records what a clone could repeat, takes seeds as they
-// come over the wire, shows all of xenstore, and lets a domain run at a moment
-// that is known. See each command's -h.
+// come over the wire, shows all of xenstore, lets a domain run at a moment that
+// is known, and is our end of the benchmark. See each command's -h.
 package main
 
 import (
@@ -27,6 +27,8 @@ var commands = map[string]command{
 	"store":   store,   // write every value that is seen in xenstore into a file
 	"unpause": unpause, // DOMID: let a paused domain run, and print when
 	"awake":   awake,   // FILE: write down when this machine was restored
+	"bulk":    bulk,    // PATH: move bytes through a vchan
+	"time":    clock,   // PROGRAM [ARGUMENT ...]: how long a program runs
 }
 
 func main() {

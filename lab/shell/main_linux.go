@@ -9,8 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/xentropyd/xentropyd/lab/internal/debian"
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
@@ -20,15 +18,13 @@ func main() {
 	name := flag.String("machine", xen.Machines[0].Name, "the machine's `NAME`")
 	update := flag.Bool("update", false, "take newer versions of packages that are there already")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := shell(ctx, *name, *update); err != nil {
+	if err := shell(*name, *update); err != nil {
 		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func shell(ctx context.Context, name string, update bool) error {
+func shell(name string, update bool) error {
 	m, err := xen.Find(name)
 	if err != nil {
 		return err
@@ -37,10 +33,10 @@ func shell(ctx context.Context, name string, update bool) error {
 	if err != nil {
 		return err
 	}
-	images, err := xen.Prepare(ctx, cache, m, update)
+	images, err := xen.Prepare(context.Background(), cache, m, update)
 	if err != nil {
 		return err
 	}
 	cache.Log("booting; Ctrl-A x ends the machine at any time")
-	return xen.Shell(ctx, m, images)
+	return xen.Shell(m, images)
 }

@@ -33,11 +33,6 @@ func TestReaderSkipsWhatIsNotOurs(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-func TestPlain(t *testing.T) {
-	text := "before\n" + line(t, Message{Op: OpHello, ID: 1}) + "\nhalf" + strings.TrimPrefix(line(t, Message{Op: OpHello, ID: 2}), "\n") + "after\n"
-	require.Equal(t, "before\nhalf\nafter\n", Plain(text))
-}
-
 func FuzzReader(f *testing.F) {
 	good, _ := encode(Message{Op: OpExec, ID: 1, Argv: []string{"true"}})
 	f.Add(good)

@@ -34,7 +34,8 @@ func newApt(ctx context.Context, dir, arch string) (*apt, error) {
 			return nil, fmt.Errorf("make apt's root: %w", err)
 		}
 	}
-	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s %s-updates\nComponents: main\nArchitectures: %s\nSigned-By: %s\n", uri, Release, Release, arch, keyring)
+	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s %s-updates\nComponents: main\nArchitectures: %s\nSigned-By: %s\n",
+		uri, Release, Release, arch, keyring)
 	if err := os.WriteFile(filepath.Join(dir, "sources", "lab.sources"), []byte(sources), 0o644); err != nil {
 		return nil, fmt.Errorf("write apt's sources: %w", err)
 	}
@@ -46,22 +47,17 @@ func newApt(ctx context.Context, dir, arch string) (*apt, error) {
 
 // run runs one of apt's programs with the private root, in the directory wd.
 func (a *apt) run(ctx context.Context, wd, program string, args ...string) (string, error) {
-	at := func(elem string) string { return filepath.Join(a.dir, elem) }
-	options := []string{
-		"-q",
-		"-o", "APT::Architecture=" + a.arch,
-		"-o", "APT::Architectures=" + a.arch,
-		"-o", "APT::Sandbox::User=root",
-		"-o", "Acquire::Languages=none",
-		"-o", "Acquire::Retries=3",
-		"-o", "Dir::Etc::sourcelist=/dev/null",
-		"-o", "Dir::Etc::sourceparts=" + at("sources"),
-		"-o", "Dir::Etc::preferences=/dev/null",
-		"-o", "Dir::Etc::preferencesparts=/dev/null",
-		"-o", "Dir::State=" + at("state"),
-		"-o", "Dir::State::status=" + at("status"),
-		"-o", "Dir::Cache=" + at("cache"),
+	var options []string
+	for _, o := range []string{
+		"APT::Architecture=" + a.arch, "APT::Architectures=" + a.arch, "APT::Sandbox::User=root",
+		"Acquire::Languages=none", "Acquire::Retries=3",
+		"Dir::Etc::sourcelist=/dev/null", "Dir::Etc::sourceparts=" + a.dir + "/sources",
+		"Dir::Etc::preferences=/dev/null", "Dir::Etc::preferencesparts=/dev/null",
+		"Dir::State=" + a.dir + "/state", "Dir::State::status=" + a.dir + "/status", "Dir::Cache=" + a.dir + "/cache",
+	} {
+		options = append(options, "-o", o)
 	}
+	options = append(options, "-q")
 	cmd := exec.CommandContext(ctx, program, append(options, args...)...)
 	cmd.Dir = wd
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
@@ -70,11 +66,6 @@ func (a *apt) run(ctx context.Context, wd, program string, args ...string) (stri
 		return "", fmt.Errorf("%s %s (private root %s): %w", program, strings.Join(args, " "), a.dir, withStderr(err))
 	}
 	return string(out), nil
-}
-
-func (a *apt) update(ctx context.Context) error {
-	_, err := a.run(ctx, a.dir, "apt-get", "update")
-	return err
 }
 
 // depends is the first dependency of a package whose name begins with prefix: how a metapackage names what it stands for.
@@ -89,19 +80,6 @@ func (a *apt) depends(ctx context.Context, name, prefix string) (string, error) 
 		}
 	}
 	return "", fmt.Errorf("package %s depends on nothing named %s…", name, prefix)
-}
-
-// file is the name that a package's file will have.
-func (a *apt) file(ctx context.Context, name string) (string, error) {
-	out, err := a.run(ctx, a.dir, "apt-get", "download", "--print-uris", name)
-	if err != nil {
-		return "", err
-	}
-	f := strings.Fields(out) // 'address' file size hash
-	if len(f) < 2 || !strings.HasSuffix(f[1], ".deb") || strings.Contains(f[1], "/") {
-		return "", fmt.Errorf("apt-get download --print-uris %s: no file name in what it printed", name)
-	}
-	return f[1], nil
 }
 
 // withStderr puts what a command complained about into its error.

@@ -9,11 +9,9 @@ import (
 // CacheVariable is the environment variable that moves the cache.
 const CacheVariable = "XENTROPYD_LAB_CACHE"
 
-// Cache is a directory that holds, for each architecture, an apt root of its own, the downloaded packages and what was unpacked:
-//
-//	apt/ARCH/        sources, lists, empty status
-//	debs/ARCH/       NAME_VERSION_ARCH.deb
-//	packages/ARCH/   NAME_VERSION_ARCH/, and NAME, a symbolic link to the version in use
+// Cache is a directory that holds, for each architecture, an apt root of its own
+// (apt/ARCH), packages that are being fetched (debs/ARCH), and the tree of what
+// was unpacked (tree/ARCH). It is one for all labs of a user, see Lock.
 type Cache struct {
 	Root string
 	Log  func(format string, args ...any)
@@ -41,19 +39,4 @@ func OpenCache() (*Cache, error) {
 // Path is a path below the cache.
 func (c *Cache) Path(elem ...string) string {
 	return filepath.Join(append([]string{c.Root}, elem...)...)
-}
-
-// Dir is the directory that a package was unpacked into.
-func (c *Cache) Dir(arch, name string) (string, error) {
-	d, err := filepath.EvalSymlinks(c.Path("packages", arch, name))
-	if err != nil {
-		return "", fmt.Errorf("package %s:%s is not in the cache: %w", name, arch, err)
-	}
-	return d, nil
-}
-
-// has says whether a package is unpacked.
-func (c *Cache) has(arch, name string) bool {
-	fi, err := os.Stat(c.Path("packages", arch, name))
-	return err == nil && fi.IsDir()
 }

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestOpenCache(t *testing.T) {
 	require.Equal(t, "/xdg/xentropyd-lab", c.Root)
 }
 
-func TestUnpackAndFind(t *testing.T) {
+func TestUnpackAndFetch(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		t.Skip("no dpkg-deb here: apt-get install dpkg")
 	}
@@ -48,27 +49,21 @@ func TestUnpackAndFind(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 
 	c := &Cache{Root: filepath.Join(dir, "cache")}
-	_, err = c.Dir("amd64", "p")
-	require.ErrorContains(t, err, "not in the cache")
-	require.False(t, c.has("amd64", "p"))
-
-	require.NoError(t, unpack(t.Context(), deb, c.Path("packages", "amd64", "p_1")))
-	require.NoError(t, replaceLink("p_1", c.Path("packages", "amd64", "p")))
-	require.NoError(t, replaceLink("p_1", c.Path("packages", "amd64", "p")), "again")
-	require.True(t, c.has("amd64", "p"))
-	d, err := c.Dir("amd64", "p")
-	require.NoError(t, err)
-	b, err := os.ReadFile(filepath.Join(d, "file"))
+	at := c.Path("tree", "amd64")
+	require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
+	require.NoError(t, unpack(t.Context(), deb, at))
+	require.NoError(t, unpack(t.Context(), deb, at), "beside others")
+	b, err := os.ReadFile(filepath.Join(at, "file"))
 	require.NoError(t, err)
 	require.Equal(t, "x", string(b))
+	require.ErrorContains(t, unpack(t.Context(), filepath.Join(dir, "not-there.deb"), at), "not-there.deb")
 
 	// With all there, Fetch asks nobody.
-	require.NoError(t, c.Fetch(t.Context(), "amd64", []Package{{Name: "p"}}, false))
-
-	require.Error(t, unpack(t.Context(), filepath.Join(dir, "not-there.deb"), c.Path("packages", "amd64", "q_1")))
-	left, err := os.ReadDir(c.Path("packages", "amd64"))
+	list := []Package{{Name: "p"}}
+	require.NoError(t, os.WriteFile(filepath.Join(at, listFile), fmt.Append(nil, fmt.Sprintln(list)), 0o644))
+	found, err := c.Fetch(t.Context(), "amd64", list, false)
 	require.NoError(t, err)
-	require.Len(t, left, 2, "a failed unpacking leaves nothing")
+	require.Equal(t, at, found)
 }
 
 func TestLock(t *testing.T) {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// MirrorVariable is the environment variable that names a mirror where the machine's own configuration has none.
+// MirrorVariable is the environment variable that names a mirror where the
+// machine's own configuration has none.
 const MirrorVariable = "XENTROPYD_LAB_MIRROR"
 
 // Release is the Debian release that the lab runs: Xen 4.17, Linux 6.1.
@@ -19,32 +20,25 @@ func mirror(ctx context.Context) (string, error) {
 	if m := os.Getenv(MirrorVariable); m != "" {
 		return m, nil
 	}
-	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets",
+		"--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
 	if err != nil {
 		return "", fmt.Errorf("ask apt-get for the machine's sources: %w", withStderr(err))
 	}
 	m := chooseMirror(string(out))
 	if m == "" {
-		return "", fmt.Errorf("no mirror of Debian %s among this machine's apt sources: set %s to the address of one", Release, MirrorVariable)
+		return "", fmt.Errorf("no mirror of Debian %s among this machine's apt sources: set %s to the address of one",
+			Release, MirrorVariable)
 	}
 	return m, nil
 }
 
-// chooseMirror takes the first place that has both suites: other archives name a suite like Debian's, but none has its updates.
+// chooseMirror takes the first place that has both suites: other archives name a
+// suite like Debian's, but none has its updates.
 func chooseMirror(targets string) string {
-	type suite struct{ uri, name string }
-	have := make(map[suite]bool)
-	var order []string
 	for line := range strings.Lines(targets) {
-		f := strings.Fields(line)
-		if len(f) != 3 || f[2] != "main" {
-			continue
-		}
-		have[suite{f[0], f[1]}] = true
-		order = append(order, f[0])
-	}
-	for _, uri := range order {
-		if have[suite{uri, Release}] && have[suite{uri, Release + "-updates"}] {
+		uri, suite, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if suite == Release+" main" && strings.Contains("\n"+targets, "\n"+uri+" "+Release+"-updates main\n") {
 			return uri
 		}
 	}

@@ -10,11 +10,11 @@ import (
 )
 
 // Libraries adds what programs need, and what that needs in turn, from the
-// directories that packages were unpacked into. Extra are libraries that are
-// opened while the program runs, by their soname. All go to /lib, where any
-// dynamic linker looks; the linker itself goes where the programs name it.
-func (im *Image) Libraries(dirs, extra []string, programs ...string) error {
-	have, err := shared(dirs)
+// tree that packages were unpacked into. Extra are libraries that are opened
+// while the program runs, by their soname. All go to /lib, where any dynamic
+// linker looks; the linker itself goes where the programs name it.
+func (im *Image) Libraries(tree string, extra []string, programs ...string) error {
+	have, err := shared(tree)
 	if err != nil {
 		return err
 	}
@@ -56,24 +56,22 @@ func (im *Image) Libraries(dirs, extra []string, programs ...string) error {
 
 // shared maps file names to shared libraries; symbolic links are followed by
 // opening them.
-func shared(dirs []string) (map[string]string, error) {
+func shared(tree string) (map[string]string, error) {
 	have := make(map[string]string)
-	for _, dir := range dirs {
-		for _, sub := range []string{"lib", "lib64", "usr/lib"} {
-			err := filepath.WalkDir(filepath.Join(dir, sub), func(p string, e fs.DirEntry, err error) error {
-				switch {
-				case e == nil || e.IsDir() && e.Name() == "modules":
-					return fs.SkipDir
-				case err != nil || e.IsDir():
-					return err
-				case strings.Contains(e.Name(), ".so") && have[e.Name()] == "":
-					have[e.Name()] = p
-				}
-				return nil
-			})
-			if err != nil {
-				return nil, fmt.Errorf("look for libraries in %s: %w", dir, err)
+	for _, dir := range []string{"lib", "lib64", "usr/lib"} {
+		err := filepath.WalkDir(filepath.Join(tree, dir), func(p string, e fs.DirEntry, err error) error {
+			switch {
+			case e == nil || e.IsDir() && e.Name() == "modules":
+				return fs.SkipDir
+			case err != nil || e.IsDir():
+				return err
+			case strings.Contains(e.Name(), ".so") && have[e.Name()] == "":
+				have[e.Name()] = p
 			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for libraries in %s: %w", tree, err)
 		}
 	}
 	return have, nil

@@ -20,7 +20,7 @@ func TestLibraries(t *testing.T) {
 	at := filepath.Join(dir, "usr/lib/somewhere")
 	require.NoError(t, os.MkdirAll(at, 0o755))
 
-	require.ErrorContains(t, New().Libraries([]string{dir}, nil, program), linker, "nothing is there yet")
+	require.ErrorContains(t, New().Libraries(dir, nil, program), linker, "nothing is there yet")
 
 	// Each is its own library: enough, as only names are followed.
 	for _, p := range paths {
@@ -32,9 +32,9 @@ func TestLibraries(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(at, filepath.Base(p)), b, 0o755))
 	}
 	im := New()
-	require.NoError(t, im.Libraries([]string{dir}, nil, program, program))
+	require.NoError(t, im.Libraries(dir, nil, program, program))
 	for _, p := range paths {
 		require.Contains(t, im.records, p[1:])
 	}
-	require.ErrorContains(t, im.Libraries([]string{dir}, []string{"libnone.so.1"}, program), "libnone.so.1")
+	require.ErrorContains(t, im.Libraries(dir, []string{"libnone.so.1"}, program), "libnone.so.1")
 }

@@ -20,24 +20,21 @@ func (s Secrets) Add(secret []byte) {
 	}
 }
 
-// In says whether six bytes in a row of any secret are in a value: as they are, in hexadecimal digits, or in base64, wherever they begin.
+// In says whether six bytes in a row of any secret are in a value: as they are,
+// in hexadecimal digits, or in base64, wherever they begin.
 func (s Secrets) In(value []byte) bool {
-	if s.raw(value) {
-		return true
-	}
-	for _, run := range runs(string(value), isHex) {
-		for from := range min(2, len(run)) {
-			r := run[from:]
-			if b, err := hex.DecodeString(r[:len(r)&^1]); err == nil && s.raw(b) {
-				return true
-			}
-		}
-	}
 	plain := strings.NewReplacer("-", "+", "_", "/").Replace(string(value))
-	for _, run := range runs(plain, isBase64) {
-		for from := range min(4, len(run)) {
+	return s.raw(value) || s.coded(plain, isHex, 2, hex.DecodeString) ||
+		s.coded(plain, isBase64, 4, base64.RawStdEncoding.DecodeString)
+}
+
+// coded looks into the longest pieces of a text that consist of a code's digits,
+// of which so many are a group, wherever the first group begins.
+func (s Secrets) coded(text string, digit func(rune) bool, group int, decode func(string) ([]byte, error)) bool {
+	for _, run := range strings.FieldsFunc(text, func(r rune) bool { return !digit(r) }) {
+		for from := range min(group, len(run)) {
 			r := run[from:]
-			if b, err := base64.RawStdEncoding.DecodeString(r[:len(r)&^3]); err == nil && s.raw(b) {
+			if b, err := decode(r[:len(r)/group*group]); err == nil && s.raw(b) {
 				return true
 			}
 		}
@@ -52,11 +49,6 @@ func (s Secrets) raw(b []byte) bool {
 		}
 	}
 	return false
-}
-
-// runs are the longest pieces of which each byte is of a kind.
-func runs(s string, kind func(rune) bool) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return !kind(r) })
 }
 
 func isHex(r rune) bool { return strings.ContainsRune("0123456789abcdefABCDEF", r) }

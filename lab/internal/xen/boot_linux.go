@@ -3,9 +3,9 @@ package xen
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,7 +16,9 @@ import (
 
 // Limits, ours: several times what the slowest machine seen needed.
 const (
-	bootLimit  = 5 * time.Minute // from QEMU's start to the agent's first answer; 25 s on an idle machine with 2 cores
+	// bootLimit is from QEMU's start to the agent's first answer; 25 s on an idle
+	// machine with 2 cores.
+	bootLimit  = 5 * time.Minute
 	guestLimit = 5 * time.Minute // from xl create to the guest's agent
 )
 
@@ -30,11 +32,12 @@ type Dom0 struct {
 	console *qemu.Console
 	client  *agent.Client
 	line    net.Conn
-	logs    []io.Closer
+	logs    []*os.File // the console's, the agent's
 }
 
-// Boot starts a machine and waits until dom0 answers. Logs go to logDir: console.log has Xen's and dom0's console, agent.log what the lab
-// asked for. Whoever gets a Dom0 stops it.
+// Boot starts a machine and waits until dom0 answers. Logs go to logDir:
+// console.log has Xen's and dom0's console, agent.log what the lab asked for.
+// Whoever gets a Dom0 stops it.
 func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0, error) {
 	d := &Dom0{Machine: m, LogDir: logDir}
 	d.Place.dom0 = d
@@ -46,7 +49,8 @@ func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0
 	defer cancel()
 	if err := d.client.Hello(ctx, ""); err != nil {
 		d.Stop()
-		return nil, fmt.Errorf("%s does not come up: %w; the console's end:\n\t%s", m.Name, err, strings.Join(d.console.Tail(), "\n\t"))
+		return nil, fmt.Errorf("%s does not come up: %w; the console's end:\n\t%s",
+			m.Name, err, strings.Join(d.console.Tail(), "\n\t"))
 	}
 	return d, nil
 }
@@ -55,13 +59,12 @@ func (d *Dom0) start(images *Images) error {
 	if err := os.MkdirAll(d.LogDir, 0o755); err != nil {
 		return fmt.Errorf("make the directory of logs: %w", err)
 	}
-	consoleLog, err := d.open("console.log")
-	if err != nil {
-		return err
-	}
-	agentLog, err := d.open("agent.log")
-	if err != nil {
-		return err
+	for _, name := range []string{"console.log", "agent.log"} {
+		f, err := os.Create(filepath.Join(d.LogDir, name))
+		if err != nil {
+			return fmt.Errorf("open a log: %w", err)
+		}
+		d.logs = append(d.logs, f)
 	}
 	ours, theirs, err := qemu.Pair()
 	if err != nil {
@@ -69,29 +72,17 @@ func (d *Dom0) start(images *Images) error {
 	}
 	d.line = ours
 	defer theirs.Close()
-	d.console = qemu.NewConsole(consoleLog)
-	args := append(d.Machine.Args("lab.line="+d.Machine.Line),
+	d.console = qemu.NewConsole(d.logs[0])
+	cmd := exec.Command(d.Machine.QEMU, append(d.Machine.Args("lab.line="+d.Machine.Line),
 		"-display", "none", "-monitor", "none", "-no-reboot",
-		"-serial", "stdio", "-chardev", "socket,id=lab,fd=3", "-serial", "chardev:lab")
-	fmt.Fprintf(consoleLog, "# cd %s; %s %q\n", images.Dir, d.Machine.QEMU, args)
-	d.process, err = qemu.Start(qemu.Config{
-		Program: d.Machine.QEMU, Args: args, Dir: images.Dir,
-		Stdout: d.console, Stderr: d.console, Files: []*os.File{theirs},
-	})
-	if err != nil {
+		"-serial", "stdio", "-chardev", "socket,id=lab,fd=3", "-serial", "chardev:lab")...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = images.Dir, d.console, d.console, []*os.File{theirs}
+	fmt.Fprintf(d.logs[0], "# cd %s; %q\n", images.Dir, cmd.Args)
+	if d.process, err = qemu.Start(cmd); err != nil {
 		return err
 	}
-	d.client = agent.NewClient(ours, agentLog)
+	d.client = agent.NewClient(ours, d.logs[1])
 	return nil
-}
-
-func (d *Dom0) open(name string) (*os.File, error) {
-	f, err := os.Create(filepath.Join(d.LogDir, name))
-	if err != nil {
-		return nil, fmt.Errorf("open a log: %w", err)
-	}
-	d.logs = append(d.logs, f)
-	return f, nil
 }
 
 // Stop ends the machine and closes its logs.

@@ -2,29 +2,28 @@ package xen
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/u-root/u-root/pkg/cpio"
 
 	"github.com/xentropyd/xentropyd/lab/internal/agent"
+	"github.com/xentropyd/xentropyd/lab/internal/debian"
 	"github.com/xentropyd/xentropyd/lab/internal/image"
 )
 
 // Where things are in dom0 and in guests.
 const (
-	BinDir      = "/lab/bin"     // compiled programs
+	BinDir      = agent.BinDir   // compiled programs
+	UtilsDir    = agent.UtilsDir // dom0 alone: Xen's own programs
 	GuestKernel = "/lab/vmlinux" // dom0 alone
 	// GuestImage is the initramfs of the usual guest, in dom0 alone. It is not
 	// compressed: xl and the guest need not unpack it.
 	GuestImage = "/lab/guest.img"
-	UtilsDir   = "/" + utils // dom0 alone: Xen's own programs
-	utils      = "usr/lib/xen-" + Version + "/bin"
-	searchPath = BinDir + ":/" + utils + ":/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
 // utilities are what dom0 has of Xen's, in the package xen-utils.
@@ -50,7 +49,7 @@ func build(ctx context.Context, p *packages, m *Machine, programs map[string]str
 	if files["vmlinux"], err = image.Kernel(ctx, p.kernel); err != nil {
 		return nil, err
 	}
-	guest, err := p.common(programs, modules, agent.Config{Role: agent.RoleGuest})
+	guest, err := p.common(programs, modules)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +57,7 @@ func build(ctx context.Context, p *packages, m *Machine, programs map[string]str
 	if err != nil {
 		return nil, fmt.Errorf("make the guest's initramfs: %w", err)
 	}
-	dom0, err := p.common(programs, modules, agent.Config{Role: agent.RoleDom0, Restart: true})
+	dom0, err := p.common(programs, modules)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +85,7 @@ func build(ctx context.Context, p *packages, m *Machine, programs map[string]str
 }
 
 // common is what dom0's and the guests' images have both.
-func (p *packages) common(programs map[string]string, modules []string, c agent.Config) (*image.Image, error) {
+func (p *packages) common(programs map[string]string, modules []string) (*image.Image, error) {
 	im := image.New()
 	for _, dir := range []string{
 		"dev", "proc", "sys", "run", "tmp", "root", "var/log", "var/lib", "etc", "lib", "usr/lib",
@@ -103,21 +102,17 @@ func (p *packages) common(programs map[string]string, modules []string, c agent.
 		cpio.StaticFile("etc/group", "root:x:0:\n", 0o644),
 	)
 	im.File("bin/busybox", p.busybox, 0o755)
+	var list strings.Builder
 	for _, f := range modules {
-		name := "/lab/modules/" + filepath.Base(f)
+		name := agent.ModulesDir + "/" + filepath.Base(f)
 		im.File(name, f, 0o644)
-		c.Modules = append(c.Modules, name)
+		list.WriteString(name + "\n")
 	}
+	im.Add(cpio.StaticFile(agent.ModulesPath, list.String(), 0o644))
 	for name, from := range programs {
 		im.File(filepath.Join(BinDir, name), from, 0o755)
 	}
-	c.Path = searchPath
-	config, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	im.Add(cpio.StaticFile(agent.ConfigPath, string(config), 0o644))
-	return im, im.Libraries(p.dirs, nil, slices.Collect(maps.Values(programs))...)
+	return im, im.Libraries(p.tree, nil, slices.Collect(maps.Values(programs))...)
 }
 
 // dom0 adds what only dom0 has: Xen's tools, and what guests are made of.
@@ -129,7 +124,7 @@ func (p *packages) dom0(im *image.Image, kernel, guest []byte) error {
 	}
 	for _, name := range utilities {
 		from := filepath.Join(p.utils, name)
-		im.File(utils+"/"+name, from, 0o755)
+		im.File(UtilsDir+"/"+name, from, 0o755)
 		list = append(list, from)
 	}
 	im.Add(
@@ -143,5 +138,34 @@ func (p *packages) dom0(im *image.Image, kernel, guest []byte) error {
 		im.File("etc/xen/"+name, filepath.Join(p.config, name), 0o644)
 	}
 	// libgcc is opened when a thread ends early, which no program says.
-	return im.Libraries(p.dirs, []string{"libgcc_s.so.1"}, list...)
+	return im.Libraries(p.tree, []string{"libgcc_s.so.1"}, list...)
+}
+
+// Prepare makes a machine's images of Debian's packages and this tree's
+// programs: it fetches packages that are missing, or newer ones of all if update
+// is set, compiles, and packs. It keeps other labs out of the cache meanwhile.
+func Prepare(ctx context.Context, cache *debian.Cache, m *Machine, update bool) (*Images, error) {
+	if err := m.checkHost(); err != nil {
+		return nil, err
+	}
+	unlock, err := cache.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	tree, err := cache.Fetch(ctx, m.Arch, m.Packages(), update)
+	if err != nil {
+		return nil, err
+	}
+	p, err := findPackages(tree, m.Arch)
+	if err != nil {
+		return nil, err
+	}
+	cache.Log("compiling for %s", m.Arch)
+	programs, err := compile(ctx, p, m, cache.Path("bin", m.Arch))
+	if err != nil {
+		return nil, err
+	}
+	cache.Log("making images for %s", m.Arch)
+	return build(ctx, p, m, programs, cache.Path("images", "xen-"+m.Arch))
 }

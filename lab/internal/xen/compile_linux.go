@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/xentropyd/xentropyd/lab/internal/agent"
 )
 
 const module = "github.com/xentropyd/xentropyd"
@@ -27,7 +29,7 @@ func testName(pkg string) string { return strings.ReplaceAll(pkg, "/", ".") + ".
 const CPeer = BinDir + "/cpeer"
 
 // commands are this tree's programs for dom0 and guests.
-var commands = []string{"lab/init", "lab/probe", "lab/vchanbench", "lab/hostile", "cmd/xentropyd", "cmd/entropy-guest"}
+var commands = []string{"lab/init", "lab/probe", "lab/hostile", "cmd/xentropyd", "cmd/entropy-guest"}
 
 // compile makes the programs of dom0 and guests: static ones of this tree, the
 // tests that run inside, and the C program. It gives their files by the names
@@ -75,14 +77,16 @@ func (p *packages) compileC(ctx context.Context, cc, to string) error {
 	}
 	source := filepath.Join(strings.TrimSpace(string(root)), "vchan/xen/testdata/cpeer/cpeer.c")
 	// -rdynamic: its functions can go before a library's.
-	args := []string{"-O2", "-Wall", "-Wextra", "-Werror", "-rdynamic", "-o", to, source}
-	for _, d := range p.dirs {
-		args = append(args, "-idirafter", filepath.Join(d, "usr/include"))
-		library, _ := filepath.Glob(filepath.Join(d, "usr/lib/*/libxenvchan.so."+Version))
-		args = append(args, library...)
+	library, err := filepath.Glob(filepath.Join(p.tree, "usr/lib/*/libxenvchan.so."+agent.XenVersion))
+	if err != nil || len(library) == 0 {
+		return fmt.Errorf("no fetched package has libxenvchan (%v)", err)
 	}
-	// What the library needs in turn is there when the program runs.
-	args = append(args, "-Wl,--allow-shlib-undefined", "-Wl,--unresolved-symbols=ignore-in-shared-libs")
+	args := []string{
+		"-O2", "-Wall", "-Wextra", "-Werror", "-o", to, source, "-idirafter", filepath.Join(p.tree, "usr/include"), library[0],
+		"-rdynamic", // its functions can go before a library's
+		// What the library needs in turn is there when the program runs.
+		"-Wl,--allow-shlib-undefined", "-Wl,--unresolved-symbols=ignore-in-shared-libs",
+	}
 	if out, err := exec.CommandContext(ctx, cc, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("compile %s: %w: %s", source, err, out)
 	}

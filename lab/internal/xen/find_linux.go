@@ -4,45 +4,33 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/xentropyd/xentropyd/lab/internal/debian"
+	"github.com/xentropyd/xentropyd/lab/internal/agent"
 )
 
-// packages are the places of what the images are made of.
+// packages are the places of what the images are made of, in the tree of all
+// packages.
 type packages struct {
-	dirs                             []string // of all packages
+	tree                             string
 	kernel, modules, xen             string
 	busybox, xenstore, utils, config string
 }
 
-func findPackages(cache *debian.Cache, m *Machine) (*packages, error) {
-	p := new(packages)
-	for _, pkg := range m.Packages() {
-		dir, err := cache.Dir(m.Arch, pkg.Name)
-		if err != nil {
-			return nil, err
-		}
-		p.dirs = append(p.dirs, dir)
-	}
-	for _, f := range []struct {
-		to      *string
-		pattern string
-	}{
-		{&p.kernel, "boot/vmlinuz-*"},
-		{&p.modules, "lib/modules/*"},
-		{&p.xen, "boot/xen-" + Version + "-" + m.Arch + ".gz"},
-		{&p.busybox, "bin/busybox"},
-		{&p.xenstore, "usr/bin/xenstore"},
-		{&p.config, "etc/xen"},
-		{&p.utils, utils},
+func findPackages(tree, arch string) (*packages, error) {
+	p := &packages{tree: tree}
+	for pattern, to := range map[string]*string{
+		"boot/vmlinuz-*": &p.kernel,
+		"lib/modules/*":  &p.modules,
+		"boot/xen-" + agent.XenVersion + "-" + arch + ".gz": &p.xen,
+		"bin/busybox":      &p.busybox,
+		"usr/bin/xenstore": &p.xenstore,
+		"etc/xen":          &p.config,
+		agent.UtilsDir:     &p.utils,
 	} {
-		for _, dir := range p.dirs {
-			if found, _ := filepath.Glob(filepath.Join(dir, f.pattern)); len(found) > 0 {
-				*f.to = found[0]
-			}
+		found, err := filepath.Glob(filepath.Join(tree, pattern))
+		if err != nil || len(found) == 0 {
+			return nil, fmt.Errorf("no fetched package has %s: the lab knows other versions of them (%v)", pattern, err)
 		}
-		if *f.to == "" {
-			return nil, fmt.Errorf("no fetched package has %s: the lab knows other versions of them", f.pattern)
-		}
+		*to = found[0]
 	}
 	return p, nil
 }

@@ -3,6 +3,7 @@ package xen
 import (
 	"fmt"
 
+	"github.com/xentropyd/xentropyd/lab/internal/agent"
 	"github.com/xentropyd/xentropyd/lab/internal/debian"
 )
 
@@ -76,18 +77,14 @@ func (m *Machine) checkHost() error {
 	return debian.Require(map[string]string{"xz": "xz-utils", m.QEMU: m.Package, m.CC: m.CCPackage})
 }
 
-// Version is Xen's in Debian bookworm; the paths inside its packages have it in
-// their names.
-const Version = "4.17"
-
 // Packages are what the machine's dom0 and guests are made of.
 func (m *Machine) Packages() []debian.Package {
 	list := []debian.Package{{Name: "linux-image-" + m.Arch, Stands: "linux-image-"}}
 	for _, name := range []string{
-		"xen-hypervisor-" + Version + "-" + m.Arch, "xen-utils-" + Version,
+		"xen-hypervisor-" + agent.XenVersion + "-" + m.Arch, "xen-utils-" + agent.XenVersion,
 		"busybox-static", "xen-utils-common", "xenstore-utils", "libc6", "libgcc-s1",
 		"libxencall1", "libxendevicemodel1", "libxenevtchn1", "libxenforeignmemory1", "libxengnttab1",
-		"libxenhypfs1", "libxenmisc" + Version, "libxenstore4", "libxentoolcore1", "libxentoollog1", "libxen-dev",
+		"libxenhypfs1", "libxenmisc" + agent.XenVersion, "libxenstore4", "libxentoolcore1", "libxentoollog1", "libxen-dev",
 		"libbz2-1.0", "liblzma5", "liblzo2-2", "libfdt1", "libnl-3-200", "libnl-route-3-200", "libsystemd0",
 		"libuuid1", "libyajl2", "libzstd1", "zlib1g",
 	} {

@@ -1,8 +1,8 @@
 package xen
 
 import (
-	"context"
 	"os"
+	"os/exec"
 
 	"github.com/xentropyd/xentropyd/lab/internal/qemu"
 )
@@ -33,20 +33,13 @@ END
 
 // Shell boots a machine with its console on the terminal, and returns when the
 // person there has ended it.
-func Shell(ctx context.Context, m *Machine, images *Images) error {
-	p, err := qemu.Start(qemu.Config{
-		Program: m.QEMU, Dir: images.Dir,
-		Args:  append(m.Args("lab.shell"), "-display", "none", "-no-reboot", "-serial", "mon:stdio"),
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-	})
+func Shell(m *Machine, images *Images) error {
+	cmd := exec.Command(m.QEMU, append(m.Args("lab.shell"), "-display", "none", "-no-reboot", "-serial", "mon:stdio")...)
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = images.Dir, os.Stdin, os.Stdout, os.Stderr
+	p, err := qemu.Start(cmd)
 	if err != nil {
 		return err
 	}
-	select {
-	case <-p.Done():
-		return p.Err()
-	case <-ctx.Done():
-		p.Stop()
-		return ctx.Err()
-	}
+	<-p.Done()
+	return p.Err()
 }
