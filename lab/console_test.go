@@ -12,8 +12,8 @@ import (
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
 )
 
-// consoleScript is the whole guest: busybox and this. The kernel forgets the raw
-// mode with the last close, so it is set after opening.
+// consoleScript is the whole guest: busybox and this. The kernel forgets the
+// raw mode with the last close, so it is set after opening.
 const consoleScript = `#!/bin/sh
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc

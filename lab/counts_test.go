@@ -13,16 +13,14 @@ import (
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
 )
 
-// xenCounts is what the hypervisor has of domains: event channels, and grants
-// that are mapped.
-type xenCounts map[string]int
-
 // grantLine is an entry of what Xen prints on the debug key g: reference,
 // mapping domain, frame, pins, and the shared entry.
 var grantLine = regexp.MustCompile(`(?m)^.*\[0x[0-9a-f]+\] +\d+ 0x[0-9a-f]+ 0x[0-9a-f]+`)
 
-func countXen(t *testing.T, d *xen.Dom0, domids ...uint16) xenCounts {
-	counts := make(xenCounts)
+// countXen asks what the hypervisor has of domains: event channels, and grants
+// that are mapped.
+func countXen(t *testing.T, d *xen.Dom0, domids ...uint16) map[string]int {
+	counts := make(map[string]int)
 	for _, id := range domids {
 		counts[fmt.Sprintf("event channels of domain %d", id)] = strings.Count(run(t, d, "lsevtchn", fmt.Sprint(id)), "\n")
 	}
@@ -34,7 +32,7 @@ func countXen(t *testing.T, d *xen.Dom0, domids ...uint16) xenCounts {
 }
 
 // sameCounts waits until the hypervisor has no more than before.
-func sameCounts(t *testing.T, d *xen.Dom0, before xenCounts, domids ...uint16) {
+func sameCounts(t *testing.T, d *xen.Dom0, before map[string]int, domids ...uint16) {
 	poll(t, "Xen's counts are where they began", func() error {
 		if now := countXen(t, d, domids...); fmt.Sprint(now) != fmt.Sprint(before) {
 			return fmt.Errorf("%v, were %v", now, before)

@@ -3,8 +3,10 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,8 +46,15 @@ type following struct {
 	Guest   guest.Status `json:"guest"`
 }
 
-func (f follower) says(t *testing.T) (following, error) {
-	out, err := f.Run(t.Context(), "entropy-guest", "status", "--json")
+func (f follower) says(t *testing.T) following {
+	t.Helper()
+	s, err := f.ask(t.Context())
+	require.NoError(t, err)
+	return s
+}
+
+func (f follower) ask(ctx context.Context) (following, error) {
+	out, err := f.Run(ctx, "entropy-guest", "status", "--json")
 	if err != nil {
 		return following{}, err
 	}
@@ -61,7 +70,7 @@ func (f follower) says(t *testing.T) (following, error) {
 func (f follower) seededFromStart(t *testing.T) {
 	var s following
 	poll(t, f.String()+" is seeded", func() (err error) {
-		if s, err = f.says(t); err == nil && s.Guest.KernelSeeds == 0 {
+		if s, err = f.ask(t.Context()); err == nil && s.Guest.KernelSeeds == 0 {
 			err = fmt.Errorf("%+v", s.Guest)
 		}
 		return err
@@ -103,9 +112,9 @@ func (f follower) comesAgain(t *testing.T, leave func()) {
 	old := domid(t, f.dom0, f.config.Name)
 	leave()
 	poll(t, "it comes again", func() error {
-		id, err := f.dom0.Domid(t.Context(), f.config.Name)
-		if err == nil && id == old {
-			err = fmt.Errorf("it is domain %d still", id)
+		out, err := f.dom0.Run(t.Context(), "xl", "domid", f.config.Name)
+		if err == nil && strings.TrimSpace(out) == fmt.Sprint(old) {
+			err = fmt.Errorf("it is domain %d still", old)
 		}
 		return err
 	})

@@ -18,8 +18,8 @@ import (
 )
 
 // How long each attack goes on, and what xentropyd may cost and take meanwhile.
-// CPU and times leave room for a machine that is slower or has other work to do,
-// where a virtual CPU's waiting for a real one counts as its work: on one
+// CPU and times leave room for a machine that is slower or has other work to
+// do, where a virtual CPU's waiting for a real one counts as its work: on one
 // without, 20 % more than with no attack and 5 s were the most that was seen. A
 // thread that spins takes 100 %.
 const (
@@ -76,12 +76,12 @@ type siege struct {
 	share float64 // of the CPU, with nothing but the looking
 }
 
-// TestHostile: a guest attacks xentropyd in every way that it has, and the others
-// are seeded all the time.
+// TestHostile: a guest attacks xentropyd in every way that it has, and the
+// others are seeded all the time.
 func TestHostile(t *testing.T) {
 	long(t, func(t *testing.T, d *xen.Dom0) {
 		s := &siege{ids: make(map[string]string)}
-		s.daemon = serviceAs(t, d, "", "/bin/sh", "-c", "exec xentropyd run --config "+serviceConfig+" >"+serviceLog+" 2>&1")
+		s.daemon = service(t, d, "", "/bin/sh", "-c", "exec xentropyd run --config "+serviceConfig+" >"+serviceLog+" 2>&1")
 		onFailure(t, d, "tail -n 100 "+serviceLog+"; xl list; xenstore-ls -f /local/domain/0/backend/entropy")
 		s.pid = s.daemon.pid(t)
 		for _, name := range []string{"honest-1", "honest-2"} {
@@ -156,7 +156,8 @@ func (s *siege) seeds(t *testing.T) time.Duration {
 	return time.Since(begin)
 }
 
-// attack runs one and looks all the time whether the others have what they need.
+// attack runs one and looks all the time whether the others have what they
+// need.
 func (s *siege) attack(t *testing.T, a attack) {
 	first, err := s.guests()
 	require.NoError(t, err)
@@ -164,7 +165,8 @@ func (s *siege) attack(t *testing.T, a attack) {
 	from, begin := s.usage(t, s.pid), time.Now()
 	argv := []string{"sleep", fmt.Sprint(attackTime.Seconds())}
 	if a.proof != "" {
-		argv = []string{"hostile", "-for", attackTime.String(), "-others", s.ids["honest-1"] + "," + s.ids["honest-2"], a.name}
+		others := s.ids["honest-1"] + "," + s.ids["honest-2"]
+		argv = []string{"hostile", "-for", attackTime.String(), "-others", others, a.name}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), attackTime+patient)
 	defer cancel()
@@ -180,7 +182,8 @@ func (s *siege) attack(t *testing.T, a attack) {
 	for over := false; !over; rounds++ {
 		slowest = max(slowest, s.seeds(t))
 		now := s.usage(t, s.pid)
-		most.memory, most.files, most.events = max(most.memory, now.memory), max(most.files, now.files), max(most.events, now.events)
+		most.memory, most.files = max(most.memory, now.memory), max(most.files, now.files)
+		most.events = max(most.events, now.events)
 		select {
 		case <-done:
 			over = true

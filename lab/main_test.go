@@ -24,14 +24,14 @@ import (
 var (
 	// patience is the factor by which scenarios lengthen the times that they
 	// assert, for a machine with other work.
-	patience = number("XENTROPYD_LAB_PATIENCE", 1)
+	patience = setting("XENTROPYD_LAB_PATIENCE", 1)
 	// restores is how often TestRestores restores its guest.
-	restores = int(number("XENTROPYD_LAB_RESTORES", 50))
+	restores = int(setting("XENTROPYD_LAB_RESTORES", 50))
 	// logs is where logs go, by default a new directory in the cache.
 	logs = os.Getenv("XENTROPYD_LAB_LOGS")
 )
 
-func number(variable string, otherwise float64) float64 {
+func setting(variable string, otherwise float64) float64 {
 	text := os.Getenv(variable)
 	if text == "" {
 		return otherwise
@@ -47,8 +47,8 @@ func number(variable string, otherwise float64) float64 {
 var sessions = make(map[string]*xen.Session)
 
 func TestMain(m *testing.M) {
-	// What runs inside is compiled from the whole tree. go test sees us read it,
-	// and takes no result from its cache that is older.
+	// What runs inside is compiled from the whole tree. go test sees us read
+	// it, and takes no result from its cache that is older.
 	_ = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == ".git" {
 			return fs.SkipDir
@@ -68,16 +68,16 @@ func TestMain(m *testing.M) {
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n", args...) }
 
 // images fetches, compiles and packs once. All machines have one architecture.
-var images = sync.OnceValues(func() (*xen.Images, error) {
+var images = sync.OnceValues(func() (string, error) {
 	cache, err := debian.OpenCache()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if logs == "" {
 		logs = cache.Path("logs", time.Now().Format("20060102-150405"))
 	}
 	if logs, err = filepath.Abs(logs); err != nil {
-		return nil, err
+		return "", err
 	}
 	return xen.Prepare(context.Background(), cache, xen.Machines[0], false)
 })
@@ -85,27 +85,18 @@ var images = sync.OnceValues(func() (*xen.Images, error) {
 // short runs a scenario of the short set on each kind of machine, as the
 // subtests xenstored and oxenstored. The machine is booted if it is not up yet.
 // What the scenario leaves behind is removed after it.
-func short(t *testing.T, scenario func(*testing.T, *xen.Dom0)) { on(t, xen.Machines, scenario) }
+func short(t *testing.T, scenario func(*testing.T, *xen.Dom0)) { on(t, true, xen.Machines, scenario) }
 
 // long is short for a scenario that is not in the short set.
-func long(t *testing.T, scenario func(*testing.T, *xen.Dom0)) {
-	notShort(t)
-	on(t, xen.Machines, scenario)
-}
+func long(t *testing.T, scenario func(*testing.T, *xen.Dom0)) { on(t, false, xen.Machines, scenario) }
 
 // once is long for a scenario that the first kind of machine is enough for.
-func once(t *testing.T, scenario func(*testing.T, *xen.Dom0)) {
-	notShort(t)
-	on(t, xen.Machines[:1], scenario)
-}
+func once(t *testing.T, scenario func(*testing.T, *xen.Dom0)) { on(t, false, xen.Machines[:1], scenario) }
 
-func notShort(t *testing.T) {
-	if testing.Short() {
+func on(t *testing.T, isShort bool, machines []*xen.Machine, scenario func(*testing.T, *xen.Dom0)) {
+	if testing.Short() && !isShort {
 		t.Skip("not in the short set: run without -short")
 	}
-}
-
-func on(t *testing.T, machines []*xen.Machine, scenario func(*testing.T, *xen.Dom0)) {
 	for _, m := range machines {
 		t.Run(m.Name, func(t *testing.T) {
 			files, err := images()

@@ -19,8 +19,8 @@ import (
 
 // TestRestores: one guest is saved and restored again and again, while each CPU
 // of the lab's machine has a busy loop to run beside the emulator. What its
-// entropy-guest bears is then shown to be no matter of who is faster. At the end
-// its service is restarted, as an update does it.
+// entropy-guest bears is then shown to be no matter of who is faster. At the
+// end its service is restarted, as an update does it.
 func TestRestores(t *testing.T) {
 	once(t, func(t *testing.T, d *xen.Dom0) {
 		s := service(t, d, "[budget]\nbytes = 1048576\n")
@@ -58,7 +58,7 @@ cat /run/entropy-guest.log; dmesg | grep -v xencons | tail -n 5`))
 	before := s.guest(t, f.config.Name)
 	shell(t, f, "kill -TERM "+old)
 	poll(t, "the old process is gone", func() error {
-		out, err := f.Shell(t.Context(), "cat /proc/"+old+"/stat 2>/dev/null; cat /proc/"+old+"/task/*/stack 2>/dev/null; true")
+		out, err := f.Shell(t.Context(), "cat /proc/"+old+"/stat /proc/"+old+"/task/*/stack 2>/dev/null; true")
 		if err == nil && out != "" {
 			err = fmt.Errorf("it is there: %s", out)
 		}
@@ -76,9 +76,9 @@ cat /run/entropy-guest.log; dmesg | grep -v xencons | tail -n 5`))
 	noBugs(t, f)
 }
 
-// noBugs looks for what a guest's kernel says when a process has unbound what is
-// none any more. That it warns of evtchn_put is its console driver's doing, which
-// gives back at each restore a port that is none any more, or ours
+// noBugs looks for what a guest's kernel says when a process has unbound what
+// is none any more. That it warns of evtchn_put is its console driver's doing,
+// which gives back at each restore a port that is none any more, or ours
 // (xencons_disconnect_backend, drivers/tty/hvc/hvc_xen.c).
 func noBugs(t *testing.T, f follower) {
 	found := shell(t, f, "dmesg | grep -A 40 -e 'kernel BUG' -e Oops -e 'reboot is needed' || true")

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -43,23 +44,29 @@ func start(t *testing.T, d *xen.Dom0, c xen.GuestConfig) xen.Place {
 	return p
 }
 
+// destroy ends a guest without asking it.
 func destroy(t *testing.T, d *xen.Dom0, name string) {
 	t.Helper()
-	require.NoError(t, d.Destroy(t.Context(), name))
+	run(t, d, "xl", "destroy", name)
+}
+
+// number is what a command prints.
+func number[T any](t *testing.T, p runner, argv ...string) (n T) {
+	t.Helper()
+	_, err := fmt.Sscan(run(t, p, argv...), &n)
+	require.NoError(t, err)
+	return n
 }
 
 func domid(t *testing.T, d *xen.Dom0, name string) uint16 {
 	t.Helper()
-	id, err := d.Domid(t.Context(), name)
-	require.NoError(t, err)
-	return id
+	return number[uint16](t, d, "xl", "domid", name)
 }
 
+// unpause lets a guest run; since is when it began to, by dom0's clock.
 func unpause(t *testing.T, d *xen.Dom0, name string) (since time.Time) {
 	t.Helper()
-	since, err := d.Unpause(t.Context(), name)
-	require.NoError(t, err)
-	return since
+	return time.Unix(0, number[int64](t, d, "probe", "unpause", fmt.Sprint(domid(t, d, name))))
 }
 
 // poll asks until there is no error.
@@ -86,8 +93,8 @@ func onFailure(t *testing.T, d *xen.Dom0, script string) {
 	})
 }
 
-// Sizes of what scenarios write into dom0's /tmp, which is memory: several times
-// what was seen, bytes.
+// Sizes of what scenarios write into dom0's /tmp, which is memory: several
+// times what was seen, bytes.
 const (
 	saveRoom  = 280 << 20 // a saved guest of the usual 256 MiB
 	imageRoom = 32 << 20  // an initramfs with one program
@@ -114,11 +121,12 @@ func bigFile(t *testing.T, d *xen.Dom0, name string, room int64) string {
 // saved saves a guest into a file that goes with the test, and gives its path.
 func saved(t *testing.T, d *xen.Dom0, name string) string {
 	file := bigFile(t, d, name+".save", saveRoom)
-	require.NoError(t, d.Save(t.Context(), name, file))
+	run(t, d, "xl", "save", name, file)
 	return file
 }
 
-// packed makes an initramfs in dom0 of what a script does in an empty directory.
+// packed makes an initramfs in dom0 of what a script does in an empty
+// directory.
 func packed(t *testing.T, d *xen.Dom0, name, script string) string {
 	root, file := bigFile(t, d, name, imageRoom), bigFile(t, d, name+".img", imageRoom)
 	shell(t, d, "mkdir -p "+root+"/dev && cd "+root+" && mknod dev/console c 5 1 && "+script+

@@ -12,13 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/lab/internal/agent"
-	"github.com/xentropyd/xentropyd/lab/internal/leak"
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
 )
 
-// TestSecrets: nothing that was sent to a guest is ever seen in xenstore. All of
-// it is read again and again while a guest takes seeds over both carriers, and
-// then searched for them.
+// TestSecrets: nothing that was sent to a guest is ever seen in xenstore. All
+// of it is read again and again while a guest takes seeds over both carriers,
+// and then searched for them.
 func TestSecrets(t *testing.T) {
 	long(t, func(t *testing.T, d *xen.Dom0) {
 		const out, end = "/run/store.json", "/run/store.end"
@@ -26,7 +25,7 @@ func TestSecrets(t *testing.T) {
 		g := start(t, d, xen.GuestConfig{Name: "secrets"})
 		shell(t, d, "rm -f "+out+" "+end+"; probe store --out "+out+" --until "+end+" >/run/store.log 2>&1 </dev/null &")
 
-		sent := make(leak.Secrets)
+		sent := make(secrets)
 		var one []byte
 		for _, address := range []string{"xen:", "console:"} {
 			var seeds string
@@ -39,7 +38,7 @@ func TestSecrets(t *testing.T) {
 			n := 0
 			for line := range strings.Lines(seeds) {
 				if b, err := hex.DecodeString(strings.TrimSpace(line)); err == nil && len(b) >= 32 {
-					sent.Add(b)
+					sent.add(b)
 					one = b
 					n++
 				}
@@ -64,7 +63,7 @@ func TestSecrets(t *testing.T) {
 		for path, all := range seen {
 			for _, v := range append(all, []byte(path)) {
 				values++
-				if sent.In(v) {
+				if sent.in(v) {
 					found[path] = true
 				}
 			}

@@ -33,12 +33,12 @@ type daemon struct {
 }
 
 // service runs xentropyd in dom0 until the test ends, with the defaults of a Xen
-// host and the lines given below [xen].
-func service(t *testing.T, d *xen.Dom0, lines string) *daemon {
-	return serviceAs(t, d, lines, "xentropyd", "run", "--config", serviceConfig)
-}
-
-func serviceAs(t *testing.T, d *xen.Dom0, lines string, argv ...string) *daemon {
+// host and the lines given below [xen], by a command of the test's own if argv
+// is given.
+func service(t *testing.T, d *xen.Dom0, lines string, argv ...string) *daemon {
+	if argv == nil {
+		argv = []string{"xentropyd", "run", "--config", serviceConfig}
+	}
 	config := "listen = [\"xen:\"]\ncontrol = \"" + serviceControl + "\"\nseed_file = \"\"\n[xen]\n" + lines
 	require.NoError(t, d.Put(t.Context(), serviceConfig, config))
 	run(t, d, "mkdir", "-p", "/run/xentropyd")
@@ -86,8 +86,8 @@ func (s *daemon) kill(t *testing.T) {
 
 func (s *daemon) pid(t *testing.T) int { return s.status(t).PID }
 
-// ask gives what the daemon says of itself. That it is degraded or not seeded is
-// no error.
+// ask gives what the daemon says of itself. That it is degraded or not seeded
+// is no error.
 func (s *daemon) ask() (status control.Status, err error) {
 	out, err := s.d.Shell(s.ctx,
 		"xentropyd status --json --control "+serviceControl+"; case $? in 3|4) ;; *) exit $?;; esac")
@@ -158,8 +158,38 @@ func (s *daemon) acknowledged(t *testing.T, name string, since time.Time) (g hos
 }
 
 // descriptors is how many the daemon has open.
-func (s *daemon) descriptors(t *testing.T) (n int) {
-	_, err := fmt.Sscan(shell(t, s.d, fmt.Sprintf("ls /proc/%d/fd | wc -l", s.pid(t))), &n)
-	require.NoError(t, err)
-	return n
+func (s *daemon) descriptors(t *testing.T) int {
+	return number[int](t, s.d, "/bin/sh", "-c", fmt.Sprintf("ls /proc/%d/fd | wc -l", s.pid(t)))
 }
+
+// usage is what a process has used and holds.
+type usage struct {
+	cpu    time.Duration
+	memory int // KiB
+	files  int
+	lines  int // of its log in a file, if it has one
+	events int // interrupts of the event channel that had most, of those that are open
+	wakes  int // times that its threads went to sleep
+}
+
+// serviceLog is the log of a daemon that writes it to a file.
+const serviceLog = "/var/log/xentropyd.log"
+
+// usage asks what the daemon has used, its pid being known. It fails when there
+// is none any more. utime and stime are fields 14 and 15 of stat, and 12 and 13
+// behind the name (proc_pid_stat(5)).
+func (s *daemon) usage(t *testing.T, pid int) (u usage) {
+	out, err := s.d.Shell(t.Context(), fmt.Sprintf(`cd /proc/%d && sed 's/.*) //' stat | awk '{print $12+$13}' &&
+awk '/^VmRSS:/{print $2}' status && ls fd | wc -l && cat %s 2>/dev/null | wc -l
+awk '/evtchn:xentropyd/{n=$2+$3; if(n>m)m=n} END{print m+0}' /proc/interrupts
+cat task/*/status | awk '/^voluntary/{n+=$2} END{print n+0}'`, pid, serviceLog))
+	require.NoError(t, err, "xentropyd has ended")
+	var ticks time.Duration
+	_, err = fmt.Sscan(out, (*int64)(&ticks), &u.memory, &u.files, &u.lines, &u.events, &u.wakes)
+	require.NoError(t, err, "xentropyd has ended: %q", out)
+	u.cpu = ticks * tick
+	return u
+}
+
+// tick is the unit of what the kernel says of CPU times (USER_HZ).
+const tick = time.Second / 100

@@ -9,8 +9,9 @@ func flood(g *guest) error {
 }
 
 // floodMoving sends events as fast as it can, and each finds something changed:
-// how far we have read goes to and fro between two values that are both allowed,
-// so that no rule of the ring is broken, no byte moves, and no frame ever ends.
+// how far we have read goes to and fro between two values that are both
+// allowed, so that no rule of the ring is broken, no byte moves, and no frame
+// ever ends.
 func floodMoving(g *guest) error {
 	return floodWith(g, func(o *offer, n uint32) {
 		o.word(leftCons).Store(o.in - n%2)

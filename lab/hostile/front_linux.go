@@ -28,13 +28,10 @@ type front struct {
 	path string
 }
 
-// seize keeps the kernel's driver from the consoles that are plugged from now
-// on.
-func (g *guest) seize() { _ = os.WriteFile("/sys/bus/xen/drivers_autoprobe", []byte("0"), 0) }
-
-// console finds where xentropyd's console is now, and takes it from the driver.
+// console finds where xentropyd's console is now, and takes it from the kernel's
+// driver, which gets none that are plugged from now on.
 func (g *guest) console() (path string, ok bool) {
-	g.seize()
+	_ = os.WriteFile("/sys/bus/xen/drivers_autoprobe", []byte("0"), 0)
 	list, err := g.store.Directory(g.ctx, "device/console")
 	if err != nil {
 		return "", false
@@ -50,8 +47,8 @@ func (g *guest) console() (path string, ok bool) {
 	return "", false
 }
 
-// consoles finds the console again and again, each time for a turn of an attack,
-// until the time is over.
+// consoles finds the console again and again, each time for a turn of an
+// attack, until the time is over.
 func (g *guest) consoles(turn func(n int, path string)) error {
 	for n := 0; !g.over(); n++ {
 		path, ok := g.console()

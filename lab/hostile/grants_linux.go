@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// grantGames offers pages that are not what they should be, and takes back those
-// that the host has mapped.
+// grantGames offers pages that are not what they should be, and takes back
+// those that the host has mapped.
 func grantGames(g *guest) error {
 	lists := []func(o *offer, i int) uint32{
 		nil, // as it is: for one more page
@@ -16,10 +16,8 @@ func grantGames(g *guest) error {
 		},
 		func(o *offer, _ int) uint32 { return o.refs[1] }, // all right, but all the same
 	}
-	sizes := [][2]uint16{
-		{20, 20}, {12, 12}, {16, 16}, {17, 12}, {11, 11}, {10, 10}, {9, 10}, {0, 0},
-		{65535, 65535}, {11, 20}, {10, 20}, {12, 10}, {13, 13}, {21, 10},
-	}
+	lefts := []uint16{20, 12, 16, 17, 11, 10, 9, 0, 65535, 11, 10, 12, 13, 21}
+	rights := []uint16{20, 12, 16, 12, 11, 10, 10, 0, 65535, 20, 20, 10, 13, 10}
 	for n := 0; !g.over(); n++ {
 		o, err := g.prepare(hostID, hostID, 11, 10, 2)
 		if err != nil {
@@ -28,8 +26,7 @@ func grantGames(g *guest) error {
 			continue
 		}
 		if n%4 != 3 {
-			size := sizes[n%len(sizes)]
-			o.order(size[0], size[1])
+			o.order(lefts[n%len(lefts)], rights[n%len(rights)])
 			if ref := lists[(n-n/4)%len(lists)]; ref != nil {
 				for i := 0; grants+4*i+4 <= 4096; i++ { // over all that comes behind the list, too
 					binary.LittleEndian.PutUint32(o.page[grants+4*i:], ref(o, i))

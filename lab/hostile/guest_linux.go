@@ -85,7 +85,8 @@ func (g *guest) report() string {
 	return b.String()
 }
 
-// write sets a node without caring what comes of it, but says whether it was let.
+// write sets a node without caring what comes of it, but says whether it was
+// let.
 func (g *guest) write(path, value string) bool {
 	err := g.store.Write(g.ctx, path, value)
 	if err == nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// The pages are written here without the library's help. What is not where the host looks attacks nothing.
+// The pages are written here without the library's help. What is not where the
+// host looks attacks nothing.
 func TestVchanLayout(t *testing.T) {
 	o := &offer{channel: channel{page: make([]byte, 4096), refs: []uint32{9, 5, 6, 7}}}
 	o.format(12, 13)

@@ -23,8 +23,8 @@ func (g *guest) children(path string) {
 	}
 }
 
-// junkNodes rewrites the nodes of an offer as fast as it goes, with junk and with
-// what belongs to others, and puts as many below as it may have.
+// junkNodes rewrites the nodes of an offer as fast as it goes, with junk and
+// with what belongs to others, and puts as many below as it may have.
 func junkNodes(g *guest) error {
 	g.children(g.path)
 	for n := 0; !g.over(); n++ {
@@ -90,8 +90,8 @@ func blockUnplug(g *guest) error {
 	})
 }
 
-// claim says to be somebody else wherever it can, and writes to others' nodes as
-// far as it is let.
+// claim says to be somebody else wherever it can, and writes to others' nodes
+// as far as it is let.
 func claim(g *guest) error {
 	for !g.over() {
 		other := uint16(0)
@@ -158,11 +158,10 @@ func restartStorm(g *guest) error {
 			g.count("held", 1)
 			continue
 		}
-		wait := time.Duration(0)
 		if n%3 == 1 {
-			wait = 20 * time.Millisecond
+			g.until(20*time.Millisecond, o.here)
 		}
-		o.connected(wait, "connects")
+		o.connected(0, "connects")
 		if n%2 == 0 {
 			_ = g.store.Rm(g.ctx, g.path)
 		}

@@ -1,11 +1,12 @@
-// Command init is the first process in the lab's dom0 and guests: it mounts what
-// there is to mount, loads kernel modules, in dom0 starts Xen's daemons, and then
-// runs what the lab outside asks for (see lab/internal/agent). When it ends, the
-// machine does.
+// Command init is the first process in the lab's dom0 and guests: it mounts
+// what there is to mount, loads kernel modules, in dom0 starts Xen's daemons,
+// and then runs what the lab outside asks for (see lab/internal/agent). When it
+// ends, the machine does.
 //
-// Words of the kernel's command line say what is to be done: lab.xenstored=PROGRAM
-// (this is dom0), lab.line=DEVICE (the agent's line), lab.shell (a person sits at
-// the console) and lab.follow (entropy-guest run is started).
+// Words of the kernel's command line say what is to be done:
+// lab.xenstored=PROGRAM (this is dom0), lab.line=DEVICE (the agent's line),
+// lab.shell (a person sits at the console) and lab.follow (entropy-guest run is
+// started).
 package main
 
 import (
@@ -44,7 +45,8 @@ func first() {
 	}
 	how := unix.LINUX_REBOOT_CMD_POWER_OFF
 	if words()["xenstored"] != "" {
-		// QEMU is told to take it for an end: a dom0 does not switch itself off.
+		// QEMU is told to take it for an end: a dom0 does not switch itself
+		// off.
 		how = unix.LINUX_REBOOT_CMD_RESTART
 	}
 	err = unix.Reboot(how)

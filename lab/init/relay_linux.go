@@ -10,14 +10,16 @@ import (
 	"github.com/xentropyd/xentropyd/lab/internal/agent"
 )
 
-// relays carry messages between the lab's line and the guests' consoles, whose other ends are pseudo terminals of xenconsoled.
+// relays carry messages between the lab's line and the guests' consoles, whose
+// other ends are pseudo terminals of xenconsoled.
 type relays struct {
 	out *agent.Writer
 	mu  sync.Mutex
 	to  map[string]*relay
 }
 
-// queued is how many requests may wait for a guest that does not read, a paused one for instance.
+// queued is how many requests may wait for a guest that does not read, a paused
+// one for instance.
 const queued = 64
 
 type relay struct {
@@ -27,7 +29,8 @@ type relay struct {
 
 func newRelays(out *agent.Writer) *relays { return &relays{out: out, to: make(map[string]*relay)} }
 
-// forward passes a message on to a guest. One that is not there is no error: the lab asks again.
+// forward passes a message on to a guest. One that is not there is no error:
+// the lab asks again.
 func (r *relays) forward(m agent.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,21 +43,18 @@ func (r *relays) forward(m agent.Message) {
 		}
 		g = &relay{tty, make(chan agent.Message, queued)}
 		r.to[m.Place] = g
-		go g.there()
+		go func() { // ends when the relay is dropped
+			out := agent.NewWriter(tty)
+			for m := range g.in {
+				_ = out.Write(m) // the reading side sees the end
+			}
+		}()
 		go r.back(m.Place, g)
 	}
 	m.Place = "" // there, it is for the place itself
 	select {
 	case g.in <- m:
 	default: // the lab asks again
-	}
-}
-
-// there carries requests until the relay is dropped.
-func (g *relay) there() {
-	out := agent.NewWriter(g.tty)
-	for m := range g.in {
-		_ = out.Write(m) // the reading side sees the end
 	}
 }
 

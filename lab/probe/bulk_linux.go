@@ -74,9 +74,11 @@ func bulk(set *flag.FlagSet) func(context.Context, string) error {
 		begin := time.Now()
 		p := make([]byte, *most)
 		if *mode == "send" {
-			err = send(c, p, *bytes)
-		} else {
-			err = receive(c, p, *bytes)
+			if err = move(p, *bytes, c.Write); err == nil {
+				_, err = io.ReadFull(c, p[:1])
+			}
+		} else if err = move(p, *bytes, c.Read); err == nil {
+			_, err = c.Write(p[:1])
 		}
 		if err != nil {
 			return err
@@ -91,26 +93,14 @@ func bulk(set *flag.FlagSet) func(context.Context, string) error {
 	}
 }
 
-func send(c *vchan.Conn, p []byte, n int) error {
+// move moves n bytes by steps of p's length at most.
+func move(p []byte, n int, step func([]byte) (int, error)) error {
 	for n > 0 {
-		moved, err := c.Write(p[:min(n, len(p))])
+		moved, err := step(p[:min(n, len(p))])
 		if err != nil {
 			return err
 		}
 		n -= moved
 	}
-	_, err := io.ReadFull(c, p[:1])
-	return err
-}
-
-func receive(c *vchan.Conn, p []byte, n int) error {
-	for n > 0 {
-		moved, err := c.Read(p[:min(n, len(p))])
-		if err != nil {
-			return err
-		}
-		n -= moved
-	}
-	_, err := c.Write(p[:1])
-	return err
+	return nil
 }

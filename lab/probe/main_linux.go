@@ -1,13 +1,14 @@
-// Command probe is what the lab's scenarios run in dom0 and in guests beside the
-// products: it reads and records what a clone could repeat, takes seeds as they
-// come over the wire, shows all of xenstore, lets a domain run at a moment that
-// is known, and is our end of the benchmark. See each command's -h.
+// Command probe is what the lab's scenarios run in dom0 and in guests beside
+// the products: it reads and records what a clone could repeat, takes seeds as
+// they come over the wire, shows all of xenstore, lets a domain run at a moment
+// that is known, and is our end of the benchmark. See each command's -h.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"log"
 	"maps"
 	"os"
 	"os/signal"
@@ -35,8 +36,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintf(os.Stderr, "probe: %v\n", err)
-		os.Exit(1)
+		log.Fatalf("probe: %v", err)
 	}
 }
 

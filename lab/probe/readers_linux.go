@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/guest"
-	"github.com/xentropyd/xentropyd/lab/internal/record"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
@@ -40,7 +39,7 @@ func readers(set *flag.FlagSet) func(context.Context, string) error {
 		b := make([]byte, recordedRead)
 		return r(ctx, func() (string, error) {
 			_, err := g.Read(b)
-			return record.Hash(b), err
+			return hash(b), err
 		})
 	}
 }

@@ -7,12 +7,10 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/xentropyd/xentropyd/lab/internal/record"
 )
 
-// recorder declares the flags of a command that writes a value into a file every
-// so often, and gives what does it until ctx ends.
+// recorder declares the flags of a command that writes a value into a file
+// every so often, and gives what does it until ctx ends.
 func recorder(set *flag.FlagSet, often time.Duration) func(ctx context.Context, value func() (string, error)) error {
 	out := set.String("out", "", "write the records to `FILE`")
 	every := set.Duration("every", often, "from one value to the next")
@@ -23,14 +21,14 @@ func recorder(set *flag.FlagSet, often time.Duration) func(ctx context.Context, 
 		}
 		defer f.Close()
 		for tick := time.NewTicker(*every); ; {
-			var now record.Record
+			var now record
 			now.Before, _ = clocks()
 			now.Value, err = value()
 			if err != nil {
-				now.Value = record.Note + err.Error()
+				now.Value = note + err.Error()
 			}
-			now.After, now.Wall = clocks()
-			if _, err := f.Write(record.Append(nil, now)); err != nil {
+			now.After, _ = clocks()
+			if _, err := f.Write(now.line()); err != nil {
 				return fmt.Errorf("write a record: %w", err)
 			}
 			select {
@@ -50,34 +48,34 @@ func uuids(set *flag.FlagSet) func(context.Context, string) error {
 	return func(ctx context.Context, _ string) error {
 		return r(ctx, func() (string, error) {
 			b, err := os.ReadFile(kernelUUID)
-			return record.Hash([]byte(strings.TrimSpace(string(b)))), err
+			return hash([]byte(strings.TrimSpace(string(b)))), err
 		})
 	}
 }
 
-// records prints the records around the last restore.
+// records prints the values around the last restore, and whether each came
+// before, across or after it. The lab outside can tell with that which of them
+// two copies of a guest have in common.
 func records(set *flag.FlagSet) func(context.Context, string) error {
 	most := set.Int("most", 200, "at most so many before, and as many after")
 	return func(_ context.Context, file string) error {
-		f, err := os.Open(file)
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		list, err := record.Read(f)
+		list, err := readRecords(string(text))
 		if err != nil {
 			return err
 		}
-		before, across, after := record.Split(list)
-		var b []byte
-		for _, part := range [][]record.Record{
-			before[max(0, len(before)-*most):], across, after[:min(*most, len(after))],
-		} {
-			for _, r := range part {
-				b = record.Append(b, r)
+		before, across, after := split(list)
+		show := func(when string, list []record) {
+			for _, r := range list {
+				fmt.Println(when, r.Value)
 			}
 		}
-		_, err = os.Stdout.Write(b)
-		return err
+		show("before", before[max(0, len(before)-*most):])
+		show("across", across)
+		show("after", after[:min(*most, len(after))])
+		return nil
 	}
 }

@@ -15,8 +15,8 @@ import (
 // requested is the size of what is asked for, bytes.
 const requested = 64
 
-// seeds speaks protocol 2 by itself and prints what no product shows: the seeds.
-// They seed nothing.
+// seeds speaks protocol 2 by itself and prints what no product shows: the
+// seeds. They seed nothing.
 func seeds(set *flag.FlagSet) func(context.Context, string) error {
 	host := set.String("host", "xen:", "`ADDRESS` of the host")
 	count := set.Int("count", 3, "so many seeds: one on connecting, the others asked for")

@@ -26,8 +26,8 @@ const (
 	domctlUnpause    = 4        // XEN_DOMCTL_unpausedomain
 )
 
-// unpause is xl unpause that prints the wall clock just before, in nanoseconds: xl
-// itself takes longer to start than what is measured.
+// unpause is xl unpause that prints the wall clock just before, in nanoseconds:
+// xl itself takes longer to start than what is measured.
 func unpause(*flag.FlagSet) func(context.Context, string) error {
 	return func(_ context.Context, domid string) error {
 		id, err := strconv.ParseUint(domid, 10, 15)

@@ -7,8 +7,7 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
-	"os"
+	"log"
 
 	"github.com/xentropyd/xentropyd/lab/internal/debian"
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
@@ -19,8 +18,7 @@ func main() {
 	update := flag.Bool("update", false, "take newer versions of packages that are there already")
 	flag.Parse()
 	if err := shell(*name, *update); err != nil {
-		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
-		os.Exit(1)
+		log.Fatalf("lab: %v", err)
 	}
 }
 

@@ -34,7 +34,8 @@ type key struct {
 	id    uint64
 }
 
-// NewClient starts a client on a stream; what is said goes into log as readable text.
+// NewClient starts a client on a stream; what is said goes into log as readable
+// text.
 func NewClient(stream io.ReadWriter, log io.Writer) *Client {
 	c := &Client{
 		out: NewWriter(stream), log: &transcript{w: log, begin: time.Now()}, repeat: repeat,
@@ -123,12 +124,11 @@ func (c *Client) Hello(ctx context.Context, place string) error {
 
 // Command is a program to run. What it prints on both outputs is one stream.
 type Command struct {
-	Argv   []string
-	Env    []string     // added to the agent's own
-	Dir    string       // "" for /
-	Stdin  []byte       // at most MaxInput
-	Output func([]byte) // gets what is printed as it comes, besides Result
-	Quiet  bool         // keep the output out of the transcript
+	Argv  []string
+	Env   []string // added to the agent's own
+	Dir   string   // "" for /
+	Stdin []byte   // at most MaxInput
+	Quiet bool     // keep the output out of the transcript
 }
 
 // Result is how a command ended.
@@ -138,8 +138,8 @@ type Result struct {
 	Lost   int // pieces of output that got lost on the line
 }
 
-// Exec runs a command in a place and waits for its end. One that ends badly is no
-// error: look at Result.Code. When ctx ends, it and its children are killed.
+// Exec runs a command in a place and waits for its end. One that ends badly is
+// no error: look at Result.Code. When ctx ends, it and its children are killed.
 func (c *Client) Exec(ctx context.Context, place string, cmd Command) (*Result, error) {
 	what := fmt.Sprintf("run %s in %s", strings.Join(cmd.Argv, " "), name(place))
 	if len(cmd.Stdin) > MaxInput {
@@ -157,9 +157,6 @@ func (c *Client) Exec(ctx context.Context, place string, cmd Command) (*Result, 
 			result.Output = append(result.Output, m.Data...)
 			if !cmd.Quiet {
 				c.log.output(place, id, m.Data)
-			}
-			if cmd.Output != nil {
-				cmd.Output(m.Data)
 			}
 		}
 		exit = m

@@ -12,15 +12,19 @@ import (
 	"sync"
 )
 
-// mark begins a message: @lab:LENGTH:CRC32:JSON. No other text of a console looks so.
+// mark begins a message: @lab:LENGTH:CRC32:JSON. No other text of a console
+// looks so.
 const mark = "@lab:"
 
 const (
-	// chunk is how many bytes of output go into a message: less than the 2 KiB ring of Xen's console when encoded.
+	// chunk is how many bytes of output go into a message: less than the 2 KiB
+	// ring of Xen's console when encoded.
 	chunk = 1024
-	// maxLine is the longest line that is looked at; longer ones are not the agent's.
+	// maxLine is the longest line that is looked at; longer ones are not the
+	// agent's.
 	maxLine = 256 << 10
-	// MaxInput is how many bytes a command's standard input may have: it travels in one message.
+	// MaxInput is how many bytes a command's standard input may have: it
+	// travels in one message.
 	MaxInput = 24 << 10
 )
 
@@ -36,7 +40,8 @@ type Message struct {
 	Seq   int      `json:"seq,omitempty"`  // OpOutput: the message's number, from 0; OpExit: how many there were
 	Code  int      `json:"code,omitempty"` // OpExit: exit status, 128 and the signal's number for a killed command, or -1
 	Error string   `json:"error,omitempty"`
-	// Boot tells one life of an agent from the next: answers have it, and a repeated request has the one of its first answer.
+	// Boot tells one life of an agent from the next: answers have it, and a
+	// repeated request has the one of its first answer.
 	Boot string `json:"boot,omitempty"`
 }
 

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// afterExit is how long output is still taken after a command has ended, when a child that it left behind keeps it open.
+// afterExit is how long output is still taken after a command has ended, when a
+// child that it left behind keeps it open.
 const afterExit = time.Second
 
 // Server answers requests in the machine.

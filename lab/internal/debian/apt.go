@@ -20,7 +20,8 @@ type apt struct {
 	arch string
 }
 
-// newApt makes the root's files; those that are there already are written again.
+// newApt makes the root's files; those that are there already are written
+// again.
 func newApt(ctx context.Context, dir, arch string) (*apt, error) {
 	if _, err := os.Stat(keyring); err != nil {
 		return nil, fmt.Errorf("no keyring to verify packages with, apt-get install debian-archive-keyring: %w", err)
@@ -34,20 +35,21 @@ func newApt(ctx context.Context, dir, arch string) (*apt, error) {
 			return nil, fmt.Errorf("make apt's root: %w", err)
 		}
 	}
-	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s %s-updates\nComponents: main\nArchitectures: %s\nSigned-By: %s\n",
-		uri, Release, Release, arch, keyring)
-	if err := os.WriteFile(filepath.Join(dir, "sources", "lab.sources"), []byte(sources), 0o644); err != nil {
-		return nil, fmt.Errorf("write apt's sources: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "status"), nil, 0o644); err != nil {
-		return nil, fmt.Errorf("write apt's empty status: %w", err)
+	for name, content := range map[string]string{
+		"status": "", // nothing is installed
+		"sources/lab.sources": "Types: deb\nURIs: " + uri + "\nSuites: " + Release + " " + Release + "-updates\n" +
+			"Components: main\nArchitectures: " + arch + "\nSigned-By: " + keyring + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return nil, fmt.Errorf("make apt's root: %w", err)
+		}
 	}
 	return &apt{dir: dir, arch: arch}, nil
 }
 
 // run runs one of apt's programs with the private root, in the directory wd.
 func (a *apt) run(ctx context.Context, wd, program string, args ...string) (string, error) {
-	var options []string
+	options := []string{"-q"}
 	for _, o := range []string{
 		"APT::Architecture=" + a.arch, "APT::Architectures=" + a.arch, "APT::Sandbox::User=root",
 		"Acquire::Languages=none", "Acquire::Retries=3",
@@ -57,7 +59,6 @@ func (a *apt) run(ctx context.Context, wd, program string, args ...string) (stri
 	} {
 		options = append(options, "-o", o)
 	}
-	options = append(options, "-q")
 	cmd := exec.CommandContext(ctx, program, append(options, args...)...)
 	cmd.Dir = wd
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
@@ -68,7 +69,8 @@ func (a *apt) run(ctx context.Context, wd, program string, args ...string) (stri
 	return string(out), nil
 }
 
-// depends is the first dependency of a package whose name begins with prefix: how a metapackage names what it stands for.
+// depends is the first dependency of a package whose name begins with prefix:
+// how a metapackage names what it stands for.
 func (a *apt) depends(ctx context.Context, name, prefix string) (string, error) {
 	out, err := a.run(ctx, a.dir, "apt-cache", "depends", name)
 	if err != nil {
@@ -89,4 +91,41 @@ func withStderr(err error) error {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
 	}
 	return err
+}
+
+// MirrorVariable is the environment variable that names a mirror where the
+// machine's own configuration has none.
+const MirrorVariable = "XENTROPYD_LAB_MIRROR"
+
+// Release is the Debian release that the lab runs: Xen 4.17, Linux 6.1.
+const Release = "bookworm"
+
+// mirror finds a Debian mirror in the machine's own apt configuration.
+func mirror(ctx context.Context) (string, error) {
+	if m := os.Getenv(MirrorVariable); m != "" {
+		return m, nil
+	}
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets",
+		"--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask apt-get for the machine's sources: %w", withStderr(err))
+	}
+	m := chooseMirror(string(out))
+	if m == "" {
+		return "", fmt.Errorf("no mirror of Debian %s among this machine's apt sources: set %s to the address of one",
+			Release, MirrorVariable)
+	}
+	return m, nil
+}
+
+// chooseMirror takes the first place that has both suites: other archives name
+// a suite like Debian's, but none has its updates.
+func chooseMirror(targets string) string {
+	for line := range strings.Lines(targets) {
+		uri, suite, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if suite == Release+" main" && strings.Contains("\n"+targets, "\n"+uri+" "+Release+"-updates main\n") {
+			return uri
+		}
+	}
+	return ""
 }

@@ -9,9 +9,9 @@ import (
 // CacheVariable is the environment variable that moves the cache.
 const CacheVariable = "XENTROPYD_LAB_CACHE"
 
-// Cache is a directory that holds, for each architecture, an apt root of its own
-// (apt/ARCH), packages that are being fetched (debs/ARCH), and the tree of what
-// was unpacked (tree/ARCH). It is one for all labs of a user, see Lock.
+// Cache is a directory that holds, for each architecture, an apt root of its
+// own (apt/ARCH), packages that are being fetched (debs/ARCH), and the tree of
+// what was unpacked (tree/ARCH). It is one for all labs of a user, see Lock.
 type Cache struct {
 	Root string
 	Log  func(format string, args ...any)
@@ -20,20 +20,19 @@ type Cache struct {
 // OpenCache is the cache in the directory that CacheVariable names, or else in
 // xentropyd-lab in the user's cache directory. It logs to standard error.
 func OpenCache() (*Cache, error) {
-	c := &Cache{Log: func(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n", args...) }}
-	var err error
-	if c.Root = os.Getenv(CacheVariable); c.Root != "" {
-		if c.Root, err = filepath.Abs(c.Root); err != nil {
-			return nil, fmt.Errorf("find the cache %s: %w", c.Root, err)
+	root := os.Getenv(CacheVariable)
+	if root == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("find the cache directory (set %s): %w", CacheVariable, err)
 		}
-		return c, nil
+		root = filepath.Join(dir, "xentropyd-lab")
 	}
-	dir, err := os.UserCacheDir()
+	root, err := filepath.Abs(root)
 	if err != nil {
-		return nil, fmt.Errorf("find the cache directory (set %s): %w", CacheVariable, err)
+		return nil, fmt.Errorf("find the cache directory: %w", err)
 	}
-	c.Root = filepath.Join(dir, "xentropyd-lab")
-	return c, nil
+	return &Cache{root, func(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n", args...) }}, nil
 }
 
 // Path is a path below the cache.

@@ -13,7 +13,10 @@ import (
 func TestChooseMirror(t *testing.T) {
 	for _, c := range []struct{ name, targets, want string }{
 		{"debian's", "http://a/debian/ bookworm main\nhttp://a/debian/ bookworm-updates main\n", "http://a/debian/"},
-		{"another archive with a suite of that name first", "http://b/ bookworm main\nhttp://a/ bookworm-updates main\nhttp://a/ bookworm main\n", "http://a/"},
+		{
+			"another archive with a suite of that name first",
+			"http://b/ bookworm main\nhttp://a/ bookworm-updates main\nhttp://a/ bookworm main\n", "http://a/",
+		},
 		{"other component", "http://a/ bookworm contrib\nhttp://a/ bookworm-updates main\n", ""},
 		{"other release", "http://a/ trixie main\nhttp://a/ trixie-updates main\n", ""},
 		{"security alone", "http://a/ bookworm-security main\n", ""},
@@ -42,7 +45,8 @@ func TestUnpackAndFetch(t *testing.T) {
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "tree")
 	require.NoError(t, os.MkdirAll(filepath.Join(tree, "DEBIAN"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(tree, "DEBIAN/control"), []byte("Package: p\nVersion: 1\nArchitecture: all\nMaintainer: m\nDescription: d\n"), 0o644))
+	control := "Package: p\nVersion: 1\nArchitecture: all\nMaintainer: m\nDescription: d\n"
+	require.NoError(t, os.WriteFile(filepath.Join(tree, "DEBIAN/control"), []byte(control), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(tree, "file"), []byte("x"), 0o644))
 	deb := filepath.Join(dir, "p.deb")
 	out, err := exec.Command("dpkg-deb", "--build", "--root-owner-group", tree, deb).CombinedOutput()

@@ -22,9 +22,9 @@ type Package struct {
 const listFile = ".packages"
 
 // Fetch gives a directory into which packages are unpacked, all into one tree.
-// It fetches them if it has no such tree yet, or to get newer versions if update
-// is set; otherwise it does not use the network. A fetch that was interrupted
-// goes on where it stopped.
+// It fetches them if it has no such tree yet, or to get newer versions if
+// update is set; otherwise it does not use the network. A fetch that was
+// interrupted goes on where it stopped.
 func (c *Cache) Fetch(ctx context.Context, arch string, packages []Package, update bool) (dir string, err error) {
 	dir = c.Path("tree", arch)
 	list := fmt.Sprintln(packages)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path"
@@ -46,41 +45,40 @@ func (im *Image) File(name, from string, perm uint64) {
 
 // Pack is the image as a newc archive.
 func (im *Image) Pack() ([]byte, error) {
-	var b bytes.Buffer
-	err := im.write(&b)
-	return b.Bytes(), err
-}
-
-// Gzip is the archive compressed a little: an emulated machine reads less, and
-// unpacks fast.
-func (im *Image) Gzip() ([]byte, error) {
-	var b bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err != nil {
-		return nil, err
+	if im.err != nil {
+		return nil, im.err
 	}
-	if err := im.write(zip); err != nil {
-		return nil, err
+	var b bytes.Buffer
+	records := cpio.Newc.Writer(&b)
+	// Sorted: parents before children, and the same archive each time.
+	for _, name := range slices.Sorted(maps.Keys(im.records)) {
+		if err := records.WriteRecord(im.records[name]); err != nil {
+			return nil, fmt.Errorf("write %s into the image: %w", name, err)
+		}
 	}
-	if err := zip.Close(); err != nil {
+	if err := cpio.WriteTrailer(records); err != nil {
 		return nil, fmt.Errorf("end the image: %w", err)
 	}
 	return b.Bytes(), nil
 }
 
-func (im *Image) write(w io.Writer) error {
-	if im.err != nil {
-		return im.err
+// Gzip is the archive compressed a little: an emulated machine reads less, and
+// unpacks fast.
+func (im *Image) Gzip() ([]byte, error) {
+	plain, err := im.Pack()
+	if err != nil {
+		return nil, err
 	}
-	records := cpio.Newc.Writer(w)
-	// Sorted: parents before children, and the same archive each time.
-	for _, name := range slices.Sorted(maps.Keys(im.records)) {
-		if err := records.WriteRecord(im.records[name]); err != nil {
-			return fmt.Errorf("write %s into the image: %w", name, err)
-		}
+	var b bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err == nil {
+		_, err = zip.Write(plain)
 	}
-	if err := cpio.WriteTrailer(records); err != nil {
-		return fmt.Errorf("end the image: %w", err)
+	if err == nil {
+		err = zip.Close()
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("compress the image: %w", err)
+	}
+	return b.Bytes(), nil
 }

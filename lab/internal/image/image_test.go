@@ -6,28 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/u-root/u-root/pkg/cpio"
 )
-
-func records(t *testing.T, archive []byte) (names []string, content map[string]string, mode map[string]uint64) {
-	t.Helper()
-	content, mode = make(map[string]string), make(map[string]uint64)
-	r := cpio.Newc.Reader(bytes.NewReader(archive))
-	for {
-		rec, err := r.ReadRecord()
-		if err == io.EOF {
-			return names, content, mode
-		}
-		require.NoError(t, err)
-		b, err := io.ReadAll(io.NewSectionReader(rec, 0, int64(rec.FileSize)))
-		require.NoError(t, err)
-		names = append(names, rec.Name)
-		content[rec.Name], mode[rec.Name] = string(b), rec.Mode
-	}
-}
 
 func sample(t *testing.T) *Image {
 	t.Helper()
@@ -43,15 +27,21 @@ func sample(t *testing.T) *Image {
 func TestPack(t *testing.T) {
 	b, err := sample(t).Pack()
 	require.NoError(t, err)
-	names, content, mode := records(t, b)
-	require.Equal(t, []string{"bin", "bin/program", "dev", "dev/console", "etc", "etc/deep", "etc/deep/config", "init", "proc"}, names)
-	require.Equal(t, "copied", content["bin/program"])
-	require.Equal(t, "text", content["etc/deep/config"])
-	require.Equal(t, "/bin/program", content["init"])
-	require.EqualValues(t, cpio.S_IFREG|0o755, mode["bin/program"])
-	require.EqualValues(t, cpio.S_IFDIR|0o755, mode["etc/deep"])
-	require.EqualValues(t, cpio.S_IFCHR|0o600, mode["dev/console"])
-	require.EqualValues(t, cpio.S_IFLNK|0o777, mode["init"])
+	archive, err := cpio.ArchiveFromReader(cpio.Newc.Reader(bytes.NewReader(b)))
+	require.NoError(t, err)
+	require.Equal(t, "bin bin/program dev dev/console etc etc/deep etc/deep/config init proc", strings.Join(archive.Order, " "))
+	for name, content := range map[string]string{"bin/program": "copied", "etc/deep/config": "text", "init": "/bin/program"} {
+		r := archive.Files[name]
+		b, err := io.ReadAll(io.NewSectionReader(r, 0, int64(r.FileSize)))
+		require.NoError(t, err)
+		require.Equal(t, content, string(b))
+	}
+	for name, mode := range map[string]uint64{
+		"bin/program": cpio.S_IFREG | 0o755, "etc/deep": cpio.S_IFDIR | 0o755,
+		"dev/console": cpio.S_IFCHR | 0o600, "init": cpio.S_IFLNK | 0o777,
+	} {
+		require.Equal(t, mode, archive.Files[name].Mode, name)
+	}
 }
 
 func TestGzip(t *testing.T) {

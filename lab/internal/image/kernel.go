@@ -8,12 +8,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 )
 
-// Kernel reads a kernel, or Xen. What is packed is unpacked to the ELF file that
-// it holds, once here instead of at each boot in an emulated machine; one that
-// is packed in a way unknown here, or not at all, stays as it is. As Linux's
-// scripts/extract-vmlinux does, it looks for the packed part by its first bytes.
+// Kernel reads a kernel, or Xen. What is packed is unpacked to the ELF file
+// that it holds, once here instead of at each boot in an emulated machine; one
+// that is packed in a way unknown here, or not at all, stays as it is. As
+// Linux's scripts/extract-vmlinux does, it looks for the packed part by its
+// first bytes.
 func Kernel(ctx context.Context, file string) ([]byte, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -23,15 +25,12 @@ func Kernel(ctx context.Context, file string) ([]byte, error) {
 		"\x1f\x8b\x08": gunzip,
 		"\xfd7zXZ\x00": unxz,
 	} {
-		for at := bytes.Index(b, []byte(magic)); at >= 0; {
-			if elf, err := unpack(ctx, bytes.NewReader(b[at:])); err == nil && bytes.HasPrefix(elf, []byte("\x7fELF")) {
+		for rest, found := b, true; found; {
+			_, rest, found = bytes.Cut(rest, []byte(magic))
+			elf, err := unpack(ctx, io.MultiReader(strings.NewReader(magic), bytes.NewReader(rest)))
+			if err == nil && bytes.HasPrefix(elf, []byte("\x7fELF")) {
 				return elf, nil
 			}
-			next := bytes.Index(b[at+1:], []byte(magic))
-			if next < 0 {
-				break
-			}
-			at += 1 + next
 		}
 	}
 	return b, nil

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLibraries takes the test machine's own shell, where it is an ELF program with libraries.
+// TestLibraries takes the test machine's own shell, where it is an ELF program
+// with libraries.
 func TestLibraries(t *testing.T) {
 	const program = "/bin/sh"
 	paths, err := dynamic(program)

@@ -22,8 +22,8 @@ type Process struct {
 	err  error
 }
 
-// Start starts a command that is QEMU. The kernel ends it should the lab die. If
-// it has a terminal it keeps the lab's process group, so that it may use it.
+// Start starts a command that is QEMU. The kernel ends it should the lab die.
+// If it has a terminal it keeps the lab's process group, so that it may use it.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	// Without, a terminal's interrupt is for the lab, which then ends QEMU.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: cmd.Stdin == nil}
@@ -63,7 +63,8 @@ func (p *Process) Stop() {
 	<-p.done
 }
 
-// Pair makes a connected pair of sockets: one for the lab, one for QEMU's -chardev socket,fd=.
+// Pair makes a connected pair of sockets: one for the lab, one for QEMU's
+// -chardev socket,fd=.
 func Pair() (ours net.Conn, qemus *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 
 // Limits, ours: several times what the slowest machine seen needed.
 const (
-	// bootLimit is from QEMU's start to the agent's first answer; 25 s on an idle
-	// machine with 2 cores.
+	// bootLimit is from QEMU's start to the agent's first answer; 25 s on an
+	// idle machine with 2 cores.
 	bootLimit  = 5 * time.Minute
 	guestLimit = 5 * time.Minute // from xl create to the guest's agent
 )
@@ -38,7 +38,7 @@ type Dom0 struct {
 // Boot starts a machine and waits until dom0 answers. Logs go to logDir:
 // console.log has Xen's and dom0's console, agent.log what the lab asked for.
 // Whoever gets a Dom0 stops it.
-func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0, error) {
+func Boot(ctx context.Context, m *Machine, images string, logDir string) (*Dom0, error) {
 	d := &Dom0{Machine: m, LogDir: logDir}
 	d.Place.dom0 = d
 	if err := d.start(images); err != nil {
@@ -55,7 +55,7 @@ func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0
 	return d, nil
 }
 
-func (d *Dom0) start(images *Images) error {
+func (d *Dom0) start(images string) error {
 	if err := os.MkdirAll(d.LogDir, 0o755); err != nil {
 		return fmt.Errorf("make the directory of logs: %w", err)
 	}
@@ -76,8 +76,8 @@ func (d *Dom0) start(images *Images) error {
 	cmd := exec.Command(d.Machine.QEMU, append(d.Machine.Args("lab.line="+d.Machine.Line),
 		"-display", "none", "-monitor", "none", "-no-reboot",
 		"-serial", "stdio", "-chardev", "socket,id=lab,fd=3", "-serial", "chardev:lab")...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = images.Dir, d.console, d.console, []*os.File{theirs}
-	fmt.Fprintf(d.logs[0], "# cd %s; %q\n", images.Dir, cmd.Args)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = images, d.console, d.console, []*os.File{theirs}
+	fmt.Fprintf(d.logs[0], "# cd %s; %q\n", images, cmd.Args)
 	if d.process, err = qemu.Start(cmd); err != nil {
 		return err
 	}

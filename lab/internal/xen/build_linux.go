@@ -32,43 +32,40 @@ var utilities = []string{
 	"xenconsoled", "xenconsole", "vchan-socket-proxy", "lsevtchn", "xen-diag",
 }
 
-// Images are a machine's files: Xen, the kernel and dom0's initramfs, which
-// holds the guests' one. Machines of one architecture share them.
-type Images struct{ Dir string }
-
-// build makes the images in a directory.
-func build(ctx context.Context, p *packages, m *Machine, programs map[string]string, dir string) (*Images, error) {
+// build makes the images in a directory: Xen, the kernel and dom0's initramfs,
+// which holds the guests' one. Machines of one architecture share them.
+func build(ctx context.Context, p *packages, m *Machine, programs map[string]string, dir string) error {
 	modules, err := image.Modules(p.modules, m.Modules...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	files := make(map[string][]byte)
 	if files["xen"], err = image.Kernel(ctx, p.xen); err != nil {
-		return nil, err
+		return err
 	}
 	if files["vmlinux"], err = image.Kernel(ctx, p.kernel); err != nil {
-		return nil, err
+		return err
 	}
 	guest, err := p.common(programs, modules)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	packed, err := guest.Pack()
 	if err != nil {
-		return nil, fmt.Errorf("make the guest's initramfs: %w", err)
+		return fmt.Errorf("make the guest's initramfs: %w", err)
 	}
 	dom0, err := p.common(programs, modules)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.dom0(dom0, files["vmlinux"], packed); err != nil {
-		return nil, err
+		return err
 	}
 	if files["dom0.img"], err = dom0.Gzip(); err != nil {
-		return nil, fmt.Errorf("make dom0's initramfs: %w", err)
+		return fmt.Errorf("make dom0's initramfs: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the images' directory: %w", err)
+		return fmt.Errorf("make the images' directory: %w", err)
 	}
 	for name, content := range files {
 		// By renaming, so that a QEMU that is starting elsewhere reads the old
@@ -78,10 +75,10 @@ func build(ctx context.Context, p *packages, m *Machine, programs map[string]str
 			err = os.Rename(tmp, filepath.Join(dir, name))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("write %s: %w", name, err)
+			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	return &Images{dir}, nil
+	return nil
 }
 
 // common is what dom0's and the guests' images have both.
@@ -142,30 +139,60 @@ func (p *packages) dom0(im *image.Image, kernel, guest []byte) error {
 }
 
 // Prepare makes a machine's images of Debian's packages and this tree's
-// programs: it fetches packages that are missing, or newer ones of all if update
-// is set, compiles, and packs. It keeps other labs out of the cache meanwhile.
-func Prepare(ctx context.Context, cache *debian.Cache, m *Machine, update bool) (*Images, error) {
-	if err := m.checkHost(); err != nil {
-		return nil, err
+// programs: it fetches packages that are missing, or newer ones of all if
+// update is set, compiles, and packs. It keeps other labs out of the cache
+// meanwhile.
+func Prepare(ctx context.Context, cache *debian.Cache, m *Machine, update bool) (images string, err error) {
+	if err := debian.Require(m.Host); err != nil {
+		return "", err
 	}
 	unlock, err := cache.Lock()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer unlock()
 	tree, err := cache.Fetch(ctx, m.Arch, m.Packages(), update)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	p, err := findPackages(tree, m.Arch)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	cache.Log("compiling for %s", m.Arch)
 	programs, err := compile(ctx, p, m, cache.Path("bin", m.Arch))
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	cache.Log("making images for %s", m.Arch)
-	return build(ctx, p, m, programs, cache.Path("images", "xen-"+m.Arch))
+	images = cache.Path("images", "xen-"+m.Arch)
+	return images, build(ctx, p, m, programs, images)
+}
+
+// packages are the places of what the images are made of, in the tree of all
+// packages.
+type packages struct {
+	tree                             string
+	kernel, modules, xen             string
+	busybox, xenstore, utils, config string
+}
+
+func findPackages(tree, arch string) (*packages, error) {
+	p := &packages{tree: tree}
+	for pattern, to := range map[string]*string{
+		"boot/vmlinuz-*": &p.kernel,
+		"lib/modules/*":  &p.modules,
+		"boot/xen-" + agent.XenVersion + "-" + arch + ".gz": &p.xen,
+		"bin/busybox":      &p.busybox,
+		"usr/bin/xenstore": &p.xenstore,
+		"etc/xen":          &p.config,
+		agent.UtilsDir:     &p.utils,
+	} {
+		found, err := filepath.Glob(filepath.Join(tree, pattern))
+		if err != nil || len(found) == 0 {
+			return nil, fmt.Errorf("no fetched package has %s: the lab knows other versions of them (%v)", pattern, err)
+		}
+		*to = found[0]
+	}
+	return p, nil
 }

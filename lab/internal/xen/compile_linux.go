@@ -82,7 +82,8 @@ func (p *packages) compileC(ctx context.Context, cc, to string) error {
 		return fmt.Errorf("no fetched package has libxenvchan (%v)", err)
 	}
 	args := []string{
-		"-O2", "-Wall", "-Wextra", "-Werror", "-o", to, source, "-idirafter", filepath.Join(p.tree, "usr/include"), library[0],
+		"-O2", "-Wall", "-Wextra", "-Werror", "-o", to, source,
+		"-idirafter", filepath.Join(p.tree, "usr/include"), library[0],
 		"-rdynamic", // its functions can go before a library's
 		// What the library needs in turn is there when the program runs.
 		"-Wl,--allow-shlib-undefined", "-Wl,--unresolved-symbols=ignore-in-shared-libs",

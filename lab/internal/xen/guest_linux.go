@@ -3,8 +3,8 @@ package xen
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 )
 
 // Kinds of guests.
@@ -40,26 +40,39 @@ func (g GuestConfig) text() string {
 			words += " lab.follow"
 		}
 	}
-	return fmt.Sprintf("name = \"%s\"\ntype = \"%s\"\nkernel = \"%s\"\nramdisk = \"%s\"\nmemory = %d\nvcpus = 1\nextra = \"%s\"\n",
-		g.Name, g.Type, GuestKernel, g.Image, memory, words) + strings.Join(append(g.Lines, ""), "\n")
+	return fmt.Sprintf(`name = "%s"
+type = "%s"
+kernel = "%s"
+ramdisk = "%s"
+memory = %d
+vcpus = 1
+extra = "%s"
+`, g.Name, g.Type, GuestKernel, g.Image, memory, words) + strings.Join(append(g.Lines, ""), "\n")
 }
 
-// configure writes a guest's configuration and gives its file.
-func (d *Dom0) configure(ctx context.Context, g GuestConfig) (file string, err error) {
+// xl runs a command of xl's with a guest's configuration, which it writes, and
+// what stands behind that.
+func (d *Dom0) xl(ctx context.Context, command []string, g GuestConfig, more ...string) error {
 	if strings.ContainsAny(g.Name, "\"'\\\n") {
-		return "", fmt.Errorf("guest's name %q: no quotation marks and backslashes", g.Name)
+		return fmt.Errorf("guest's name %q: no quotation marks and backslashes", g.Name)
 	}
-	file = "/etc/xen/" + strings.ReplaceAll(g.Name, "/", "-") + ".cfg"
-	return file, d.Put(ctx, file, g.text())
+	file := "/etc/xen/" + strings.ReplaceAll(g.Name, "/", "-") + ".cfg"
+	if err := d.Put(ctx, file, g.text()); err != nil {
+		return err
+	}
+	_, err := d.Run(ctx, slices.Concat([]string{"xl"}, command, []string{file}, more)...)
+	return err
 }
 
 // Create starts a guest with xl create and does not wait for it.
 func (d *Dom0) Create(ctx context.Context, g GuestConfig) error {
-	file, err := d.configure(ctx, g)
-	if err == nil {
-		_, err = d.Run(ctx, "xl", "create", "-q", file)
-	}
-	return err
+	return d.xl(ctx, []string{"create", "-q"}, g)
+}
+
+// Restore makes a guest of a saved one, under the name and with the lines of g,
+// which must be the saved one's otherwise. It stays paused.
+func (d *Dom0) Restore(ctx context.Context, g GuestConfig, file string) error {
+	return d.xl(ctx, []string{"restore", "-p"}, g, file)
 }
 
 // Ready waits until the agent of a guest answers.
@@ -83,54 +96,3 @@ func (d *Dom0) Start(ctx context.Context, g GuestConfig) (Place, error) {
 
 // ConsoleLog is the file in dom0 that has all that a guest printed.
 func ConsoleLog(name string) string { return "/var/log/xen/console/guest-" + name + ".log" }
-
-// Domid asks for a guest's domain number.
-func (d *Dom0) Domid(ctx context.Context, name string) (id uint16, err error) {
-	return id, d.scan(ctx, &id, "xl", "domid", name)
-}
-
-// scan runs a command that prints a number.
-func (d *Dom0) scan(ctx context.Context, number any, argv ...string) error {
-	out, err := d.Run(ctx, argv...)
-	if err == nil {
-		_, err = fmt.Sscan(out, number)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
-	}
-	return nil
-}
-
-// Destroy ends a guest without asking it.
-func (d *Dom0) Destroy(ctx context.Context, name string) error {
-	_, err := d.Run(ctx, "xl", "destroy", name)
-	return err
-}
-
-// Save saves a guest into a file in dom0 and ends it.
-func (d *Dom0) Save(ctx context.Context, name, file string) error {
-	_, err := d.Run(ctx, "xl", "save", name, file)
-	return err
-}
-
-// Restore makes a guest of a saved one, under the name and with the lines of g,
-// which must be the saved one's otherwise. It stays paused.
-func (d *Dom0) Restore(ctx context.Context, g GuestConfig, file string) error {
-	config, err := d.configure(ctx, g)
-	if err == nil {
-		_, err = d.Run(ctx, "xl", "restore", "-p", config, file)
-	}
-	return err
-}
-
-// Unpause lets a guest run and gives the time at which it began to, by dom0's
-// clock.
-func (d *Dom0) Unpause(ctx context.Context, name string) (time.Time, error) {
-	id, err := d.Domid(ctx, name)
-	if err != nil {
-		return time.Time{}, err
-	}
-	var ns int64
-	err = d.scan(ctx, &ns, "probe", "unpause", fmt.Sprint(id))
-	return time.Unix(0, ns), err
-}

@@ -14,11 +14,10 @@ type Machine struct {
 	Name string
 	// Arch is Debian's name of the architecture, which is Go's here too.
 	Arch string
-	// QEMU is the program, and Package the Debian package that has it.
-	QEMU, Package string
-	// CC compiles C programs for the machine: Debian's name of the compiler in
-	// CCPackage.
-	CC, CCPackage string
+	// QEMU is the emulator, and CC the compiler of C programs for the machine.
+	QEMU, CC string
+	// Host is the Debian packages of programs that the host must have.
+	Host map[string]string
 	// Args are the program's arguments, with paths relative to the directory of
 	// the machine's images, for a dom0 whose kernel gets the words given.
 	Args func(dom0 string) []string
@@ -34,14 +33,16 @@ var Machines = []*Machine{amd64("xenstored"), amd64("oxenstored")}
 
 func amd64(xenstored string) *Machine {
 	return &Machine{
-		Name:      xenstored,
-		Arch:      "amd64",
-		QEMU:      "qemu-system-x86_64",
-		Package:   "qemu-system-x86",
-		CC:        "x86_64-linux-gnu-gcc",
-		CCPackage: "gcc libc6-dev",
-		Line:      "/dev/ttyS1",
-		Modules:   []string{"xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"},
+		Name: xenstored,
+		Arch: "amd64",
+		QEMU: "qemu-system-x86_64",
+		CC:   "x86_64-linux-gnu-gcc",
+		Host: map[string]string{
+			"qemu-system-x86_64": "qemu-system-x86", "x86_64-linux-gnu-gcc": "gcc libc6-dev",
+			"xz": "xz-utils", // unpacks the kernel
+		},
+		Line:    "/dev/ttyS1",
+		Modules: []string{"xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs"},
 		Args: func(dom0 string) []string {
 			return []string{
 				"-accel", "tcg",
@@ -50,10 +51,10 @@ func amd64(xenstored string) *Machine {
 				"-cpu", "max,-smap,-smep,-rdtscp",
 				"-m", "2048", "-smp", "2", "-net", "none",
 				"-kernel", "xen",
-				// eager-fpu: without it processes crash now and then, with bytes
-				// of another domain's process on their stacks. Xen hands the
-				// vector registers over lazily on AMD processors, which QEMU 7.2
-				// poses as.
+				// eager-fpu: without it processes crash now and then, with
+				// bytes of another domain's process on their stacks. Xen hands
+				// the vector registers over lazily on AMD processors, which
+				// QEMU 7.2 poses as.
 				"-append", "console=com1 com1=115200 dom0_mem=768M,max:768M loglvl=warning spec-ctrl=eager-fpu",
 				"-initrd", "vmlinux console=hvc0 quiet panic=1 lab.xenstored=" + xenstored + " " + dom0 + ",dom0.img",
 			}
@@ -69,12 +70,6 @@ func Find(name string) (*Machine, error) {
 		}
 	}
 	return nil, fmt.Errorf("no machine %q: there are %s and %s", name, Machines[0].Name, Machines[1].Name)
-}
-
-// checkHost checks that what the machine needs is installed on the host.
-func (m *Machine) checkHost() error {
-	// xz unpacks the kernel.
-	return debian.Require(map[string]string{"xz": "xz-utils", m.QEMU: m.Package, m.CC: m.CCPackage})
 }
 
 // Packages are what the machine's dom0 and guests are made of.

@@ -25,7 +25,8 @@ func (p Place) String() string {
 	return p.name
 }
 
-// Exec runs a command and waits for its end; a bad exit status is in the result.
+// Exec runs a command and waits for its end; a bad exit status is in the
+// result.
 func (p Place) Exec(ctx context.Context, c agent.Command) (*agent.Result, error) {
 	return p.dom0.client.Exec(ctx, p.name, c)
 }
@@ -96,8 +97,8 @@ func roomFor(path string, bytes int64, out string) error {
 	return nil
 }
 
-// Sweep removes what is left in dom0's ScratchDir and gives a list of what of it
-// is large, a MiB or more; "" if nothing was.
+// Sweep removes what is left in dom0's ScratchDir and gives a list of what of
+// it is large, a MiB or more; "" if nothing was.
 func (d *Dom0) Sweep(ctx context.Context) (large string, err error) {
 	return d.Run(ctx, "find", ScratchDir, "-mindepth", "1", "-maxdepth", "1", "-exec", "/bin/sh", "-c",
 		`[ $(du -sk "$0" | cut -f 1) -lt 1024 ] || du -sk "$0"; rm -rf "$0"`, "{}", ";")

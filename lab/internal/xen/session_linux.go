@@ -15,7 +15,7 @@ const tidyLimit = 3 * time.Minute
 // the first wants it, and replaced when it is well no more.
 type Session struct {
 	Machine *Machine
-	Images  *Images
+	Images  string                           // their directory
 	Logs    string                           // a directory for this machine's boots
 	Log     func(format string, args ...any) // progress
 

@@ -12,8 +12,8 @@ import (
 	"github.com/xentropyd/xentropyd/lab/internal/agent"
 )
 
-// fakeVariable makes this test's binary play QEMU: it names a file of words, one
-// for each start.
+// fakeVariable makes this test's binary play QEMU: it names a file of words,
+// one for each start.
 const fakeVariable = "LAB_TEST_QEMU"
 
 func TestMain(m *testing.M) {
@@ -66,7 +66,7 @@ func session(t *testing.T, plan string) (s *Session, left func() string) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	m := &Machine{Name: "fake", QEMU: self, Args: func(string) []string { return []string{"machine"} }}
-	s = &Session{Machine: m, Images: &Images{t.TempDir()}, Logs: t.TempDir(), Log: t.Logf}
+	s = &Session{Machine: m, Images: t.TempDir(), Logs: t.TempDir(), Log: t.Logf}
 	t.Cleanup(s.Stop)
 	return s, func() string {
 		rest, err := os.ReadFile(file)
@@ -116,7 +116,8 @@ func TestSessionMachineDies(t *testing.T) {
 	require.Equal(t, "rest", left())
 }
 
-// A scenario that leaves a large file fails for it, not those that come after it.
+// A scenario that leaves a large file fails for it, not those that come after
+// it.
 func TestSessionFindsLargeFile(t *testing.T) {
 	s, left := session(t, "messy rest")
 	scenario(t, s)

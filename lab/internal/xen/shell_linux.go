@@ -10,8 +10,8 @@ import (
 // shellGuest has a shell on its console instead of the lab's agent.
 var shellGuest = GuestConfig{Name: "guest", Type: PV, Image: GuestImage, Words: "lab.shell lab.follow"}
 
-// shellScript greets a person at dom0's console and starts xentropyd and a guest
-// that follows it.
+// shellScript greets a person at dom0's console and starts xentropyd and a
+// guest that follows it.
 const shellScript = `#!/bin/sh
 echo "Starting xentropyd …"
 mkdir -p /run/xentropyd /var/lib/xentropyd
@@ -33,9 +33,9 @@ END
 
 // Shell boots a machine with its console on the terminal, and returns when the
 // person there has ended it.
-func Shell(m *Machine, images *Images) error {
+func Shell(m *Machine, images string) error {
 	cmd := exec.Command(m.QEMU, append(m.Args("lab.shell"), "-display", "none", "-no-reboot", "-serial", "mon:stdio")...)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = images.Dir, os.Stdin, os.Stdout, os.Stderr
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = images, os.Stdin, os.Stdout, os.Stderr
 	p, err := qemu.Start(cmd)
 	if err != nil {
 		return err
