@@ -91,7 +91,9 @@ func short(t *testing.T, scenario func(*testing.T, *xen.Dom0)) { on(t, true, xen
 func long(t *testing.T, scenario func(*testing.T, *xen.Dom0)) { on(t, false, xen.Machines, scenario) }
 
 // once is long for a scenario that the first kind of machine is enough for.
-func once(t *testing.T, scenario func(*testing.T, *xen.Dom0)) { on(t, false, xen.Machines[:1], scenario) }
+func once(t *testing.T, scenario func(*testing.T, *xen.Dom0)) {
+	on(t, false, xen.Machines[:1], scenario)
+}
 
 func on(t *testing.T, isShort bool, machines []*xen.Machine, scenario func(*testing.T, *xen.Dom0)) {
 	if testing.Short() && !isShort {
