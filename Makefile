@@ -91,10 +91,13 @@ mutate:
 
 # Real Xen under QEMU: see lab/README.md for what the host must have. lab-xen is the short set.
 .PHONY: lab lab-xen lab-shell
+LAB = $(GO) test -tags lab -count 1 -v ./lab
 lab:
-	$(GO) test -tags lab -count 1 -timeout 4h -v ./lab
+	$(LAB) -timeout 4h
 lab-xen:
-	XENTROPYD_LAB_PATIENCE=10 $(GO) test -tags lab -count 1 -timeout 1h -short -v ./lab
+	$(GO) vet -tags lab ./lab/...
+	$(GO) tool staticcheck -tags lab ./lab/...
+	XENTROPYD_LAB_PATIENCE=10 $(LAB) -timeout 1h -short
 lab-shell:
 	$(GO) run ./lab/shell
 
