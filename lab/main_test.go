@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,41 +19,21 @@ import (
 	"github.com/xentropyd/xentropyd/lab/internal/xen"
 )
 
-// What the environment sets.
+// What the environment may set.
 var (
 	// patience is the factor by which scenarios lengthen the times that they
 	// assert, for a machine with other work.
-	patience = setting("XENTROPYD_LAB_PATIENCE", 1)
+	patience = 1.0
 	// restores is how often TestRestores restores its guest.
-	restores = int(setting("XENTROPYD_LAB_RESTORES", 50))
+	restores = 50.0
 	// logs is where logs go, by default a new directory in the cache.
-	logs = os.Getenv("XENTROPYD_LAB_LOGS")
+	logs string
 )
-
-func setting(variable string, otherwise float64) float64 {
-	text := os.Getenv(variable)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n <= 0 {
-		panic(fmt.Sprintf("%s=%q: set it to a number greater than 0", variable, text))
-	}
-	return n
-}
 
 // sessions are the machines, by the names of their kinds.
 var sessions = make(map[string]*xen.Session)
 
 func TestMain(m *testing.M) {
-	// What runs inside is compiled from the whole tree. go test sees us read
-	// it, and takes no result from its cache that is older.
-	_ = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && d.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return nil
-	})
 	code := m.Run()
 	for _, s := range sessions {
 		s.Stop()
@@ -67,13 +46,29 @@ func TestMain(m *testing.M) {
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n", args...) }
 
-// images fetches, compiles and packs once. All machines have one architecture.
+// images fetches, compiles and packs once, and reads the settings. All machines
+// have one architecture.
 var images = sync.OnceValues(func() (string, error) {
+	// What runs inside is compiled from the whole tree. go test sees a test read
+	// it, and takes no result from its cache that is older. The same goes for the
+	// environment.
+	_ = filepath.WalkDir("..", func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	for name, to := range map[string]*float64{"PATIENCE": &patience, "RESTORES": &restores} {
+		text := os.Getenv("XENTROPYD_LAB_" + name)
+		if _, err := fmt.Sscan(text, to); text != "" && (err != nil || *to <= 0) {
+			return "", fmt.Errorf("XENTROPYD_LAB_%s=%q: set it to a number greater than 0", name, text)
+		}
+	}
 	cache, err := debian.OpenCache()
 	if err != nil {
 		return "", err
 	}
-	if logs == "" {
+	if logs = os.Getenv("XENTROPYD_LAB_LOGS"); logs == "" {
 		logs = cache.Path("logs", time.Now().Format("20060102-150405"))
 	}
 	if logs, err = filepath.Abs(logs); err != nil {

@@ -27,7 +27,7 @@ func TestRestores(t *testing.T) {
 		f := follow(t, d, xen.GuestConfig{Name: "restored", Lines: []string{uuid(171)}})
 		busy(t, runtime.NumCPU())
 		var took times
-		for i := range restores {
+		for i := range int(restores) {
 			t.Run(fmt.Sprintf("restore %d", i+1), func(t *testing.T) {
 				before := s.guest(t, f.config.Name)
 				after, later := s.seededSince(t, f, f.restored(t), "after it was restored")
