@@ -49,9 +49,9 @@ func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+forma
 // images fetches, compiles and packs once, and reads the settings. All machines
 // have one architecture.
 var images = sync.OnceValues(func() (string, error) {
-	// What runs inside is compiled from the whole tree. go test sees a test read
-	// it, and takes no result from its cache that is older. The same goes for the
-	// environment.
+	// What runs inside is compiled from the whole tree. go test sees a test
+	// read it, and takes no result from its cache that is older. The same goes
+	// for the environment.
 	_ = filepath.WalkDir("..", func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == ".git" {
 			return fs.SkipDir

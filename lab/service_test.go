@@ -32,9 +32,9 @@ type daemon struct {
 	done chan error
 }
 
-// service runs xentropyd in dom0 until the test ends, with the defaults of a Xen
-// host and the lines given below [xen], by a command of the test's own if argv
-// is given.
+// service runs xentropyd in dom0 until the test ends, with the defaults of a
+// Xen host and the lines given below [xen], by a command of the test's own if
+// argv is given.
 func service(t *testing.T, d *xen.Dom0, lines string, argv ...string) *daemon {
 	if argv == nil {
 		argv = []string{"xentropyd", "run", "--config", serviceConfig}

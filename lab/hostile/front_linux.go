@@ -28,8 +28,8 @@ type front struct {
 	path string
 }
 
-// console finds where xentropyd's console is now, and takes it from the kernel's
-// driver, which gets none that are plugged from now on.
+// console finds where xentropyd's console is now, and takes it from the
+// kernel's driver, which gets none that are plugged from now on.
 func (g *guest) console() (path string, ok bool) {
 	_ = os.WriteFile("/sys/bus/xen/drivers_autoprobe", []byte("0"), 0)
 	list, err := g.store.Directory(g.ctx, "device/console")

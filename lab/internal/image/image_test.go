@@ -29,8 +29,11 @@ func TestPack(t *testing.T) {
 	require.NoError(t, err)
 	archive, err := cpio.ArchiveFromReader(cpio.Newc.Reader(bytes.NewReader(b)))
 	require.NoError(t, err)
-	require.Equal(t, "bin bin/program dev dev/console etc etc/deep etc/deep/config init proc", strings.Join(archive.Order, " "))
-	for name, content := range map[string]string{"bin/program": "copied", "etc/deep/config": "text", "init": "/bin/program"} {
+	const all = "bin bin/program dev dev/console etc etc/deep etc/deep/config init proc"
+	require.Equal(t, all, strings.Join(archive.Order, " "))
+	for name, content := range map[string]string{
+		"bin/program": "copied", "etc/deep/config": "text", "init": "/bin/program",
+	} {
 		r := archive.Files[name]
 		b, err := io.ReadAll(io.NewSectionReader(r, 0, int64(r.FileSize)))
 		require.NoError(t, err)
