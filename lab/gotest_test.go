@@ -55,14 +55,15 @@ func results(t *testing.T, output []byte) (passed int) {
 			Elapsed              float64
 		}
 		require.NoError(t, in.Decode(&e))
-		if e.Action == "output" {
+		// Its own lines would be taken for ours.
+		if frame := strings.TrimSpace(e.Output); !strings.HasPrefix(frame, "=== ") && !strings.HasPrefix(frame, "--- ") {
 			said[e.Test] += e.Output
 		}
 		if e.Test == "" || e.Action != "pass" && e.Action != "fail" && e.Action != "skip" {
 			continue
 		}
 		t.Run(e.Test, func(t *testing.T) {
-			t.Logf("%s", strings.TrimSpace(said[e.Test]))
+			t.Logf("%.2fs inside\n%s", e.Elapsed, strings.TrimRight(said[e.Test], "\n"))
 			switch e.Action {
 			case "skip":
 				t.SkipNow()
