@@ -35,7 +35,7 @@ type Port struct {
 	peer   uint16
 	dev    *xendev.Evtchn
 	alloc  *xendev.Gntalloc
-	notice  *xendev.EndNotice
+	notice *xendev.EndNotice
 	number uint32
 
 	busy    atomic.Bool   // an offer has it
