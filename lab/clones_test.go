@@ -201,15 +201,28 @@ func (l times) String() string {
 	return fmt.Sprintf("median %v, from %v to %v", l.median().Round(ms), slices.Min(l).Round(ms), slices.Max(l).Round(ms))
 }
 
+// alonePairs is how many pairs of clones TestClonesAlone makes at most. How many
+// values are equal is a matter of chance: a kernel may be due for a reseed of its
+// own as soon as it is restored.
+const alonePairs = 5
+
 // TestClonesAlone is what happens without xentropyd: the kernels go on with the
 // same random numbers. The guest library does not.
 func TestClonesAlone(t *testing.T) {
 	long(t, func(t *testing.T, d *xen.Dom0) {
-		a, b, _, _ := saveForCloning(t, d, xen.GuestConfig{Name: "alone"}, "--alone").twoClones(t)
-		n, of := compare(t, a, b, uuidsFile)
-		t.Logf("the kernels gave %d equal UUIDs of %d", n, of)
-		require.NotZero(t, n)
-		n, of = compare(t, a, b, readersFile)
-		require.Zero(t, n, "of %d values of the guest library", of)
+		saved := saveForCloning(t, d, xen.GuestConfig{Name: "alone"}, "--alone")
+		equal := 0
+		for pair := 0; equal == 0 && pair < alonePairs; pair++ {
+			a, b, _, _ := saved.twoClones(t)
+			n, of := compare(t, a, b, uuidsFile)
+			t.Logf("the kernels gave %d equal UUIDs of %d", n, of)
+			equal = n
+			n, of = compare(t, a, b, readersFile)
+			require.Zero(t, n, "of %d values of the guest library", of)
+			for _, clone := range []follower{a, b} {
+				run(t, d, "xl", "destroy", clone.config.Name)
+			}
+		}
+		require.NotZero(t, equal, "of %d pairs", alonePairs)
 	})
 }
