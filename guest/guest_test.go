@@ -109,11 +109,15 @@ type opening struct {
 	done  chan struct{}
 }
 
-func open(t *testing.T, dial Dialer, opts ...Option) *opening {
+func open(t *testing.T, dial transport.Dialer, o Options) *opening {
+	return opens(func() (*Guest, error) { return Open(t.Context(), dial, o) })
+}
+
+func opens(f func() (*Guest, error)) *opening {
 	o := &opening{done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		o.guest, o.err = Open(t.Context(), dial, opts...)
+		o.guest, o.err = f()
 	}()
 	return o
 }
@@ -129,16 +133,16 @@ func (o *opening) wait(t *testing.T) *Guest {
 func bubble(t *testing.T, f func(t *testing.T)) { t.Helper(); synctest.Test(t, f) }
 
 // none are no own sources at all.
-var none = WithSources()
+var none = []source.Source{}
 
-func goodSource() Option {
-	return WithSources(sourcetest.New(sourcetest.Info(1, 4), sourcetest.Good(3)))
+func goodSource() []source.Source {
+	return []source.Source{sourcetest.New(sourcetest.Info(1, 4), sourcetest.Good(3))}
 }
 
 func TestHostSeedsTheGuest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none, WithLabel("me"))
+		o := open(t, h.dial, Options{Sources: none, Label: "me"})
 		e := h.greet(1, 1)
 		require.Equal(t, "me", e.hello.Label)
 		require.False(t, e.hello.Kernel)
@@ -154,12 +158,12 @@ func TestHostSeedsTheGuest(t *testing.T) {
 		}
 		require.NotEqual(t, a, b)
 		s := g.Status()
-		require.True(t, s.Seeded && s.HostSeeded && s.Connected)
-		require.EqualValues(t, 1, s.Seeds)
-		require.EqualValues(t, 32, s.SeedBytes)
-		require.EqualValues(t, 256, s.CreditedBits)
+		require.True(t, s.Seeded && s.Host.Connected)
+		require.EqualValues(t, 1, s.Host.Seeds)
+		require.EqualValues(t, 32, s.Host.SeedBytes)
+		require.EqualValues(t, 256, s.Host.CreditedBits)
 		require.EqualValues(t, 200, s.BytesRead)
-		require.Equal(t, "01000000000000000000000000000000", s.Instance)
+		require.Equal(t, "01000000000000000000000000000000", s.Host.Instance)
 	})
 }
 
@@ -179,45 +183,48 @@ func (k *target) Seed(seed []byte, bits int) (int, error) {
 	return bits, nil
 }
 
-func TestTargetsAreFedBytesOfTheirOwn(t *testing.T) {
+func TestKernelIsFedBytesOfItsOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		h, kernel, app := newHosts(t), &target{}, &target{}
-		o := open(t, h.dial, none, WithKernel(kernel), WithTarget(app))
+		h, kernel := newHosts(t), &target{}
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		require.True(t, e.hello.Kernel)
-		ack := e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect, Credit: 200})
-		require.Equal(t, []protocol.Outcome{
-			{Target: protocol.TargetLibrary, OK: true, Credit: 200},
-			{Target: protocol.TargetKernel, OK: true, Credit: 200},
-			{Target: protocol.TargetApplication, OK: true, Credit: 200},
-		}, ack.Outcomes)
-		defer o.wait(t).Close()
+		for range 2 {
+			ack := e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect, Credit: 200})
+			require.Equal(t, []protocol.Outcome{
+				{Target: protocol.TargetLibrary, OK: true, Credit: 200},
+				{Target: protocol.TargetKernel, OK: true, Credit: 200},
+			}, ack.Outcomes)
+		}
+		g := o.wait(t)
+		defer g.Close()
 		require.Len(t, kernel.seeds[0], 32)
-		require.NotEqual(t, kernel.seeds[0], app.seeds[0])
-		require.Equal(t, 200, kernel.bits)
+		require.NotEqual(t, kernel.seeds[0], kernel.seeds[1], "though the host's seeds were the same")
+		require.NotEqual(t, make([]byte, 32), kernel.seeds[0], "not the host's seed itself")
+		require.Equal(t, KernelStatus{Fed: true, Seeds: 2, CreditedBits: 400}, g.Status().Kernel)
 	})
 }
 
 func TestFailureIsAcknowledgedAsFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		h := newHosts(t)
-		o := open(t, h.dial, none, WithKernel(&target{err: errors.New("not permitted")}))
+		h, kernel := newHosts(t), &target{err: errors.New("not permitted")}
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		ack := e.seed(first)
 		require.Equal(t, protocol.Outcome{Target: protocol.TargetKernel, Detail: "not permitted"}, ack.Outcomes[1])
 		g := o.wait(t)
 		defer g.Close()
-		s := g.Status()
-		require.EqualValues(t, 1, s.KernelFailures)
-		require.Zero(t, s.KernelSeeds)
-		require.Equal(t, "kernel: not permitted", s.LastFailure)
+		require.Equal(t, KernelStatus{Failures: 1, LastFailure: "not permitted"}, g.Status().Kernel)
+		kernel.err = nil
+		e.seed(first)
+		require.Equal(t, KernelStatus{Fed: true, Seeds: 1, CreditedBits: 256, Failures: 1, LastFailure: "not permitted"}, g.Status().Kernel)
 	})
 }
 
 func TestCreditOfADegradedHostIsZero(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h, kernel := newHosts(t), &target{}
-		o := open(t, h.dial, none, WithKernel(kernel))
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect})
 		defer o.wait(t).Close()
@@ -231,7 +238,7 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
 		var told atomic.Bool // what the last notification said
-		o := open(t, h.dial, none, WithNotify(func(s Status) { told.Store(s.Degraded) }))
+		o := open(t, h.dial, Options{Sources: none, Notify: func(s Status) { told.Store(s.Host.Degraded) }})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -239,7 +246,7 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 		is := func(want bool, why string) {
 			t.Helper()
 			synctest.Wait()
-			require.Equal(t, want, g.Status().Degraded, why)
+			require.Equal(t, want, g.Status().Host.Degraded, why)
 			require.Equal(t, want, told.Load(), why)
 		}
 		is(false, "the welcome and the first seed")
@@ -268,7 +275,7 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 func TestGuestComesBackToItsHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -277,7 +284,7 @@ func TestGuestComesBackToItsHost(t *testing.T) {
 			nonce := e.hello.Nonce
 			e.conn.Close()
 			synctest.Wait()
-			require.False(t, g.Status().Connected)
+			require.False(t, g.Status().Host.Connected)
 			_, err := g.Read(make([]byte, 10))
 			require.NoError(t, err, "reads go on meanwhile")
 			before := time.Now()
@@ -285,7 +292,7 @@ func TestGuestComesBackToItsHost(t *testing.T) {
 			require.LessOrEqual(t, time.Since(before), 100*time.Millisecond, "back-off starts anew after a welcome")
 			require.NotEqual(t, nonce, e.hello.Nonce)
 			e.seed(first)
-			require.EqualValues(t, i+1, g.Status().Reconnects)
+			require.EqualValues(t, i+1, g.Status().Host.Reconnects)
 		}
 	})
 }
@@ -294,7 +301,7 @@ func TestRedialsAtOnceAfterASession(t *testing.T) {
 	for lasted, at := range map[time.Duration]bool{steady: true, steady - time.Millisecond: false} {
 		bubble(t, func(t *testing.T) {
 			h := newHosts(t)
-			o := open(t, h.dial, none)
+			o := open(t, h.dial, Options{Sources: none})
 			e := h.greet(1, 1)
 			e.seed(first)
 			defer o.wait(t).Close()
@@ -313,7 +320,7 @@ func TestBackOffGrowsAndEnds(t *testing.T) {
 		h.refuse = errors.New("connection refused")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		_, err := Open(ctx, h.dial, none, WithBackoff(100*time.Millisecond, 10*time.Second))
+		_, err := Open(ctx, h.dial, Options{Sources: none, MaxPause: 10 * time.Second})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.EqualError(t, err, "open guest: not seeded in time: host: dial host: connection refused; own noise sources have 0 of 320 bits: context deadline exceeded")
 		require.Greater(t, h.dials, 3600/15)
@@ -323,13 +330,13 @@ func TestBackOffGrowsAndEnds(t *testing.T) {
 
 func TestOwnSourcesServeAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		g, err := Open(t.Context(), nil, goodSource())
+		g, err := Open(t.Context(), nil, Options{Sources: goodSource()})
 		require.NoError(t, err)
 		defer g.Close()
 		s := g.Status()
 		require.True(t, s.Seeded)
-		require.False(t, s.HostSeeded)
-		require.GreaterOrEqual(t, s.OwnBits, 320.)
+		require.Zero(t, s.Host.Seeds)
+		require.GreaterOrEqual(t, s.Own.Bits, 320.)
 		_, err = g.Read(make([]byte, 10))
 		require.NoError(t, err)
 		require.ErrorContains(t, g.Refresh(t.Context()), "not connected")
@@ -341,16 +348,38 @@ func TestOwnSourcesServeWhenTheHostIsLate(t *testing.T) {
 		h := newHosts(t)
 		h.refuse = errors.New("connection refused")
 		before := time.Now()
-		g, err := Open(t.Context(), h.dial, goodSource())
+		g, err := Open(t.Context(), h.dial, Options{Sources: goodSource()})
 		require.NoError(t, err)
 		defer g.Close()
 		require.Equal(t, 3*time.Second, time.Since(before))
-		require.False(t, g.Status().HostSeeded)
+		require.Zero(t, g.Status().Host.Seeds)
 		h.mu.Lock()
 		h.refuse = nil
 		h.mu.Unlock()
 		h.greet(1, 1).seed(first)
-		require.True(t, g.Status().HostSeeded, "and it is followed when it comes")
+		require.NotZero(t, g.Status().Host.Seeds, "and it is followed when it comes")
+	})
+}
+
+// Who requires the host waits for it, however good the own sources are.
+func TestRequireHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		h.refuse = errors.New("connection refused")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err := Open(ctx, h.dial, Options{Sources: goodSource(), RequireHost: true})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "connection refused")
+
+		h.refuse = nil
+		o := open(t, h.dial, Options{Sources: goodSource(), RequireHost: true})
+		e := h.greet(1, 1)
+		time.Sleep(30 * time.Second)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		require.EqualValues(t, 1, g.Status().Host.Seeds)
 	})
 }
 
@@ -360,7 +389,7 @@ func TestUncreditedSourcesSeedNothing(t *testing.T) {
 		info.Credited = false
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		_, err := Open(ctx, nil, WithSources(sourcetest.New(info, sourcetest.Good(1))))
+		_, err := Open(ctx, nil, Options{Sources: []source.Source{sourcetest.New(info, sourcetest.Good(1))}})
 		require.ErrorContains(t, err, "own noise sources have 0 of 320 bits")
 	})
 }
@@ -368,7 +397,7 @@ func TestUncreditedSourcesSeedNothing(t *testing.T) {
 func TestRefreshAsksTheHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -381,7 +410,7 @@ func TestRefreshAsksTheHost(t *testing.T) {
 		r := ask()
 		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonRequest, Request: r.ID})
 		require.NoError(t, <-answer)
-		require.EqualValues(t, 2, g.Status().Seeds)
+		require.EqualValues(t, 2, g.Status().Host.Seeds)
 
 		r = ask()
 		e.send(protocol.Refusal{Request: r.ID, Reason: protocol.RefusedBudget, RetryAfter: 3 * time.Second})
@@ -396,7 +425,7 @@ func TestRefreshAsksTheHost(t *testing.T) {
 func TestGuestAnswersPings(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		defer o.wait(t).Close()
@@ -408,7 +437,7 @@ func TestGuestAnswersPings(t *testing.T) {
 func TestSilentHostIsGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -418,7 +447,7 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 		require.ErrorIs(t, err, io.EOF)
 		require.Equal(t, 3*time.Minute, time.Since(before))
 		synctest.Wait()
-		require.Equal(t, "host was silent for 3m0s", g.Status().LastError)
+		require.Equal(t, "host was silent for 3m0s", g.Status().Host.LastError)
 		h.greet(1, 1)
 	})
 }
@@ -426,7 +455,7 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 func TestHostThatDoesNotAnswerTheHelloIsGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, goodSource())
+		o := open(t, h.dial, Options{Sources: goodSource()})
 		e := <-h.dialled
 		before := time.Now()
 		io.Copy(io.Discard, e.conn)
@@ -438,7 +467,7 @@ func TestHostThatDoesNotAnswerTheHelloIsGivenUp(t *testing.T) {
 func TestForgedSeedEndsTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -448,15 +477,15 @@ func TestForgedSeedEndsTheSession(t *testing.T) {
 		go e.conn.Write(frame)
 		require.Equal(t, protocol.CloseProtocol, e.next().(protocol.Close).Reason)
 		synctest.Wait()
-		require.EqualValues(t, 1, g.Status().Seeds)
-		require.Contains(t, g.Status().LastError, "wrong message authentication code")
+		require.EqualValues(t, 1, g.Status().Host.Seeds)
+		require.Contains(t, g.Status().Host.LastError, "wrong message authentication code")
 	})
 }
 
 func TestHostsReasonToCloseIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, goodSource())
+		o := open(t, h.dial, Options{Sources: goodSource()})
 		e := h.greet(1, 1)
 		e.send(protocol.Close{Reason: protocol.CloseLimit, Text: "2 sessions at most"})
 		before := time.Now()
@@ -469,15 +498,15 @@ func TestHostsReasonToCloseIsKept(t *testing.T) {
 func TestNewGenerationReseedsBeforeAnythingIsGiven(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
 		e.seed(protocol.Seed{Generation: 2, Reason: protocol.ReasonGeneration})
 		s := g.Status()
-		require.EqualValues(t, 2, s.Generation)
-		require.EqualValues(t, 1, s.Generations)
+		require.EqualValues(t, 2, s.Host.Generation)
+		require.EqualValues(t, 1, s.Host.Generations)
 	})
 }
 
@@ -486,7 +515,7 @@ func TestNewGenerationReseedsBeforeAnythingIsGiven(t *testing.T) {
 func TestMissedGeneration(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h, kernel := newHosts(t), &target{}
-		o := open(t, h.dial, none, WithKernel(kernel))
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -516,7 +545,7 @@ func TestMissedGeneration(t *testing.T) {
 func TestAnotherInstancesGenerationIsNoChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 9)
 		e.seed(protocol.Seed{Generation: 9, Reason: protocol.ReasonConnect})
 		g := o.wait(t)
@@ -534,7 +563,7 @@ func TestMachinesGenerationCounter(t *testing.T) {
 		var mu sync.Mutex
 		counter := uint64(7)
 		h := newHosts(t)
-		o := open(t, h.dial, none, WithGeneration(func() uint64 { mu.Lock(); defer mu.Unlock(); return counter }))
+		o := open(t, h.dial, Options{Sources: none, Restores: func() uint64 { mu.Lock(); defer mu.Unlock(); return counter }})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -598,7 +627,7 @@ func TestChannelTellsOfARestore(t *testing.T) {
 					rw, err := h.dial(ctx)
 					return breaking{rw, c.read}, err
 				}
-				o := open(t, dial, none, WithGeneration(func() uint64 { return 7 }))
+				o := open(t, dial, Options{Sources: none, Restores: func() uint64 { return 7 }})
 				e := h.greet(1, 1)
 				e.seed(first)
 				g := o.wait(t)
@@ -618,7 +647,7 @@ func TestSeedInFlightAtTheChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var counter atomic.Uint64
 		h := newHosts(t)
-		o := open(t, h.dial, none, WithGeneration(counter.Load))
+		o := open(t, h.dial, Options{Sources: none, Restores: counter.Load})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -630,7 +659,7 @@ func TestSeedInFlightAtTheChange(t *testing.T) {
 		_, err = e.conn.Write(frame[len(frame)-1:])
 		require.NoError(t, err)
 		synctest.Wait()
-		require.EqualValues(t, 1, g.Status().Seeds, "it is not used")
+		require.EqualValues(t, 1, g.Status().Host.Seeds, "it is not used")
 		_, err = g.Read(make([]byte, 8))
 		require.ErrorIs(t, err, ErrStale)
 		h.greet(1, 1).seed(first)
@@ -643,7 +672,7 @@ func TestSeedInFlightAtTheChange(t *testing.T) {
 func TestGenerationRestartsReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -659,7 +688,7 @@ func TestGenerationRestartsReads(t *testing.T) {
 func TestCloseTellsTheHostAndEndsReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -675,7 +704,7 @@ func TestCloseTellsTheHostAndEndsReads(t *testing.T) {
 func TestCloseDoesNotWaitForADeafHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -688,7 +717,7 @@ func TestCloseDoesNotWaitForADeafHost(t *testing.T) {
 func TestProtocol1Guest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h, kernel := newHosts(t), &target{}
-		o := open(t, h.dial, none, WithProtocol1(), WithKernel(kernel))
+		o := open(t, h.dial, Options{Sources: none, Protocol1: true, Kernel: kernel})
 		e := <-h.dialled
 		m := protocol.NewV1RequestMatcher()
 		buf := make([]byte, 64)
@@ -712,19 +741,19 @@ func TestProtocol1Guest(t *testing.T) {
 		defer g.Close()
 		synctest.Wait()
 		s := g.Status()
-		require.Equal(t, 1, s.Protocol)
-		require.EqualValues(t, 40, s.SeedBytes)
+		require.Equal(t, 1, s.Host.Protocol)
+		require.EqualValues(t, 40, s.Host.SeedBytes)
 		require.Zero(t, kernel.bits, "protocol 1 vouches for nothing")
 	})
 }
 
 func TestDefaultSourcesAreThisMachines(t *testing.T) {
-	g, err := Open(t.Context(), nil)
+	g, err := Open(t.Context(), nil, Options{})
 	if err != nil {
 		t.Skip("this machine's own sources do not suffice: run on a CPU with RDRAND or RDSEED: ", err)
 	}
 	defer g.Close()
-	for _, s := range g.Status().OwnSources {
+	for _, s := range g.Status().Own.Sources {
 		require.NotEqual(t, source.NameArrivals, s.Name)
 	}
 	_, err = io.ReadFull(g, make([]byte, 1<<16))

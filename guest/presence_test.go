@@ -18,7 +18,7 @@ func TestHostAwayIsSaidOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log lines
 		h := newHosts(t)
-		o := open(t, h.dial, none, log.option(), WithBackoff(50*time.Millisecond, 10*time.Second))
+		o := open(t, h.dial, Options{Sources: none, Log: log.logger(), MaxPause: 10 * time.Second})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -77,9 +77,9 @@ func TestPresence(t *testing.T) {
 func TestBackOffFromAHostThatOnlyWelcomes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none, WithBackoff(100*time.Millisecond, 10*time.Second))
+		o := open(t, h.dial, Options{Sources: none, MaxPause: 10 * time.Second})
 		began := time.Now()
-		for range 12 {
+		for range 14 {
 			h.greet(1, 1).conn.Close()
 		}
 		require.Greater(t, time.Since(began), 20*time.Second)
@@ -106,7 +106,7 @@ func TestRefusalsKeepRefreshFromALoop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				h := newHosts(t)
-				o := open(t, h.dial, none)
+				o := open(t, h.dial, Options{Sources: none})
 				e := h.greet(1, 1)
 				e.seed(first)
 				g := o.wait(t)
@@ -129,7 +129,7 @@ func TestRefusalsKeepRefreshFromALoop(t *testing.T) {
 					e.send(protocol.Refusal{Request: m.(protocol.Request).ID, Reason: protocol.RefusedBudget, RetryAfter: c.said})
 				}
 				<-done
-				require.EqualValues(t, 5, g.Status().Refused)
+				require.EqualValues(t, 5, g.Status().Host.Refused)
 
 				// A caller's own patience ends the wait, and so does the session's end.
 				ctx, cancel := context.WithTimeout(t.Context(), c.wait/2)
@@ -149,7 +149,7 @@ func TestRefusalsKeepRefreshFromALoop(t *testing.T) {
 func TestRefusedPushDelaysNoRefresh(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -168,14 +168,14 @@ func TestRefusedPushDelaysNoRefresh(t *testing.T) {
 func TestAgeOfTheLastSeed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, goodSource(), WithHostWait(time.Second))
+		o := open(t, h.dial, Options{Sources: goodSource()})
 		g := o.wait(t)
 		defer g.Close()
-		require.Nil(t, g.Status().LastSeedAge)
+		require.Nil(t, g.Status().Host.LastSeedAge)
 		e := h.greet(1, 1)
 		e.seed(first)
-		require.Equal(t, 0., *g.Status().LastSeedAge)
+		require.Equal(t, 0., *g.Status().Host.LastSeedAge)
 		time.Sleep(90 * time.Second)
-		require.Equal(t, 90., *g.Status().LastSeedAge)
+		require.Equal(t, 90., *g.Status().Host.LastSeedAge)
 	})
 }

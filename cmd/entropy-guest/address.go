@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/transport/all"
@@ -67,9 +67,19 @@ func reached(address string) transport.Carriers {
 // waits says whether a dial waits until the host comes, which is told by nobody else.
 func waits(address string) bool { return reached(address)[0].Waits }
 
+// dialTime bounds a dial that does not wait for the host to come, so that one that
+// hangs is reported (our choice).
+const dialTime = 10 * time.Second
+
 // dialer reaches the host at an address.
-func dialer(address string) guest.Dialer {
+func dialer(address string) transport.Dialer {
+	limit := !waits(address)
 	return func(ctx context.Context) (transport.Conn, error) {
+		if limit {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, dialTime)
+			defer cancel()
+		}
 		if address == autoHost {
 			c, err := carriers.DialFound(ctx)
 			endUsedUp(err)

@@ -128,7 +128,7 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	sc.eventually(t, "the new generation's seed", func() bool { return sc.acknowledged() == 2 })
 	sc.eventually(t, "reported", func() bool {
 		r, err := readReport(sc.file.path)
-		return err == nil && r.Guest.Acknowledged == 2 && r.Guest.KernelSeeds == 2 && r.Guest.Generations == 1 && r.Guest.Connected
+		return err == nil && r.Guest.Host.Acknowledged == 2 && r.Guest.Kernel.Seeds == 2 && r.Guest.Host.Generations == 1 && r.Guest.Host.Connected
 	})
 
 	sc.cancel()
@@ -136,7 +136,7 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
 	r, err := readReport(sc.file.path)
 	require.NoError(t, err)
-	assert.False(t, r.Guest.Connected)
+	assert.False(t, r.Guest.Host.Connected)
 	assert.Equal(t, "scene", r.Label)
 }
 
@@ -158,7 +158,7 @@ func TestReportIsThereWhenReady(t *testing.T) {
 	select {
 	case r := <-at:
 		require.NotNil(t, r)
-		exit, why := r.judge(kernelStatus{Ready: true})
+		exit, why := r.standing(kernelStatus{Ready: true})
 		assert.Equal(t, cli.ExitOK, exit, why)
 	case <-time.After(patience):
 		require.Fail(t, "never ready")
@@ -189,7 +189,7 @@ func TestFollowOnceProtocol1(t *testing.T) {
 	assert.Zero(t, sc.acknowledged())
 }
 
-// TestFollowPatiently has a dial that outlives the time that the library gives one.
+// TestFollowPatiently has a dial that waits for its host.
 func TestFollowPatiently(t *testing.T) {
 	sc := newScene(t)
 	sc.patient = true
@@ -267,7 +267,7 @@ func TestFollowOnceKernelFails(t *testing.T) {
 	sc.once = true
 	sc.kernel.Fail(errors.New("out of order"))
 	sc.start()
-	require.EqualError(t, sc.end(t), "kernel: out of order")
+	require.EqualError(t, sc.end(t), "feed the kernel: out of order")
 	assert.Equal(t, []string{stopping}, sc.systemd.heard(), "never ready")
 	sc.eventually(t, "the host knows", func() bool {
 		g := sc.host.Status().Guests
@@ -281,7 +281,7 @@ func TestFollowReportsTheLastFeed(t *testing.T) {
 	failed := func(want bool) func() bool {
 		return func() bool {
 			r, err := readReport(sc.file.path)
-			return err == nil && r.Guest.Seeds > 0 && r.FeedFailed == want
+			return err == nil && r.Guest.Host.Seeds > 0 && r.Guest.Kernel.Fed != want
 		}
 	}
 	sc.kernel.Fail(errors.New("out of order"))
@@ -444,7 +444,7 @@ func TestFollowHostRestarts(t *testing.T) {
 	first.stop()
 	sc.eventually(t, "reported as lost", func() bool {
 		r, err := readReport(sc.file.path)
-		return err == nil && !r.Guest.Connected && r.Guest.LastError != ""
+		return err == nil && !r.Guest.Host.Connected && r.Guest.Host.LastError != ""
 	})
 	p = newPipes()
 	second, err := startHost(p, newDrawer())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -25,21 +24,16 @@ func readersCommand() *cobra.Command {
 		Use: "readers", Args: cobra.NoArgs,
 		Short: "Record what the guest library gives",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var dial guest.Dialer
-			opts := []guest.Option{
-				guest.WithLabel("probe"), guest.WithLogger(slog.Default()),
-				guest.WithDialTimeout(0), guest.WithBackoff(5*time.Millisecond, 5*time.Second),
-			}
+			var dial transport.Dialer
 			if !alone {
-				dial = func(ctx context.Context) (transport.Conn, error) {
-					c, err := all.Carriers.Dial(ctx, host)
-					if err != nil {
-						return nil, err
-					}
-					return c, nil
+				var err error
+				if dial, err = all.Dialer(host); err != nil {
+					return err
 				}
 			}
-			g, err := guest.Open(cmd.Context(), dial, opts...)
+			g, err := guest.Open(cmd.Context(), dial, guest.Options{
+				Label: "probe", Log: slog.Default(), MaxPause: 5 * time.Second,
+			})
 			if err != nil {
 				return err
 			}

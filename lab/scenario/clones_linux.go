@@ -167,9 +167,9 @@ func (s *daemon) reseeded(t *report.T, f follower, began time.Time) (g host.Gues
 	require.Zero(t, g.Failures)
 	said, err := f.says(t)
 	require.NoError(t, err)
-	require.Equal(t, g.KernelGeneration, said.Guest.Generation)
-	require.Zero(t, said.Guest.KernelFailures)
-	require.GreaterOrEqual(t, said.Guest.KernelSeeds, uint64(2), "the original's, and its own")
+	require.Equal(t, g.KernelGeneration, said.Guest.Host.Generation)
+	require.Zero(t, said.Guest.Kernel.Failures)
+	require.GreaterOrEqual(t, said.Guest.Kernel.Seeds, uint64(2), "the original's, and its own")
 	return g, at
 }
 

@@ -92,8 +92,8 @@ func restarts(t *report.T, d *xen.Dom0) {
 		require.Equal(t, g.Seeds, g.KernelAcknowledged)
 		said, err := steady.says(t)
 		require.NoError(t, err)
-		require.Zero(t, said.Guest.Reconnects)
-		require.True(t, said.Guest.Connected)
+		require.Zero(t, said.Guest.Host.Reconnects)
+		require.True(t, said.Guest.Host.Connected)
 	})
 	t.Run("daemon killed", func(t *report.T) {
 		s.kill(t)
@@ -106,7 +106,7 @@ func restarts(t *report.T, d *xen.Dom0) {
 			s.seededSince(t, f, started, "after the daemon's new start")
 			said, err := f.says(t)
 			require.NoError(t, err)
-			require.Equal(t, status.Server.Instance, said.Guest.Instance)
+			require.Equal(t, status.Server.Instance, said.Guest.Host.Instance)
 		}
 	})
 	t.Run("nothing leaks", func(t *report.T) {

@@ -64,7 +64,7 @@ func (s *daemon) agrees(t *report.T, f follower, least uint64) {
 	})
 	said, err := f.says(t)
 	require.NoError(t, err)
-	require.True(t, said.Guest.Connected)
-	require.GreaterOrEqual(t, said.Guest.KernelCreditedBits, uint64(256))
-	require.Zero(t, said.Guest.KernelFailures)
+	require.True(t, said.Guest.Host.Connected)
+	require.GreaterOrEqual(t, said.Guest.Kernel.CreditedBits, uint64(256))
+	require.Zero(t, said.Guest.Kernel.Failures)
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/wait"
 )
 
 // endTime is how long a child has to end after SIGTERM.
@@ -109,23 +111,11 @@ func (c *child) trouble(what string) error {
 func until(ctx context.Context, limit time.Duration, is func() bool) bool {
 	deadline := time.Now().Add(limit)
 	for !is() {
-		if time.Now().After(deadline) || !sleep(ctx, 20*time.Millisecond) {
+		if time.Now().After(deadline) || !wait.For(ctx, 20*time.Millisecond) {
 			return is()
 		}
 	}
 	return true
-}
-
-// sleep returns false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // tail keeps the last lines of what is written to it.

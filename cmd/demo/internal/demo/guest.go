@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/guest"
-	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
@@ -39,8 +38,11 @@ type report struct {
 
 // Guest is a guest process: it reads random bytes all the time and reports to out until ctx ends.
 func Guest(ctx context.Context, address, name string, out io.Writer) error {
-	dial := func(ctx context.Context) (transport.Conn, error) { return all.Carriers.Dial(ctx, address) }
-	g, err := guest.Open(ctx, dial, guest.WithLabel(name), guest.WithBackoff(50*time.Millisecond, 400*time.Millisecond))
+	dial, err := all.Dialer(address)
+	if err != nil {
+		return err
+	}
+	g, err := guest.Open(ctx, dial, guest.Options{Label: name, MaxPause: 400 * time.Millisecond})
 	if err != nil {
 		return err
 	}
@@ -67,9 +69,9 @@ func Guest(ctx context.Context, address, name string, out io.Writer) error {
 		ended := ctx.Err() != nil
 		if ended || !now.Before(next) {
 			next = now.Add(reportEvery)
-			s := g.Status()
-			r.Seeded, r.Connected, r.Generation = s.HostSeeded, s.Connected, s.Generation
-			r.Seeds, r.SeedBytes, r.Reconnects = s.Seeds, s.SeedBytes, s.Reconnects
+			h := g.Status().Host
+			r.Seeded, r.Connected, r.Generation = h.Seeds > 0, h.Connected, h.Generation
+			r.Seeds, r.SeedBytes, r.Reconnects = h.Seeds, h.SeedBytes, h.Reconnects
 			if err := lines.Encode(r); err != nil {
 				return fmt.Errorf("report: %w", err)
 			}

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/wait"
 )
 
 // GuestCommand is the name of the hidden command that calls Guest.
@@ -82,14 +84,14 @@ func (s *stage) play(ctx context.Context, r *Result) error {
 		return s.notSeeded()
 	}
 	s.say("all guests are seeded and read random bytes without pause")
-	if !sleep(ctx, calm) {
+	if !wait.For(ctx, calm) {
 		return nil
 	}
 
 	victim := s.guests[1]
 	s.killGuest(victim)
 	s.say("%s is killed (SIGKILL)", victim.name)
-	if !sleep(ctx, guestAway) {
+	if !wait.For(ctx, guestAway) {
 		return nil
 	}
 	start = time.Now()
@@ -101,7 +103,7 @@ func (s *stage) play(ctx context.Context, r *Result) error {
 	}
 	r.GuestBackIn = seconds(time.Since(start))
 	s.say("%s is started again, and seeded", victim.name)
-	if !sleep(ctx, calm/2) {
+	if !wait.For(ctx, calm/2) {
 		return nil
 	}
 	return s.secondAct(ctx, r)
@@ -113,7 +115,7 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 	start := time.Now()
 	s.killDaemon(ctx)
 	s.say("the daemon is killed (SIGKILL)")
-	if !sleep(ctx, hostAway) {
+	if !wait.For(ctx, hostAway) {
 		return nil
 	}
 	// Every guest must have gone on: five reports, each with more bytes than there were at the time of the kill.
@@ -131,7 +133,7 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 		return s.notSeeded()
 	}
 	s.say("all guests have connected again by themselves")
-	if !sleep(ctx, calm/2) {
+	if !wait.For(ctx, calm/2) {
 		return nil
 	}
 
@@ -141,7 +143,7 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 	}
 	s.say("a new generation begins, as after a clone: fresh seeds for all")
 	r.Renewed = until(ctx, waitLimit/2, s.every(func(a *actor) bool { return a.now.Generation == renewed.Generation }))
-	sleep(ctx, calm/2)
+	wait.For(ctx, calm/2)
 	s.say("done")
 	return nil
 }

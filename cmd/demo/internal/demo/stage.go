@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/wait"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -166,7 +167,7 @@ func (s *stage) look(ctx context.Context) {
 
 // watch looks and shows until ctx ends.
 func (s *stage) watch(ctx context.Context) {
-	for sleep(ctx, 200*time.Millisecond) {
+	for wait.For(ctx, 200*time.Millisecond) {
 		s.look(ctx)
 		s.show(s.frame())
 	}
