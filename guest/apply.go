@@ -7,16 +7,16 @@ import (
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
-// targetSeed is the size in bytes of what a target is fed: 256 bits, which is also
-// the most that it is credited.
+// targetSeed is the size in bytes of what a target is fed: 256 bits, which is
+// also the most that it is credited.
 const targetSeed = 32
 
-// apply uses a seed: first in the guest's own generator, whose output then feeds
-// the kernel, so that the two do not get the same bytes. The outcomes say what
-// really happened.
+// apply uses a seed: first in the guest's own generator, whose output then
+// feeds the kernel, so that the two do not get the same bytes. The outcomes say
+// what really happened.
 //
-// The seed counts as fresh for the machine as it was when the session began, not
-// as it is now: it may have been restored meanwhile.
+// The seed counts as fresh for the machine as it was when the session began,
+// not as it is now: it may have been restored meanwhile.
 func (g *Guest) apply(seed []byte, credit int, restores uint64) []protocol.Outcome {
 	defer scrub.Stack()
 	outcomes := make([]protocol.Outcome, 0, protocol.MaxTargets)

@@ -24,8 +24,8 @@ func Example_unikernel() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
-	// The host of this machine, where there is a Xen. A nil dial has the CPU's own
-	// sources serve alone.
+	// The host of this machine, where there is a Xen. A nil dial has the CPU's
+	// own sources serve alone.
 	var dial transport.Dialer
 	if _, err := xen.Carrier.Find(ctx); err == nil {
 		dial = xen.Dialer(0)
@@ -96,8 +96,8 @@ func ask(server net.Addr, g *guest.Guest) ([]byte, error) {
 	return agree(c, key)
 }
 
-// agree says its own public key, hears the other one, and closes. It authenticates
-// nobody.
+// agree says its own public key, hears the other one, and closes. It
+// authenticates nobody.
 func agree(c net.Conn, key *ecdh.PrivateKey) ([]byte, error) {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(10 * time.Second))

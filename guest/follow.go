@@ -11,7 +11,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/wait"
 )
 
-// steady is how long a session must have lasted for the next dial to follow at once (our choice).
+// steady is how long a session must have lasted for the next dial to follow at
+// once (our choice).
 const steady = time.Second
 
 // follow connects to the host again and again until ctx ends.

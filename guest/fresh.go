@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// renewWait is how long a read waits for the host's seed when the epoch changed and
-// the guest has no fast noise source.
+// renewWait is how long a read waits for the host's seed when the epoch changed
+// and the guest has no fast noise source.
 const renewWait = time.Second
 
 // freshness is what Fortuna asks at each read. What Fortuna calls a generation
@@ -22,15 +22,15 @@ func (f freshness) Generation() uint64 { return f.g.epoch(f.g.restores()) }
 // own counter and the channel tell.
 func (g *Guest) restores() uint64 { return g.opts.Restores() + g.told.Load() }
 
-// epoch is another number after each new generation of the host's and after each
-// change of restores: the present one if restores is.
+// epoch is another number after each new generation of the host's and after
+// each change of restores: the present one if restores is.
 func (g *Guest) epoch(restores uint64) uint64 {
 	return g.hostChanges.Load()*0x9e3779b97f4a7c15 + restores // an odd factor: distinct counts stay distinct
 }
 
 // Renew gives bytes that a copy of this machine cannot have: from the CPU's own
-// generator if there is a healthy one, else it waits for a seed of the host that
-// came after the change.
+// generator if there is a healthy one, else it waits for a seed of the host
+// that came after the change.
 func (f freshness) Renew(epoch uint64) ([]byte, error) {
 	fresh := make([]byte, 64)
 	f.g.systemRNG.Fill(fresh[:32])                                                 // the kernel may be a clone too: mixed in, not relied on
@@ -59,9 +59,9 @@ func (f freshness) Renew(epoch uint64) ([]byte, error) {
 	}
 }
 
-// redial ends a session that began before the machine may have been copied: what
-// it brings may be in a copy's memory too. A session begun afterwards has a nonce
-// that no copy shares.
+// redial ends a session that began before the machine may have been copied:
+// what it brings may be in a copy's memory too. A session begun afterwards has
+// a nonce that no copy shares.
 func (g *Guest) redial() {
 	g.mu.Lock()
 	s := g.session

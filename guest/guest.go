@@ -14,15 +14,16 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// ErrStale is wrapped by the error of a Read that found that the machine's state
-// may have been copied, and nothing fresh to tell the copies apart. The next Read
-// tries again.
+// ErrStale is wrapped by the error of a Read that found that the machine's
+// state may have been copied, and nothing fresh to tell the copies apart. The
+// next Read tries again.
 var ErrStale = fortuna.ErrStale
 
 // ErrClosed is wrapped by the error of a Read after Close.
 var ErrClosed = fortuna.ErrClosed
 
-// Guest is a seeded reader that follows its host. All methods are safe for concurrent use.
+// Guest is a seeded reader that follows its host. All methods are safe for
+// concurrent use.
 type Guest struct {
 	opts      Options
 	dial      transport.Dialer
@@ -59,8 +60,8 @@ type Guest struct {
 //
 // A dial opens a byte stream to the host. It is called from one goroutine and
 // returns early when its context ends: at Close. It gives up by itself when
-// waiting for longer is of no use. An error of it, or of the stream's Read, that
-// has a method Restored() bool which gives true says that this machine was
+// waiting for longer is of no use. An error of it, or of the stream's Read,
+// that has a method Restored() bool which gives true says that this machine was
 // restored from a saved state.
 //
 // An error says what is missing, and wraps the context's.
@@ -161,27 +162,29 @@ func (g *Guest) missing() string {
 	return "host has not answered; " + own
 }
 
-// Read fills p, of any length, with random bytes that nobody else gets. It fails
-// only after Close and on [ErrStale], for which it waits a second at most, and
-// then gives no byte.
+// Read fills p, of any length, with random bytes that nobody else gets. It
+// fails only after Close and on [ErrStale], for which it waits a second at
+// most, and then gives no byte.
 func (g *Guest) Read(p []byte) (int, error) {
 	n, err := g.fortuna.Read(p)
 	g.bytes.Add(uint64(n))
 	return n, err
 }
 
-// Close ends following, waits for the guest's goroutines and wipes its state. The
-// host is told, which takes half a second at most. Options.Kernel stays open.
+// Close ends following, waits for the guest's goroutines and wipes its state.
+// The host is told, which takes half a second at most. Options.Kernel stays
+// open.
 func (g *Guest) Close() error {
 	g.cancel()
 	g.wg.Wait()
 	return g.fortuna.Close()
 }
 
-// Refresh asks the host for a fresh seed and returns once it is in use. It is for
-// a caller that has a reason not to wait for the host's own schedule. The host
-// may refuse; then the next Refresh waits as long as the host said, from a second
-// to a minute, before it asks again, so that it does no harm to try for ever.
+// Refresh asks the host for a fresh seed and returns once it is in use. It is
+// for a caller that has a reason not to wait for the host's own schedule. The
+// host may refuse; then the next Refresh waits as long as the host said, from a
+// second to a minute, before it asks again, so that it does no harm to try for
+// ever.
 func (g *Guest) Refresh(ctx context.Context) error {
 	g.mu.Lock()
 	s := g.session

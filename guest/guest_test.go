@@ -21,7 +21,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// hosts is a host made of the protocol's state machine, one step at a time. Its Dialer yields a new session each time.
+// hosts is a host made of the protocol's state machine, one step at a time. Its
+// Dialer yields a new session each time.
 type hosts struct {
 	*testing.T
 	dialled chan *hostEnd
@@ -510,8 +511,8 @@ func TestNewGenerationReseedsBeforeAnythingIsGiven(t *testing.T) {
 	})
 }
 
-// TestMissedGeneration is a guest that was away while a generation began, and has no source of its own: it gives nothing until the
-// host's seed is in.
+// TestMissedGeneration is a guest that was away while a generation began, and
+// has no source of its own: it gives nothing until the host's seed is in.
 func TestMissedGeneration(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h, kernel := newHosts(t), &target{}
@@ -575,7 +576,8 @@ func TestMachinesGenerationCounter(t *testing.T) {
 		mu.Unlock()
 		_, err = g.Read(make([]byte, 8))
 		require.ErrorIs(t, err, ErrStale)
-		// The session that was there before the change is given up: what comes on it may be in a copy's memory.
+		// The session that was there before the change is given up: what comes
+		// on it may be in a copy's memory.
 		nonce := e.hello.Nonce
 		e = h.greet(1, 1)
 		require.NotEqual(t, nonce, e.hello.Nonce)
@@ -642,7 +644,8 @@ func TestChannelTellsOfARestore(t *testing.T) {
 	}
 }
 
-// TestSeedInFlightAtTheChange is a seed that had come but was not yet used when the machine's counter changed.
+// TestSeedInFlightAtTheChange is a seed that had come but was not yet used when
+// the machine's counter changed.
 func TestSeedInFlightAtTheChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var counter atomic.Uint64
@@ -668,7 +671,8 @@ func TestSeedInFlightAtTheChange(t *testing.T) {
 	})
 }
 
-// TestGenerationRestartsReads is a long read under way while a new generation begins: it is not finished from the old state.
+// TestGenerationRestartsReads is a long read under way while a new generation
+// begins: it is not finished from the old state.
 func TestGenerationRestartsReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)

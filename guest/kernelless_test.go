@@ -57,8 +57,9 @@ func (l *lines) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// What the kernel gives is never credited, so a guest does everything without it: take a host's seed, serve from its own
-// sources, renew its state, and make nonces.
+// What the kernel gives is never credited, so a guest does everything without
+// it: take a host's seed, serve from its own sources, renew its state, and make
+// nonces.
 func TestNothingNeedsTheKernel(t *testing.T) {
 	t.Run("host's seed", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
@@ -113,7 +114,8 @@ func TestNothingNeedsTheKernel(t *testing.T) {
 }
 
 func TestNoncesAreFreshWithoutAnything(t *testing.T) {
-	// Time stands still in a bubble, and there is neither kernel nor instruction: the count is left.
+	// Time stands still in a bubble, and there is neither kernel nor
+	// instruction: the count is left.
 	bubble(t, func(t *testing.T) {
 		var asked atomic.Int64
 		g, err := withoutSystem(t, &asked, nil, Options{Sources: goodSource()})

@@ -24,20 +24,21 @@ type Options struct {
 	Kernel Target
 
 	// RequireHost has Open wait for the host's seed for as long as its context
-	// lets it. Else, when the host gave none within 3 s, the guest's own sources
-	// serve as soon as they suffice; the host is followed all the same.
+	// lets it. Else, when the host gave none within 3 s, the guest's own
+	// sources serve as soon as they suffice; the host is followed all the same.
 	RequireHost bool
 
-	// Sources are the guest's own noise sources, which the Guest closes. nil: all
-	// that package source finds here, started when the host had its turn. If
-	// there are none, as in []source.Source{}, only the host can seed the guest.
+	// Sources are the guest's own noise sources, which the Guest closes. nil:
+	// all that package source finds here, started when the host had its turn.
+	// If there are none, as in []source.Source{}, only the host can seed the
+	// guest.
 	Sources []source.Source
 
 	// Restores counts how often the state of this machine may have been copied;
 	// only that it changes matters, and that it never comes back to an earlier
-	// value. It is called at each Read, from any goroutine, and must cost no more
-	// than a load from memory. nil: snapshot.Counter, which sees most restores
-	// on Linux and none elsewhere.
+	// value. It is called at each Read, from any goroutine, and must cost no
+	// more than a load from memory. nil: snapshot.Counter, which sees most
+	// restores on Linux and none elsewhere.
 	Restores func() uint64
 
 	// MaxPause is the longest time between two attempts to reach the host, give
@@ -46,14 +47,14 @@ type Options struct {
 	// before. 0: 30 s.
 	MaxPause time.Duration
 
-	// Protocol1 has the guest speak MirageOS's protocol of 2014, for a host that
-	// knows no other. It has neither credit nor acknowledgement, nor does it tell
-	// of copied machines.
+	// Protocol1 has the guest speak MirageOS's protocol of 2014, for a host
+	// that knows no other. It has neither credit nor acknowledgement, nor does
+	// it tell of copied machines.
 	Protocol1 bool
 
 	// Notify gets the new Status after each seed and each change of the
-	// connection, from one goroutine at a time. It must return soon, as the next
-	// seed waits for it, and must not call Close. nil: nobody is told.
+	// connection, from one goroutine at a time. It must return soon, as the
+	// next seed waits for it, and must not call Close. nil: nobody is told.
 	Notify func(Status)
 }
 
@@ -61,7 +62,8 @@ type Options struct {
 type Target interface {
 	// Seed takes fresh bytes that nobody else gets, worth bits of entropy, and
 	// returns the bits that were credited. The bytes are wiped after the call.
-	// The error's text is shown in Status and told to the host, cut to 80 bytes.
+	// The error's text is shown in Status and told to the host, cut to 80
+	// bytes.
 	Seed(seed []byte, bits int) (credited int, err error)
 }
 

@@ -11,15 +11,16 @@ import (
 
 // To look for the guest's own sources and to test them at their start takes the
 // one CPU of a small machine longer than the host takes to answer. So they are
-// started when the host's first seed was acknowledged or ownDelay is over, and a
-// moment later in case that seed was all that was wanted. What the CPU's
+// started when the host's first seed was acknowledged or ownDelay is over, and
+// a moment later in case that seed was all that was wanted. What the CPU's
 // instruction gives at once is mixed into it, see untested.
 const (
 	ownDelay  = 2 * time.Second // less than hostTime: when that is over they have something to seed from
 	ownMoment = 100 * time.Millisecond
 )
 
-// startOwn starts the own sources, at once when they were given or when there is no host.
+// startOwn starts the own sources, at once when they were given or when there
+// is no host.
 func (g *Guest) startOwn(run context.Context) {
 	if g.dial == nil || g.opts.Sources != nil {
 		h := g.newHarvester()
@@ -72,8 +73,8 @@ func (g *Guest) own() []source.Status {
 	return []source.Status{}
 }
 
-// instruction fills b, a multiple of 8 bytes, from a CPU instruction whose health
-// tests pass, and says whether there is one.
+// instruction fills b, a multiple of 8 bytes, from a CPU instruction whose
+// health tests pass, and says whether there is one.
 func (g *Guest) instruction(b []byte) bool {
 	for _, s := range g.own() {
 		if s.Healthy && isInstruction(s.ID) && sampled(s.Name, b) {
@@ -83,8 +84,9 @@ func (g *Guest) instruction(b []byte) bool {
 	return false
 }
 
-// untested is instruction without the tests, which may not be done yet: for what is
-// mixed in and relied on by nobody. Without such an instruction b stays as it is.
+// untested is instruction without the tests, which may not be done yet: for
+// what is mixed in and relied on by nobody. Without such an instruction b stays
+// as it is.
 func (g *Guest) untested(b []byte) {
 	if g.opts.Sources != nil {
 		return // the caller chose

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The own sources of the machine let the host go first, and come by themselves after its seed or without it.
+// The own sources of the machine let the host go first, and come by themselves
+// after its seed or without it.
 func TestOwnSourcesComeAfterTheHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)

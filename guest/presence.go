@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// A host that comes and goes all the time is said to do so in presenceLines lines
-// each presenceSpan at most (our choice); the rest is for who looks at the debug
-// level.
+// A host that comes and goes all the time is said to do so in presenceLines
+// lines each presenceSpan at most (our choice); the rest is for who looks at
+// the debug level.
 const (
 	presenceLines = 4
 	presenceSpan  = time.Minute
 )
 
-// presence is what the log was last told of the host. It is for the goroutine that follows.
+// presence is what the log was last told of the host. It is for the goroutine
+// that follows.
 type presence struct {
 	known, here bool
 	lines       int
@@ -34,7 +35,8 @@ func (p *presence) news(here bool) bool {
 	return true
 }
 
-// hostIsHere is called at each welcome and seed, so that what a line was not spent on is said at last.
+// hostIsHere is called at each welcome and seed, so that what a line was not
+// spent on is said at last.
 func (g *Guest) hostIsHere(attrs ...any) {
 	if g.presence.news(true) {
 		g.opts.Log.Info("connected to host", attrs...)

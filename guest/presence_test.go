@@ -73,7 +73,8 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-// A host that welcomes and then closes is asked less and less often, unless it gave something.
+// A host that welcomes and then closes is asked less and less often, unless it
+// gave something.
 func TestBackOffFromAHostThatOnlyWelcomes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
@@ -94,7 +95,8 @@ func TestBackOffFromAHostThatOnlyWelcomes(t *testing.T) {
 	})
 }
 
-// However a host refuses, a caller that asks in a loop asks it no more than once a second, and gives up no later than it wants to.
+// However a host refuses, a caller that asks in a loop asks it no more than
+// once a second, and gives up no later than it wants to.
 func TestRefusalsKeepRefreshFromALoop(t *testing.T) {
 	for name, c := range map[string]struct{ said, wait time.Duration }{
 		"no time":         {0, refusalMax},
@@ -131,7 +133,8 @@ func TestRefusalsKeepRefreshFromALoop(t *testing.T) {
 				<-done
 				require.EqualValues(t, 5, g.Status().Host.Refused)
 
-				// A caller's own patience ends the wait, and so does the session's end.
+				// A caller's own patience ends the wait, and so does the
+				// session's end.
 				ctx, cancel := context.WithTimeout(t.Context(), c.wait/2)
 				defer cancel()
 				require.ErrorIs(t, g.Refresh(ctx), ctx.Err())

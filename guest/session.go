@@ -125,8 +125,8 @@ func (s *session) handle(m protocol.Message) error {
 	return nil
 }
 
-// welcome notes who the host is. A generation that went by while nobody listened
-// voids what is buffered.
+// welcome notes who the host is. A generation that went by while nobody
+// listened voids what is buffered.
 func (s *session) welcome(m protocol.Welcome) {
 	s.welcomed = true
 	s.silence = max(3*m.KeepAlive, helloTime)
@@ -200,7 +200,8 @@ const (
 	refusalMax = time.Minute
 )
 
-// refused notes when the host may be asked again. A refusal without a time says that it is of no use.
+// refused notes when the host may be asked again. A refusal without a time says
+// that it is of no use.
 func (g *Guest) refused(m protocol.Refusal) {
 	wait := m.RetryAfter
 	if wait <= 0 {
@@ -218,8 +219,8 @@ func (g *Guest) refused(m protocol.Refusal) {
 }
 
 // noteDegraded takes what the host's last words say of its noise sources: it
-// credits nothing only while it has no healthy one. The caller tells who wants to
-// know.
+// credits nothing only while it has no healthy one. The caller tells who wants
+// to know.
 func (g *Guest) noteDegraded(degraded bool) {
 	g.mu.Lock()
 	changed := g.state.Host.Degraded != degraded

@@ -10,7 +10,8 @@ import (
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
-// v1Seed is how many bytes of protocol 1 make a seed: as many as gather.Need bits, if each is full of entropy.
+// v1Seed is how many bytes of protocol 1 make a seed: as many as gather.Need
+// bits, if each is full of entropy.
 const v1Seed = gather.Need / 8
 
 // serveV1 speaks protocol 1. It knows no credit, generation or acknowledgement:
@@ -40,7 +41,8 @@ func (g *Guest) serveV1(ctx context.Context, rw io.ReadWriteCloser) error {
 		}
 	})
 	g.hostIsHere("protocol", 1)
-	// A console gives pieces of any size: fewer bytes than make a seed wait for more.
+	// A console gives pieces of any size: fewer bytes than make a seed wait for
+	// more.
 	buf := make([]byte, protocol.MaxSeed)
 	defer clear(buf)
 	have := 0

@@ -35,8 +35,8 @@ type HostStatus struct {
 	Reconnects   uint64 `json:"reconnects"`    // welcomes after the first
 	Refused      uint64 `json:"refused"`       // seeds that the host refused
 
-	// LastSeedAge is how long ago the last seed came, in seconds by the monotonic
-	// clock; nil: none came.
+	// LastSeedAge is how long ago the last seed came, in seconds by the
+	// monotonic clock; nil: none came.
 	LastSeedAge *float64 `json:"last_seed_age_seconds,omitempty"`
 
 	LastError string `json:"last_error,omitempty"` // why it was last lost or not reached; empty while it is here

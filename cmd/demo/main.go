@@ -1,4 +1,5 @@
-// Command demo shows xentropyd at work on this machine, in about ten seconds: go run ./cmd/demo.
+// Command demo shows xentropyd at work on this machine, in about ten seconds:
+// go run ./cmd/demo.
 package main
 
 import (
@@ -80,7 +81,8 @@ func play(ctx context.Context, daemon string, out io.Writer, asJSON bool) error 
 	return err
 }
 
-// terminal says how wide the output is, and whether a table can be drawn on it in place.
+// terminal says how wide the output is, and whether a table can be drawn on it
+// in place.
 func terminal(out io.Writer) (width int, live bool) {
 	f, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

@@ -30,8 +30,9 @@ func hostFlag(cmd *cobra.Command, host *string) {
 	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host, or auto: in a Xen guest the host's domain, elsewhere local:"+local.DefaultSocket+" or the user's own daemon (default $"+hostEnv+", else auto)")
 }
 
-// hostAddress decides where the host is: what the flag says, else the environment, else what auto finds. Where the host is to be looked for
-// at each dial that is autoHost.
+// hostAddress decides where the host is: what the flag says, else the
+// environment, else what auto finds. Where the host is to be looked for at each
+// dial that is autoHost.
 func hostAddress(ctx context.Context, flag string) (string, error) {
 	address, from := flag, "flag --host"
 	if address == "" {
@@ -64,11 +65,12 @@ func reached(address string) transport.Carriers {
 	return list
 }
 
-// waits says whether a dial waits until the host comes, which is told by nobody else.
+// waits says whether a dial waits until the host comes, which is told by nobody
+// else.
 func waits(address string) bool { return reached(address)[0].Waits }
 
-// dialTime bounds a dial that does not wait for the host to come, so that one that
-// hangs is reported (our choice).
+// dialTime bounds a dial that does not wait for the host to come, so that one
+// that hangs is reported (our choice).
 const dialTime = 10 * time.Second
 
 // dialer reaches the host at an address.
@@ -94,12 +96,14 @@ func dialer(address string) transport.Dialer {
 	}
 }
 
-// nobodyServes says whether a dial failed because there is no socket, or nobody behind it.
+// nobodyServes says whether a dial failed because there is no socket, or nobody
+// behind it.
 func nobodyServes(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// hostHint adds to an error about the host at an address what can be done about it.
+// hostHint adds to an error about the host at an address what can be done about
+// it.
 func hostHint(address string, err error) error {
 	if cli.Hint(err) != "" {
 		return err

@@ -13,18 +13,21 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// When one seed was not enough for the kernel, at most maxTopUps more are asked for, and each is waited for at most topUpTime.
+// When one seed was not enough for the kernel, at most maxTopUps more are asked
+// for, and each is waited for at most topUpTime.
 const (
 	maxTopUps = 8
 	topUpTime = 5 * time.Second
 )
 
-// redialMost is the longest pause between two dials on Xen. A dial waits for the
-// host there: only what is the guest's own affair makes it fail.
+// redialMost is the longest pause between two dials on Xen. A dial waits for
+// the host there: only what is the guest's own affair makes it fail.
 const redialMost = 5 * time.Second
 
-// reportLag is how late the status file may be, and on Xen the log. A machine that was just restored or booted has better things to do than to
-// write them, with one CPU and its caches cold. Only the first time that systemd is told of does not wait (sayReady).
+// reportLag is how late the status file may be, and on Xen the log. A machine
+// that was just restored or booted has better things to do than to write them,
+// with one CPU and its caches cold. Only the first time that systemd is told of
+// does not wait (sayReady).
 const reportLag = 500 * time.Millisecond
 
 // follower is one run:
@@ -178,7 +181,8 @@ func (f *follower) state() guest.Status {
 	return f.latest
 }
 
-// report writes the status file. A failure is logged once, until it works again.
+// report writes the status file. A failure is logged once, until it works
+// again.
 func (f *follower) report() {
 	if f.file == nil {
 		return
@@ -190,7 +194,8 @@ func (f *follower) report() {
 	f.writeFails = err != nil
 }
 
-// advance does what follows from the status: it tells systemd, asks for more, or says that the run is done.
+// advance does what follows from the status: it tells systemd, asks for more,
+// or says that the run is done.
 func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err error) {
 	s := f.state()
 	acknowledged := s.Host.Acknowledged > 0 || f.protocol1 && s.Host.Seeds > 0 // protocol 1 knows no acknowledgement
@@ -212,7 +217,8 @@ func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err 
 	return f.once && acknowledged, nil
 }
 
-// topUp asks for one more seed. Kernels before 5.18 credit less than they are told, so that one may not be enough.
+// topUp asks for one more seed. Kernels before 5.18 credit less than they are
+// told, so that one may not be enough.
 func (f *follower) topUp(ctx context.Context, g *guest.Guest, seeds uint64) {
 	if g == nil || f.topped == seeds || f.topUps == maxTopUps {
 		return
@@ -233,8 +239,9 @@ const (
 	noHost    = "no host here yet"
 )
 
-// sayReady tells systemd that the start is over, once, and how it stands whenever that changes. What is started after this service may ask
-// status at once: the file says by then what systemd is told.
+// sayReady tells systemd that the start is over, once, and how it stands
+// whenever that changes. What is started after this service may ask status at
+// once: the file says by then what systemd is told.
 func (f *follower) sayReady(status string) {
 	state := "STATUS=" + status
 	switch f.said {
@@ -251,7 +258,8 @@ func (f *follower) sayReady(status string) {
 	}
 }
 
-// watchDial is dial, and a channel that is closed when a dial found nobody there. On Xen a dial waits for the host instead.
+// watchDial is dial, and a channel that is closed when a dial found nobody
+// there. On Xen a dial waits for the host instead.
 func (f *follower) watchDial() (transport.Dialer, <-chan struct{}) {
 	absent := make(chan struct{})
 	say := sync.OnceFunc(func() { close(absent) })

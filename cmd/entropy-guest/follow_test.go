@@ -140,7 +140,8 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	assert.Equal(t, "scene", r.Label)
 }
 
-// TestReportIsThereWhenReady has a status asked for as soon as systemd was told.
+// TestReportIsThereWhenReady has a status asked for as soon as systemd was
+// told.
 func TestReportIsThereWhenReady(t *testing.T) {
 	sc := newScene(t)
 	sc.lag = time.Hour
@@ -172,7 +173,8 @@ func TestFollowOnce(t *testing.T) {
 	sc.once = true
 	sc.start()
 	require.NoError(t, sc.end(t))
-	// The acknowledgement was sent before follow ended: the host sees it, though the channel is closed.
+	// The acknowledgement was sent before follow ended: the host sees it,
+	// though the channel is closed.
 	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
 	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
 }
@@ -223,7 +225,8 @@ func TestFollowPatiently(t *testing.T) {
 	require.NoError(t, sc.end(t))
 }
 
-// lateAck is a channel on which an acknowledgement takes longer than a closing guest waits.
+// lateAck is a channel on which an acknowledgement takes longer than a closing
+// guest waits.
 type lateAck struct {
 	transport.Conn
 	closed chan struct{}
@@ -275,7 +278,8 @@ func TestFollowOnceKernelFails(t *testing.T) {
 	})
 }
 
-// TestFollowReportsTheLastFeed: what failed once and then worked has not failed.
+// TestFollowReportsTheLastFeed: what failed once and then worked has not
+// failed.
 func TestFollowReportsTheLastFeed(t *testing.T) {
 	sc := newScene(t)
 	failed := func(want bool) func() bool {
@@ -348,7 +352,8 @@ func TestFollowHoldsNobodyUpWithoutAHost(t *testing.T) {
 	}
 }
 
-// Who asked for a seed waits for it: without --wait for ever, with --once for that long.
+// Who asked for a seed waits for it: without --wait for ever, with --once for
+// that long.
 func TestFollowWaitsForAHostWhenToldTo(t *testing.T) {
 	sc := newScene(t)
 	dialled := make(chan bool, 100)
@@ -393,7 +398,8 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-// A kernel that credits less than it is told, as before Linux 5.18, wants more than one seed.
+// A kernel that credits less than it is told, as before Linux 5.18, wants more
+// than one seed.
 func TestFollowTopsUp(t *testing.T) {
 	sc := newScene(t)
 	sc.once = true

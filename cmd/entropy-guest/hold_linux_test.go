@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A holder has the files open for as long as it lives, no matter what it is asked; a later one takes its place.
+// A holder has the files open for as long as it lives, no matter what it is
+// asked; a later one takes its place.
 func TestHolder(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -64,7 +65,8 @@ func ignores(t *testing.T, pid int, s syscall.Signal) bool {
 	return false
 }
 
-// A process that has lost a thread ends with a status that a service manager takes for a failure.
+// A process that has lost a thread ends with a status that a service manager
+// takes for a failure.
 func TestEndWhenLost(t *testing.T) {
 	lost, status := make(chan struct{}), make(chan int, 1)
 	go endWhenLost(lost, func(code int) { status <- code })

@@ -73,7 +73,8 @@ func newPipes() *pipes {
 var errNobody = errors.New("nobody serves")
 
 func (p *pipes) dial(ctx context.Context) (transport.Conn, error) {
-	// Not net.Pipe, which holds nothing: there two ends that write at the same time wait for each other.
+	// Not net.Pipe, which holds nothing: there two ends that write at the same
+	// time wait for each other.
 	ours, theirs, err := vchan.Pipe(ring.Orders{Left: 11, Right: 10})
 	if err != nil {
 		return nil, err

@@ -1,5 +1,5 @@
-// Command entropy-guest is the guest's side of xentropyd: it seeds this machine's kernel from a host, or prints random bytes that the
-// host seeded.
+// Command entropy-guest is the guest's side of xentropyd: it seeds this
+// machine's kernel from a host, or prints random bytes that the host seeded.
 package main
 
 import (

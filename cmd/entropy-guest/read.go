@@ -24,7 +24,8 @@ On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as t
 seed within --wait, the machine's own noise sources serve if they suffice, and a warning on standard error says so; --require-host
 makes that an error.`
 
-// ownTime is how long the machine's own noise sources may take. The jitter source alone needs some ten milliseconds.
+// ownTime is how long the machine's own noise sources may take. The jitter
+// source alone needs some ten milliseconds.
 const ownTime = 10 * time.Second
 
 type readOptions struct {
@@ -90,7 +91,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// open returns a seeded generator: by the host, or else by the machine's own sources.
+// open returns a seeded generator: by the host, or else by the machine's own
+// sources.
 func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer) (*guest.Guest, error) {
 	g, err := openHosted(ctx, address, o.wait)
 	switch {
@@ -115,11 +117,13 @@ func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer
 	return g, nil
 }
 
-// openHosted returns a generator that the host seeded, or why there is none. It ends when the host cannot be reached or closes the
-// session: a guest that lives longer would try again. A host that refuses may still be gathering its own seed: it gets the whole wait.
+// openHosted returns a generator that the host seeded, or why there is none. It
+// ends when the host cannot be reached or closes the session: a guest that
+// lives longer would try again. A host that refuses may still be gathering its
+// own seed: it gets the whole wait.
 //
-// Of the own sources the CPU's instruction and the kernel's generator are mixed in
-// at once. The others begin a moment after the host's seed: for a long read.
+// Of the own sources the CPU's instruction and the kernel's generator are mixed
+// in at once. The others begin a moment after the host's seed: for a long read.
 func openHosted(ctx context.Context, address string, wait time.Duration) (*guest.Guest, error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)

@@ -77,7 +77,8 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
-// run follows the host. It returns at a signal or a mistake in the command line, and with --once when that is done.
+// run follows the host. It returns at a signal or a mistake in the command
+// line, and with --once when that is done.
 func (o *runOptions) run(cmd *cobra.Command) error {
 	address, err := hostAddress(cmd.Context(), o.host)
 	if err != nil {
@@ -125,7 +126,8 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 	return f.follow(cmd.Context())
 }
 
-// noKernel adds to the error of a kernel that cannot be fed what can be done without.
+// noKernel adds to the error of a kernel that cannot be fed what can be done
+// without.
 func noKernel(err error) error {
 	var privilege *kernelrng.PrivilegeError
 	switch {
@@ -137,7 +139,8 @@ func noKernel(err error) error {
 	return err
 }
 
-// tellSystemd sends one state to the service manager, if there is one (sd_notify(3)).
+// tellSystemd sends one state to the service manager, if there is one
+// (sd_notify(3)).
 func tellSystemd(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		slog.Warn("service manager not told", "error", err)

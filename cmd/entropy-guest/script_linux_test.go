@@ -51,7 +51,8 @@ func unprivileged() {
 	os.Exit(126)
 }
 
-// hidden is entropy-guest run by a user who sees no process but his own (proc(5), hidepid).
+// hidden is entropy-guest run by a user who sees no process but his own
+// (proc(5), hidepid).
 func hidden() {
 	must := func(err error) {
 		if err != nil {
@@ -231,7 +232,8 @@ func checkJSON(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// The daemon dies while a long read is under way: the reader is seeded and gives the rest.
+// The daemon dies while a long read is under way: the reader is seeded and
+// gives the rest.
 func TestHostDiesMidRead(t *testing.T) {
 	dir := t.TempDir()
 	h, err := listen(dir+"/s", newDrawer())

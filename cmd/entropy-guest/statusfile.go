@@ -58,8 +58,9 @@ func newStatusFile(path, host, label string, dryRun bool) *statusFile {
 	}}
 }
 
-// begin writes a file's first report. One that cannot be written, or is another run's, is an error if it was asked for; else the run goes on
-// without, and the file is nil.
+// begin writes a file's first report. One that cannot be written, or is another
+// run's, is an error if it was asked for; else the run goes on without, and the
+// file is nil.
 func begin(f *statusFile, asked bool, log *slog.Logger) (*statusFile, error) {
 	err := f.write(guest.Status{})
 	if err == nil {
@@ -84,8 +85,9 @@ func (f *statusFile) inUse() error {
 	return cli.WithHint(fmt.Errorf("status file %s: %w by %s", f.path, errClaimed, who), "stop that one, or give another --status-file")
 }
 
-// write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing. It wraps errClaimed, and leaves the
-// file alone, when another run has it.
+// write replaces the file in one step. It is not synced: after a crash of the
+// machine it would mean nothing. It wraps errClaimed, and leaves the file
+// alone, when another run has it.
 func (f *statusFile) write(s guest.Status) error {
 	f.report.Guest, f.report.Updated = s, time.Now()
 	f.report.UpdatedAt = proc.SinceBoot().Seconds()
@@ -145,8 +147,8 @@ func readReport(path string) (*report, error) {
 	}
 }
 
-// readOnce reads the file that is there now. It is replaced when it was let go of because there is a newer one:
-// nothing follows from that.
+// readOnce reads the file that is there now. It is replaced when it was let go
+// of because there is a newer one: nothing follows from that.
 func readOnce(path string) (r *report, replaced bool, err error) {
 	f, err := os.Open(path)
 	switch {
@@ -185,7 +187,8 @@ func readOnce(path string) (r *report, replaced bool, err error) {
 	return r, err == nil && !os.SameFile(was, is), nil
 }
 
-// lastSeed says how long ago the last seed came, at a time since boot. No step of the wall clock changes it.
+// lastSeed says how long ago the last seed came, at a time since boot. No step
+// of the wall clock changes it.
 func (r *report) lastSeed(sinceBoot time.Duration) string {
 	if r.Guest.Host.LastSeedAge == nil {
 		return "-"

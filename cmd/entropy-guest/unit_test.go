@@ -179,7 +179,8 @@ func TestStatusFile(t *testing.T) {
 	}
 }
 
-// TestSignOfLife: a status file that is replaced all the time never looks like that of a dead process; one that is let go of does.
+// TestSignOfLife: a status file that is replaced all the time never looks like
+// that of a dead process; one that is let go of does.
 func TestSignOfLife(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	f := newStatusFile(path, "", "", false)
@@ -213,7 +214,8 @@ func TestSignOfLife(t *testing.T) {
 	}
 }
 
-// TestStatusFileIsOneRuns: a second run does not take a living one's file, nor does the first take back what became another's.
+// TestStatusFileIsOneRuns: a second run does not take a living one's file, nor
+// does the first take back what became another's.
 func TestStatusFileIsOneRuns(t *testing.T) {
 	if !keepOpen {
 		t.Skip("a status file says nothing of its owner's life on this system")
@@ -262,7 +264,8 @@ func TestStatusFileIsOneRuns(t *testing.T) {
 	require.Len(t, files, 1, "no temporary file stays")
 }
 
-// TestStatusFileIsOneOfManys has many start at once, where a dead one left its file and where none did: one gets it.
+// TestStatusFileIsOneOfManys has many start at once, where a dead one left its
+// file and where none did: one gets it.
 func TestStatusFileIsOneOfManys(t *testing.T) {
 	if !keepOpen {
 		t.Skip("a status file says nothing of its owner's life on this system")
@@ -394,7 +397,8 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 	}
 }
 
-// The age of the last seed is that of the snapshot and the time since then, whatever the wall clock was set to meanwhile.
+// The age of the last seed is that of the snapshot and the time since then,
+// whatever the wall clock was set to meanwhile.
 func TestAgeOfTheLastSeed(t *testing.T) {
 	r := &report{Updated: time.Unix(0, 0), UpdatedAt: 1000, Guest: guest.Status{Host: guest.HostStatus{LastSeedAge: new(60.0)}}}
 	require.Equal(t, "90 s ago", r.lastSeed(1030*time.Second))

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// file is the open random device. It is no os.File: that would give it to the poller, of which ioctl(2) has no use.
+// file is the open random device. It is no os.File: that would give it to the
+// poller, of which ioctl(2) has no use.
 type file int
 
 func openDevice() (device, error) {

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestRestored waits while somebody saves and restores the machine, and says what the first call afterwards gave. A wall clock that jumped
-// between two calls without the counter having changed is a failure.
+// TestRestored waits while somebody saves and restores the machine, and says
+// what the first call afterwards gave. A wall clock that jumped between two
+// calls without the counter having changed is a failure.
 func TestRestored(t *testing.T) {
 	limit, err := time.ParseDuration(os.Getenv("XENTROPYD_RESTORE"))
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 // endTime is how long a child has to end after SIGTERM.
 const endTime = 2 * time.Second
 
-// spawner starts children from one thread that lives as long as it does: the kernel kills a child when the thread that started
-// it ends (prctl(2), PR_SET_PDEATHSIG).
+// spawner starts children from one thread that lives as long as it does: the
+// kernel kills a child when the thread that started it ends (prctl(2),
+// PR_SET_PDEATHSIG).
 type spawner struct {
 	start chan func()
 	done  chan struct{}
@@ -52,7 +53,8 @@ type child struct {
 	err    error // valid once ended is closed
 }
 
-// spawn starts a program. What it writes to standard output goes to lines, which is called until the output ends.
+// spawn starts a program. What it writes to standard output goes to lines,
+// which is called until the output ends.
 func (s *spawner) spawn(program string, lines func(io.Reader), args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(program, args...), stderr: &tail{}, ended: make(chan struct{})}
 	c.cmd.Stderr = c.stderr

@@ -12,7 +12,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// How a guest reads: little and often, so that every block of every guest can be compared.
+// How a guest reads: little and often, so that every block of every guest can
+// be compared.
 const (
 	readBytes   = 256
 	readEvery   = time.Millisecond
@@ -21,7 +22,8 @@ const (
 	hashBytes   = 8 // of SHA-256: with a million blocks, a chance of 2^-25 that two different ones look the same
 )
 
-// report is one line of JSON from a guest process to the demo. The counts are since the process started.
+// report is one line of JSON from a guest process to the demo. The counts are
+// since the process started.
 type report struct {
 	Seeded     bool          `json:"seeded"` // by the host
 	Connected  bool          `json:"connected"`
@@ -36,7 +38,8 @@ type report struct {
 	Trouble    string        `json:"trouble,omitempty"`
 }
 
-// Guest is a guest process: it reads random bytes all the time and reports to out until ctx ends.
+// Guest is a guest process: it reads random bytes all the time and reports to
+// out until ctx ends.
 func Guest(ctx context.Context, address, name string, out io.Writer) error {
 	dial, err := all.Dialer(address)
 	if err != nil {
@@ -84,7 +87,8 @@ func Guest(ctx context.Context, address, name string, out io.Writer) error {
 	}
 }
 
-// appendHashes adds a short hash of each block: enough to find a block again, no way back to it.
+// appendHashes adds a short hash of each block: enough to find a block again,
+// no way back to it.
 func appendHashes(dst, random []byte) []byte {
 	for len(random) >= blockBytes {
 		h := sha256.Sum256(random[:blockBytes])

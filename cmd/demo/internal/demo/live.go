@@ -13,7 +13,8 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// Live runs the play behind a table that is drawn in place on a terminal. Ctrl-C, q and a cancelled ctx end it.
+// Live runs the play behind a table that is drawn in place on a terminal.
+// Ctrl-C, q and a cancelled ctx end it.
 func Live(ctx context.Context, xentropyd string, in io.Reader, out io.Writer) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -39,7 +40,8 @@ func Live(ctx context.Context, xentropyd string, in io.Reader, out io.Writer) (R
 	return o.r, o.err
 }
 
-// errInterrupted ends the play on ctrl-C, which a terminal in raw mode gives as a key.
+// errInterrupted ends the play on ctrl-C, which a terminal in raw mode gives as
+// a key.
 var errInterrupted = fmt.Errorf("interrupted")
 
 type model struct {
@@ -77,7 +79,8 @@ var (
 	bad    = lipgloss.NewStyle().Foreground(lipgloss.Red)
 )
 
-// shownEvents is how many events are shown where there is room: all that a play has.
+// shownEvents is how many events are shown where there is room: all that a play
+// has.
 const shownEvents = 10
 
 // draw makes at most height lines of at most width columns.

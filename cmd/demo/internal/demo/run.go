@@ -17,7 +17,8 @@ const GuestCommand = "guest"
 
 const guestCount = 3
 
-// The play's times. What is waited for has a limit each, and the whole ends before totalTime whatever happens.
+// The play's times. What is waited for has a limit each, and the whole ends
+// before totalTime whatever happens.
 const (
 	calm      = 2500 * time.Millisecond // everybody is seeded and reads
 	guestAway = 800 * time.Millisecond
@@ -29,9 +30,11 @@ const (
 // ErrNeedsLinux says that there is no carrier for the demo on this system.
 var ErrNeedsLinux = errors.New("the demo needs Linux: its guests share memory by memfd, and this is " + runtime.GOOS)
 
-// Run plays, with the xentropyd at a path, and returns what came of it. show is called at each event and five times a
-// second, by several goroutines. Whatever happens, every process that was started has ended and every file is removed
-// when Run returns. An error says that the play could not be played to its end; what did not go as promised is in Result.Problems.
+// Run plays, with the xentropyd at a path, and returns what came of it. show is
+// called at each event and five times a second, by several goroutines. Whatever
+// happens, every process that was started has ended and every file is removed
+// when Run returns. An error says that the play could not be played to its end;
+// what did not go as promised is in Result.Problems.
 func Run(ctx context.Context, xentropyd string, show func(Frame)) (_ Result, err error) {
 	if runtime.GOOS != "linux" {
 		return Result{}, ErrNeedsLinux
@@ -109,7 +112,8 @@ func (s *stage) play(ctx context.Context, r *Result) error {
 	return s.secondAct(ctx, r)
 }
 
-// secondAct is about the daemon: it is killed, comes back, and begins a new generation.
+// secondAct is about the daemon: it is killed, comes back, and begins a new
+// generation.
 func (s *stage) secondAct(ctx context.Context, r *Result) error {
 	before := s.counts()
 	start := time.Now()
@@ -118,7 +122,8 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 	if !wait.For(ctx, hostAway) {
 		return nil
 	}
-	// Every guest must have gone on: five reports, each with more bytes than there were at the time of the kill.
+	// Every guest must have gone on: five reports, each with more bytes than
+	// there were at the time of the kill.
 	r.ReadOn = until(ctx, waitLimit/2, func() bool { return s.wentOn(before) })
 	if err := s.startDaemon(); err != nil {
 		return err
@@ -161,7 +166,8 @@ func (s *stage) counts() map[string]count {
 	return m
 }
 
-// wentOn says whether every guest has read on since then. Two reports may have been on their way at the time.
+// wentOn says whether every guest has read on since then. Two reports may have
+// been on their way at the time.
 func (s *stage) wentOn(since map[string]count) bool {
 	return s.every(func(a *actor) bool {
 		c := since[a.name]
