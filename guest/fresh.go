@@ -33,13 +33,15 @@ func (g *Guest) epoch(restores uint64) uint64 {
 // that came after the change.
 func (f freshness) Renew(epoch uint64) ([]byte, error) {
 	fresh := make([]byte, 64)
-	f.g.systemRNG.Fill(fresh[:32])                                                 // the kernel may be a clone too: mixed in, not relied on
-	fresh = binary.LittleEndian.AppendUint64(fresh, uint64(time.Now().UnixNano())) // differs between copies, if little else does
+	f.g.systemRNG.Fill(fresh[:32]) // the kernel may be a clone too: mixed in, not relied on
+	// The time differs between copies, if little else does.
+	fresh = binary.LittleEndian.AppendUint64(fresh, uint64(time.Now().UnixNano()))
 	if f.g.instruction(fresh[32:64]) {
 		return fresh, nil
 	}
 	if f.g.dial == nil {
-		return nil, errors.New("the machine's state may have been copied, and there is neither a healthy CPU random number instruction nor a host")
+		return nil, errors.New("the machine's state may have been copied, " +
+			"and there is neither a healthy CPU random number instruction nor a host")
 	}
 	f.g.redial()
 	wait := time.NewTimer(renewWait)
@@ -54,7 +56,8 @@ func (f freshness) Renew(epoch uint64) ([]byte, error) {
 		select {
 		case <-arrived:
 		case <-wait.C:
-			return nil, fmt.Errorf("the machine's state may have been copied, and the host has sent no seed within %v", renewWait)
+			return nil, fmt.Errorf("the machine's state may have been copied, "+
+				"and the host has sent no seed within %v", renewWait)
 		}
 	}
 }

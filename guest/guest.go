@@ -66,6 +66,9 @@ type Guest struct {
 //
 // An error says what is missing, and wraps the context's.
 func Open(ctx context.Context, dial transport.Dialer, o Options) (*Guest, error) {
+	if dial == nil && o.RequireHost {
+		return nil, errors.New("open guest: a host is required, and there is no dialer to reach it")
+	}
 	g := newGuest(dial, o, platformRNG())
 	if err := g.start(ctx); err != nil {
 		return nil, err

@@ -218,7 +218,9 @@ func TestFailureIsAcknowledgedAsFailure(t *testing.T) {
 		require.Equal(t, KernelStatus{Failures: 1, LastFailure: "not permitted"}, g.Status().Kernel)
 		kernel.err = nil
 		e.seed(first)
-		require.Equal(t, KernelStatus{Fed: true, Seeds: 1, CreditedBits: 256, Failures: 1, LastFailure: "not permitted"}, g.Status().Kernel)
+		require.Equal(t, KernelStatus{
+			Fed: true, Seeds: 1, CreditedBits: 256, Failures: 1, LastFailure: "not permitted",
+		}, g.Status().Kernel)
 	})
 }
 
@@ -255,7 +257,9 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 		is(true, "a seed without credit")
 		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Credit: 1})
 		is(false, "a seed with credit")
-		for _, reason := range []protocol.RefusalReason{protocol.RefusedBudget, protocol.RefusedUnseeded, protocol.RefusedTooLarge} {
+		for _, reason := range []protocol.RefusalReason{
+			protocol.RefusedBudget, protocol.RefusedUnseeded, protocol.RefusedTooLarge,
+		} {
 			e.send(protocol.Refusal{Reason: reason})
 			is(false, reason.String())
 		}
@@ -323,7 +327,8 @@ func TestBackOffGrowsAndEnds(t *testing.T) {
 		defer cancel()
 		_, err := Open(ctx, h.dial, Options{Sources: none, MaxPause: 10 * time.Second})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.EqualError(t, err, "open guest: not seeded in time: host: dial host: connection refused; own noise sources have 0 of 320 bits: context deadline exceeded")
+		require.EqualError(t, err, "open guest: not seeded in time: host: dial host: connection refused; "+
+			"own noise sources have 0 of 320 bits: context deadline exceeded")
 		require.Greater(t, h.dials, 3600/15)
 		require.Less(t, h.dials, 3600/5+10)
 	})
@@ -381,6 +386,9 @@ func TestRequireHost(t *testing.T) {
 		g := o.wait(t)
 		defer g.Close()
 		require.EqualValues(t, 1, g.Status().Host.Seeds)
+
+		_, err = Open(t.Context(), nil, Options{Sources: goodSource(), RequireHost: true})
+		require.ErrorContains(t, err, "no dialer")
 	})
 }
 
@@ -473,7 +481,9 @@ func TestForgedSeedEndsTheSession(t *testing.T) {
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
-		frame := e.proto.Append(nil, protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32)})
+		frame := e.proto.Append(nil, protocol.Seed{
+			Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32),
+		})
 		frame[len(frame)-1] ^= 1
 		go e.conn.Write(frame)
 		require.Equal(t, protocol.CloseProtocol, e.next().(protocol.Close).Reason)
@@ -491,7 +501,8 @@ func TestHostsReasonToCloseIsKept(t *testing.T) {
 		e.send(protocol.Close{Reason: protocol.CloseLimit, Text: "2 sessions at most"})
 		before := time.Now()
 		h.greet(1, 1).seed(first)
-		require.GreaterOrEqual(t, time.Since(before), time.Second, "a host that sent us away is not asked again at once")
+		require.GreaterOrEqual(t, time.Since(before), time.Second,
+			"a host that sent us away is not asked again at once")
 		defer o.wait(t).Close()
 	})
 }
@@ -561,19 +572,17 @@ func TestAnotherInstancesGenerationIsNoChange(t *testing.T) {
 
 func TestMachinesGenerationCounter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		counter := uint64(7)
+		var counter atomic.Uint64
+		counter.Store(7)
 		h := newHosts(t)
-		o := open(t, h.dial, Options{Sources: none, Restores: func() uint64 { mu.Lock(); defer mu.Unlock(); return counter }})
+		o := open(t, h.dial, Options{Sources: none, Restores: counter.Load})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
 		_, err := g.Read(make([]byte, 8))
 		require.NoError(t, err)
-		mu.Lock()
-		counter = 3
-		mu.Unlock()
+		counter.Store(3)
 		_, err = g.Read(make([]byte, 8))
 		require.ErrorIs(t, err, ErrStale)
 		// The session that was there before the change is given up: what comes
@@ -655,7 +664,9 @@ func TestSeedInFlightAtTheChange(t *testing.T) {
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
-		frame := e.proto.Append(nil, protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32)})
+		frame := e.proto.Append(nil, protocol.Seed{
+			Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32),
+		})
 		_, err := e.conn.Write(frame[:len(frame)-1])
 		require.NoError(t, err)
 		counter.Store(1)

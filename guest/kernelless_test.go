@@ -71,7 +71,8 @@ func TestNothingNeedsTheKernel(t *testing.T) {
 			for range 3 {
 				ack := e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Credit: 256})
 				require.Equal(t, []protocol.Outcome{
-					{Target: protocol.TargetLibrary, OK: true, Credit: 256}, {Target: protocol.TargetKernel, OK: true, Credit: 256},
+					{Target: protocol.TargetLibrary, OK: true, Credit: 256},
+					{Target: protocol.TargetKernel, OK: true, Credit: 256},
 				}, ack.Outcomes)
 			}
 			g := o.wait(t)

@@ -128,7 +128,8 @@ func TestRefusalsKeepRefreshFromALoop(t *testing.T) {
 						require.Equal(t, protocol.TypePong, m.Type())
 					}
 					require.Equal(t, time.Duration(i)*c.wait, time.Since(began))
-					e.send(protocol.Refusal{Request: m.(protocol.Request).ID, Reason: protocol.RefusedBudget, RetryAfter: c.said})
+					id := m.(protocol.Request).ID
+					e.send(protocol.Refusal{Request: id, Reason: protocol.RefusedBudget, RetryAfter: c.said})
 				}
 				<-done
 				require.EqualValues(t, 5, g.Status().Host.Refused)

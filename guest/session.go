@@ -40,7 +40,10 @@ type welcomeOf struct {
 }
 
 func newSession(g *Guest, rw io.ReadWriteCloser) *session {
-	return &session{g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw), pending: make(map[uint32]chan error), over: make(chan struct{})}
+	return &session{
+		g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw),
+		pending: make(map[uint32]chan error), over: make(chan struct{}),
+	}
 }
 
 // goodbyeTime is how long a closing guest tries to tell the host.

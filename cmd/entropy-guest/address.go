@@ -27,7 +27,8 @@ var carriers = all.Carriers
 
 // hostFlag adds --host to a command.
 func hostFlag(cmd *cobra.Command, host *string) {
-	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host, or auto: in a Xen guest the host's domain, elsewhere local:"+local.DefaultSocket+" or the user's own daemon (default $"+hostEnv+", else auto)")
+	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host, or auto: in a Xen guest the host's domain, "+
+		"elsewhere local:"+local.DefaultSocket+" or the user's own daemon (default $"+hostEnv+", else auto)")
 }
 
 // hostAddress decides where the host is: what the flag says, else the

@@ -131,7 +131,8 @@ func (f *follower) follow(ctx context.Context) error {
 		case <-absent:
 			absent = nil
 			if f.said == "" && f.wait > 0 && !f.once {
-				f.log.Info("no host here; going on trying, and the service manager is told not to wait", "host", f.address)
+				f.log.Info("no host here; going on trying, and the service manager is told not to wait",
+					"host", f.address)
 				f.sayReady(noHost)
 			}
 		case <-ctx.Done():

@@ -81,7 +81,8 @@ func newScene(t *testing.T) *scene {
 	}
 	t.Cleanup(func() {
 		sc.host.stop()
-		assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, patience, time.Millisecond, "goroutines stay") // one is Eventually's own
+		few := func() bool { return runtime.NumGoroutine() <= before+1 } // one is Eventually's own
+		assert.Eventually(t, few, patience, time.Millisecond, "goroutines stay")
 	})
 	return sc
 }
@@ -128,7 +129,11 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	sc.eventually(t, "the new generation's seed", func() bool { return sc.acknowledged() == 2 })
 	sc.eventually(t, "reported", func() bool {
 		r, err := readReport(sc.file.path)
-		return err == nil && r.Guest.Host.Acknowledged == 2 && r.Guest.Kernel.Seeds == 2 && r.Guest.Host.Generations == 1 && r.Guest.Host.Connected
+		if err != nil {
+			return false
+		}
+		h := r.Guest.Host
+		return h.Acknowledged == 2 && r.Guest.Kernel.Seeds == 2 && h.Generations == 1 && h.Connected
 	})
 
 	sc.cancel()
@@ -325,7 +330,9 @@ func TestFollowLetsTheBootGoOn(t *testing.T) {
 
 // A machine with no host at all loses no second, however long --wait is.
 func TestFollowHoldsNobodyUpWithoutAHost(t *testing.T) {
-	for name, missing := range map[string]error{"no socket": fs.ErrNotExist, "a socket left behind": syscall.ECONNREFUSED} {
+	for name, missing := range map[string]error{
+		"no socket": fs.ErrNotExist, "a socket left behind": syscall.ECONNREFUSED,
+	} {
 		t.Run(name, func(t *testing.T) {
 			sc := newScene(t)
 			sc.wait = time.Hour

@@ -110,7 +110,8 @@ func leave() {
 			continue
 		}
 		if err := c.Process.Leave(ctx); err != nil {
-			slog.Warn("what must not be closed is not held beyond the end of this process", "carrier", c.Scheme, "error", err)
+			slog.Warn("what must not be closed is not held beyond the end of this process",
+				"carrier", c.Scheme, "error", err)
 		}
 	}
 }

@@ -32,7 +32,8 @@ func TestHolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "@entropy-guest\x00hold\x00", string(name))
 	// It may not have come to ignoring signals yet.
-	require.Eventually(t, func() bool { return ignores(t, second.Process.Pid, unix.SIGTERM) }, patience, time.Millisecond)
+	ignored := func() bool { return ignores(t, second.Process.Pid, unix.SIGTERM) }
+	require.Eventually(t, ignored, patience, time.Millisecond)
 	require.NoError(t, second.Process.Signal(unix.SIGTERM))
 	require.NoError(t, second.Process.Signal(unix.SIGHUP))
 	go func() {

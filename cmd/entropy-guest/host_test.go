@@ -46,7 +46,9 @@ type testHost struct {
 }
 
 func startHost(l transport.Listener, d *drawer) (*testHost, error) {
-	s, err := host.NewServer(d, host.Config{Budget: host.Budget{Bytes: 1 << 20, Period: time.Minute}, SessionRate: 1e6, Log: slog.New(slog.DiscardHandler)})
+	s, err := host.NewServer(d, host.Config{
+		Budget: host.Budget{Bytes: 1 << 20, Period: time.Minute}, SessionRate: 1e6, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,9 @@ func put(from, name string, held *os.File) error {
 		if err == nil {
 			return nil
 		}
-		taken := errors.Is(err, unix.EEXIST) // else it is the rename below that says what is wrong: not every file system knows the flag
+		// Else it is the rename below that says what is wrong: not every file
+		// system knows the flag.
+		taken := errors.Is(err, unix.EEXIST)
 		old, err := takeOver(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && taken:

@@ -20,9 +20,9 @@ import (
 
 const readLong = `Print random bytes from a generator that the host seeded.
 
-On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as they are; --hex and --raw choose. When no host gives a
-seed within --wait, the machine's own noise sources serve if they suffice, and a warning on standard error says so; --require-host
-makes that an error.`
+On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as they are; --hex and --raw choose. When
+no host gives a seed within --wait, the machine's own noise sources serve if they suffice, and a warning on standard
+error says so; --require-host makes that an error.`
 
 // ownTime is how long the machine's own noise sources may take. The jitter
 // source alone needs some ten milliseconds.
@@ -109,7 +109,8 @@ func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer
 	defer cancel()
 	g, ownErr := guest.Open(own, nil, guest.Options{})
 	if ownErr != nil {
-		return nil, cli.WithHint(fmt.Errorf("%w; and the machine's own noise sources do not suffice: %w", err, ownErr), cli.Hint(err))
+		both := fmt.Errorf("%w; and the machine's own noise sources do not suffice: %w", err, ownErr)
+		return nil, cli.WithHint(both, cli.Hint(err))
 	}
 	_ = cli.Say(stderr, slog.LevelWarn, fmt.Sprintf(
 		"entropy-guest: warning: %s; these bytes come from this machine's own noise sources alone\nhint: %s\n",

@@ -21,8 +21,10 @@ The exit status says how it stands, with --check without a word:
   0  well: the kernel was fed, and the host is connected
   1  run is not alive, or its status file cannot be read
   2  the command line was wrong
-  3  degraded: the host is not connected any more, or has no healthy noise source left, or the kernel could not be fed the last time
-  4  not seeded: no seed of the host has reached the kernel yet, or the kernel's generator is not seeded; with --dry-run, no seed came yet`
+  3  degraded: the host is not connected any more, or has no healthy noise source left, or the kernel could not be fed
+     the last time
+  4  not seeded: no seed of the host has reached the kernel yet, or the kernel's generator is not seeded; with
+     --dry-run, no seed came yet`
 
 // kernelStatus is what the kernel says of its generator.
 type kernelStatus struct {
@@ -80,7 +82,8 @@ func look(file string) (o overview, err error) {
 	o.Run, err = readReport(file)
 	if err == nil {
 		if o.Stale = o.Run.gone(); o.Stale != "" {
-			err = cli.WithHint(fmt.Errorf("status file %s is stale: %s", file, o.Stale), "start entropy-guest run again")
+			err = fmt.Errorf("status file %s is stale: %s", file, o.Stale)
+			err = cli.WithHint(err, "start entropy-guest run again")
 		}
 	}
 	o.Running = err == nil

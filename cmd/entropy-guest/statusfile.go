@@ -82,7 +82,8 @@ func (f *statusFile) inUse() error {
 	if r, err := readReport(f.path); err == nil {
 		who = fmt.Sprintf("%s, process %d", who, r.PID)
 	}
-	return cli.WithHint(fmt.Errorf("status file %s: %w by %s", f.path, errClaimed, who), "stop that one, or give another --status-file")
+	err := fmt.Errorf("status file %s: %w by %s", f.path, errClaimed, who)
+	return cli.WithHint(err, "stop that one, or give another --status-file")
 }
 
 // write replaces the file in one step. It is not synced: after a crash of the

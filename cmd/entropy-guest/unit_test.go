@@ -27,7 +27,8 @@ import (
 
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{
-		"1": 1, "32": 32, "1k": 1 << 10, "64k": 64 << 10, "3M": 3 << 20, "2G": 2 << 30, "1024G": maxRead, "1099511627776": maxRead, "007": 7,
+		"1": 1, "32": 32, "007": 7, "1k": 1 << 10, "64k": 64 << 10, "3M": 3 << 20, "2G": 2 << 30,
+		"1024G": maxRead, "1099511627776": maxRead,
 	} {
 		n, err := parseSize(text)
 		require.NoError(t, err, text)
@@ -330,10 +331,19 @@ func TestStanding(t *testing.T) {
 			func(r *report) { r.DryRun, r.Guest.Kernel = true, guest.KernelStatus{} },
 			ready, cli.ExitOK, "",
 		},
-		"dry, no seed":     {func(r *report) { r.DryRun, r.Guest.Host.Seeds = true, 0 }, ready, cli.ExitNotSeeded, "no seed"},
+		"dry, no seed": {
+			func(r *report) { r.DryRun, r.Guest.Host.Seeds = true, 0 },
+			ready, cli.ExitNotSeeded, "no seed",
+		},
 		"last feed failed": {func(r *report) { r.Guest.Kernel.Fed = false }, ready, cli.ExitDegraded, "busy"},
-		"host away":        {func(r *report) { r.Guest.Host.Connected = false }, ready, cli.ExitDegraded, "not connected any more"},
-		"host degraded":    {func(r *report) { r.Guest.Host.Degraded = true }, ready, cli.ExitDegraded, "no healthy noise source"},
+		"host away": {
+			func(r *report) { r.Guest.Host.Connected = false },
+			ready, cli.ExitDegraded, "not connected any more",
+		},
+		"host degraded": {
+			func(r *report) { r.Guest.Host.Degraded = true },
+			ready, cli.ExitDegraded, "no healthy noise source",
+		},
 	} {
 		r := well
 		c.change(&r)
@@ -382,14 +392,17 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 	r := &report{PID: 42, Host: "local:/x\x1b[2J", StartedAt: 400, UpdatedAt: 3998, Guest: guest.Status{
 		Host: guest.HostStatus{
 			Connected: true, Degraded: true, Instance: "abcd", Generation: 5, Generations: 4, Reconnects: 2, Refused: 1,
-			Seeds: 3, Acknowledged: 3, SeedBytes: 192, CreditedBits: 768, LastError: "host closed the channel", LastSeedAge: new(1.0),
+			Seeds: 3, Acknowledged: 3, SeedBytes: 192, CreditedBits: 768, LastSeedAge: new(1.0),
+			LastError: "host closed the channel",
 		},
 		Kernel: guest.KernelStatus{Seeds: 2, CreditedBits: 512, Failures: 1, LastFailure: "out of order"},
 	}}
 	var out strings.Builder
-	require.NoError(t, overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}.print(&out, 4000*time.Second))
+	o := overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}
+	require.NoError(t, o.print(&out, 4000*time.Second))
 	for _, want := range []string{
-		"entropy_avail 256", "process 42, started 60 min ago, news 2 s ago", "local:/x?[2J, connected, degraded", "abcd, generation 5, 4 changes, 2 reconnects",
+		"entropy_avail 256", "process 42, started 60 min ago, news 2 s ago", "local:/x?[2J, connected, degraded",
+		"abcd, generation 5, 4 changes, 2 reconnects",
 		"3 (192 B, 768 bits credited), last 3 s ago, 1 refused", "2 times (512 bits credited), 1 failures", "3 of 3",
 		"kernel: out of order", "host closed the channel",
 	} {
@@ -400,7 +413,8 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 // The age of the last seed is that of the snapshot and the time since then,
 // whatever the wall clock was set to meanwhile.
 func TestAgeOfTheLastSeed(t *testing.T) {
-	r := &report{Updated: time.Unix(0, 0), UpdatedAt: 1000, Guest: guest.Status{Host: guest.HostStatus{LastSeedAge: new(60.0)}}}
+	r := &report{Updated: time.Unix(0, 0), UpdatedAt: 1000}
+	r.Guest.Host.LastSeedAge = new(60.0)
 	require.Equal(t, "90 s ago", r.lastSeed(1030*time.Second))
 	require.Equal(t, "60 s ago", r.lastSeed(0), "the time since boot is not known")
 	r.Guest.Host.LastSeedAge = nil

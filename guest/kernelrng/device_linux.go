@@ -55,7 +55,8 @@ func (f file) ioctl(request uint, arg unsafe.Pointer) error {
 			return nil
 		case unix.EINTR:
 		case unix.ENOTTY, unix.EINVAL:
-			return fmt.Errorf("ioctl 0x%x on %s: %w (kernel without this call, or %[2]s is not the kernel's device)", request, Device, errno)
+			return fmt.Errorf("ioctl 0x%x on %s: %w (kernel without this call, or %[2]s is not the kernel's device)",
+				request, Device, errno)
 		default:
 			return fmt.Errorf("ioctl 0x%x on %s: %w", request, Device, errno)
 		}

@@ -46,7 +46,8 @@ type PrivilegeError struct {
 }
 
 func (e *PrivilegeError) Error() string {
-	return e.Op + ": CAP_SYS_ADMIN is missing: run it as root in the machine itself, not in a container, or give the service AmbientCapabilities=CAP_SYS_ADMIN"
+	return e.Op + ": CAP_SYS_ADMIN is missing: run it as root in the machine itself, not in a container, " +
+		"or give the service AmbientCapabilities=CAP_SYS_ADMIN"
 }
 
 // Unwrap returns fs.ErrPermission.

@@ -47,7 +47,8 @@ func Run(ctx context.Context, xentropyd string, show func(Frame)) (_ Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	play, cancel := context.WithTimeoutCause(ctx, totalTime, fmt.Errorf("the demo did not end within %v; is the machine very busy?", totalTime))
+	late := fmt.Errorf("the demo did not end within %v; is the machine very busy?", totalTime)
+	play, cancel := context.WithTimeoutCause(ctx, totalTime, late)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.watch(play) })
 	var r Result

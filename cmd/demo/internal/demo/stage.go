@@ -83,7 +83,8 @@ func (s *stage) say(format string, args ...any) {
 }
 
 func (s *stage) startDaemon() error {
-	c, err := s.spawner.spawn(s.daemons, func(r io.Reader) { io.Copy(io.Discard, r) }, "run", "--config", s.setting.config)
+	c, err := s.spawner.spawn(s.daemons, func(r io.Reader) { io.Copy(io.Discard, r) },
+		"run", "--config", s.setting.config)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,8 @@ func (s *stage) startDaemon() error {
 }
 
 func (s *stage) startGuest(a *actor) error {
-	c, err := s.spawner.spawn(s.self, a.listen(&s.mu, &s.blocks), GuestCommand, "--host", s.setting.address, "--name", a.name)
+	c, err := s.spawner.spawn(s.self, a.listen(&s.mu, &s.blocks),
+		GuestCommand, "--host", s.setting.address, "--name", a.name)
 	if err != nil {
 		return err
 	}
@@ -204,7 +206,8 @@ func (s *stage) seeded(ctx context.Context, limit time.Duration) error {
 	default:
 	}
 	if !ok {
-		return errors.Join(context.Cause(ctx), fmt.Errorf("the daemon was not seeded within %v; see what xentropyd sources says", limit))
+		return errors.Join(context.Cause(ctx),
+			fmt.Errorf("the daemon was not seeded within %v; see what xentropyd sources says", limit))
 	}
 	return nil
 }
