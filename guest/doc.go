@@ -28,10 +28,11 @@
 //
 // A Guest is an io.Reader, but since Go 1.26 the standard library makes keys
 // with crypto/rand's own source and ignores the reader that it is given:
-// GenerateKey of crypto/ecdh, crypto/ecdsa and crypto/rsa, signatures, and the
-// keys of each TLS connection (go doc crypto/ecdh.Curve; GODEBUG
-// cryptocustomrand=1 brings the old behaviour back for as long as Go has it).
-// crypto/rand in turn asks the operating system. So:
+// GenerateKey of crypto/ecdh, crypto/ecdsa and crypto/rsa, ECDSA's signatures,
+// and the keys of each TLS connection (go doc crypto/ecdh.Curve; GODEBUG
+// cryptocustomrand=1 brings the old behaviour back for as long as Go has it;
+// only crypto/ed25519 still takes the reader). crypto/rand in turn asks the
+// operating system. So:
 //
 //   - On Linux feed the kernel: with Options.Kernel from package
 //     guest/kernelrng, or by running entropy-guest. Then every program of the
@@ -51,13 +52,16 @@
 // Read asks package guest/snapshot whether this machine was copied, the host
 // tells when it knows, and a channel that learns of a restore tells too. What a
 // Read gives afterwards comes from entropy that no copy has, or it is
-// [ErrStale].
+// [ErrStale]. A kernel that is fed has such entropy with the host's next seed,
+// which a restored guest of Xen gets at once, but not before. Where a key
+// cannot wait for that, make it from what Read gives.
 //
 // # Versions
 //
 // From version 1 on these packages keep their API as Go 1 does: guest,
 // guest/snapshot, guest/kernelrng; transport, transport/all, and Dialer and
-// Listen of each carrier below it; host and host/control; vchan, xenstore,
-// fortuna and source. All others may change with any version, above all those
-// below internal, lab, bench and cmd. Status and Options may get more fields.
+// Listen of each carrier below it; host, and the client in host/control; vchan,
+// xenstore, fortuna and source. All others may change with any version, above
+// all those below internal, lab, bench and cmd. Status and Options may get more
+// fields.
 package guest
