@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/guest"
+	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/transport/all"
 )
@@ -82,7 +83,7 @@ new_sessions_per_second = 100000.0
 	s.defer_(func() { d.cmd.Process.Signal(os.Interrupt); d.cmd.Wait() })
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	g, err := guest.Open(ctx, d.dial, guest.WithSources())
+	g, err := guest.Open(ctx, d.dial, guest.Options{Sources: []source.Source{}})
 	if err != nil {
 		return nil, fmt.Errorf("daemon does not answer: %w", err)
 	}
@@ -103,7 +104,7 @@ func (d *daemon) open(n int) (guests []*guest.Guest, took []time.Duration, err e
 	for i := range n {
 		wg.Go(func() {
 			start := time.Now()
-			guests[i], errs[i] = guest.Open(ctx, d.dial, guest.WithSources())
+			guests[i], errs[i] = guest.Open(ctx, d.dial, guest.Options{Sources: []source.Source{}})
 			took[i] = time.Since(start)
 		})
 	}

@@ -7,45 +7,38 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/wait"
 )
 
-// steady is how long a session must have lasted for the next dial to follow at once (our choice).
+// steady is how long a session must have lasted for the next dial to follow at
+// once (our choice).
 const steady = time.Second
 
 // follow connects to the host again and again until ctx ends.
 func (g *Guest) follow(ctx context.Context) {
-	pause := g.cfg.backoffMin
+	pause := wait.Backoff{First: minPause, Last: g.opts.MaxPause}
 	for ctx.Err() == nil {
 		began := time.Now()
-		fed := g.Status().Seeds
+		before := g.Status().Host.Seeds
 		welcomed, err := g.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		lasted := welcomed && time.Since(began) >= steady
-		if lasted || welcomed && g.Status().Seeds != fed {
-			pause = g.cfg.backoffMin
+		if lasted || welcomed && g.Status().Host.Seeds != before {
+			pause.Reset()
 		}
-		var retry *retryError
-		wait := time.Duration(float64(pause) * (0.5 + rand.Float64())) // spread: not every guest at once
+		next := time.Duration(float64(pause.Next()) * (0.5 + rand.Float64())) // spread: not every guest at once
 		if lasted {
-			wait = 0
+			next = 0
 		}
-		if errors.As(err, &retry) {
-			wait = max(wait, min(retry.after, g.cfg.backoffMax))
+		if retry, ok := errors.AsType[*retryError](err); ok {
+			next = max(next, min(retry.after, g.opts.MaxPause))
 		}
-		g.hostIsAway(err, wait)
-		g.update(func(s *Status) { s.Connected, s.LastError = false, err.Error() })
-		pause = min(2*pause, g.cfg.backoffMax)
-		if wait == 0 {
-			continue
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		g.hostIsAway(err, next)
+		g.update(func(s *Status) { s.Host.Connected, s.Host.LastError = false, err.Error() })
+		wait.For(ctx, next)
 	}
 }
 
@@ -60,20 +53,15 @@ func (e *retryError) Unwrap() error { return e.err }
 
 // once dials and serves one session. The error is never nil.
 func (g *Guest) once(ctx context.Context) (welcomed bool, err error) {
-	dialling, cancel := ctx, context.CancelFunc(func() {})
-	if g.cfg.dialTime > 0 {
-		dialling, cancel = context.WithTimeout(ctx, g.cfg.dialTime)
-	}
-	rw, err := g.dial(dialling)
-	cancel()
+	rw, err := g.dial(ctx)
 	if err != nil {
 		g.noteRestored(err)
 		return false, fmt.Errorf("dial host: %w", err)
 	}
-	rw = noting{rw, g}
-	if g.cfg.version1 {
+	rw = restoredReader{rw, g}
+	if g.opts.Protocol1 {
 		err = g.serveV1(ctx, rw)
-		return g.Status().Connected, orEOF(err)
+		return g.Status().Host.Connected, orEOF(err)
 	}
 	s := newSession(g, rw)
 	err = s.run(ctx)

@@ -7,60 +7,69 @@ import (
 	"time"
 )
 
-// renewWait is how long a read waits for the host's seed when the generation changed and the guest has no fast noise source.
+// renewWait is how long a read waits for the host's seed when the epoch changed
+// and the guest has no fast noise source.
 const renewWait = time.Second
 
-// freshness is what Fortuna asks at each read.
+// freshness is what Fortuna asks at each read. What Fortuna calls a generation
+// is an epoch here: a generation is the host's.
 type freshness struct{ g *Guest }
 
-// Generation mixes the host's generation and what this machine tells into one number that changes when either does.
-func (f freshness) Generation() uint64 { return f.g.generationAt(f.g.external()) }
+// Generation is the present epoch.
+func (f freshness) Generation() uint64 { return f.g.epoch(f.g.restores()) }
 
-// external changes when the machine's state may have been copied, by what its own counter and the channel tell.
-func (g *Guest) external() uint64 { return g.cfg.external() + g.restores.Load() }
+// restores changes when the machine's state may have been copied, by what its
+// own counter and the channel tell.
+func (g *Guest) restores() uint64 { return g.opts.Restores() + g.told.Load() }
 
-// generationAt is the present generation as it would be at a value of external.
-func (g *Guest) generationAt(external uint64) uint64 {
-	return g.generation.Load()*0x9e3779b97f4a7c15 + external // an odd factor: distinct generations stay distinct
+// epoch is another number after each new generation of the host's and after
+// each change of restores: the present one if restores is.
+func (g *Guest) epoch(restores uint64) uint64 {
+	return g.hostChanges.Load()*0x9e3779b97f4a7c15 + restores // an odd factor: distinct counts stay distinct
 }
 
-// Renew gives bytes that a copy of this machine cannot have: from the CPU's own generator if there is a healthy one, else it
-// waits for a seed of the host that came after the change.
-func (f freshness) Renew(generation uint64) ([]byte, error) {
+// Renew gives bytes that a copy of this machine cannot have: from the CPU's own
+// generator if there is a healthy one, else it waits for a seed of the host
+// that came after the change.
+func (f freshness) Renew(epoch uint64) ([]byte, error) {
 	fresh := make([]byte, 64)
-	f.g.kernelRNG.Fill(fresh[:32])                                                 // the kernel may be a clone too: mixed in, not relied on
-	fresh = binary.LittleEndian.AppendUint64(fresh, uint64(time.Now().UnixNano())) // differs between copies, if little else does
+	f.g.systemRNG.Fill(fresh[:32]) // the kernel may be a clone too: mixed in, not relied on
+	// The time differs between copies, if little else does.
+	fresh = binary.LittleEndian.AppendUint64(fresh, uint64(time.Now().UnixNano()))
 	if f.g.instruction(fresh[32:64]) {
 		return fresh, nil
 	}
 	if f.g.dial == nil {
-		return nil, errors.New("the machine's state may have been copied, and there is neither a healthy CPU random number instruction nor a host")
+		return nil, errors.New("the machine's state may have been copied, " +
+			"and there is neither a healthy CPU random number instruction nor a host")
 	}
 	f.g.redial()
 	wait := time.NewTimer(renewWait)
 	defer wait.Stop()
 	for {
 		f.g.mu.Lock()
-		arrived, freshFor := f.g.arrived, f.g.freshFor
+		arrived, seedEpoch := f.g.arrived, f.g.seedEpoch
 		f.g.mu.Unlock()
-		if freshFor == generation {
+		if seedEpoch == epoch {
 			return fresh, nil // the host's seed is in the generator already
 		}
 		select {
 		case <-arrived:
 		case <-wait.C:
-			return nil, fmt.Errorf("the machine's state may have been copied, and the host has sent no seed within %v", renewWait)
+			return nil, fmt.Errorf("the machine's state may have been copied, "+
+				"and the host has sent no seed within %v", renewWait)
 		}
 	}
 }
 
-// redial ends a session that began before the caller's counter changed: what it brings may be in a copy's memory too. A session
-// begun afterwards has a nonce that no copy shares.
+// redial ends a session that began before the machine may have been copied:
+// what it brings may be in a copy's memory too. A session begun afterwards has
+// a nonce that no copy shares.
 func (g *Guest) redial() {
 	g.mu.Lock()
 	s := g.session
 	g.mu.Unlock()
-	if s != nil && s.external != g.external() {
+	if s != nil && s.restores != g.restores() {
 		s.rw.Close()
 	}
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// hosts is a host made of the protocol's state machine, one step at a time. Its Dialer yields a new session each time.
+// hosts is a host made of the protocol's state machine, one step at a time. Its
+// Dialer yields a new session each time.
 type hosts struct {
 	*testing.T
 	dialled chan *hostEnd
@@ -109,11 +110,15 @@ type opening struct {
 	done  chan struct{}
 }
 
-func open(t *testing.T, dial Dialer, opts ...Option) *opening {
+func open(t *testing.T, dial transport.Dialer, o Options) *opening {
+	return opens(func() (*Guest, error) { return Open(t.Context(), dial, o) })
+}
+
+func opens(f func() (*Guest, error)) *opening {
 	o := &opening{done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		o.guest, o.err = Open(t.Context(), dial, opts...)
+		o.guest, o.err = f()
 	}()
 	return o
 }
@@ -129,16 +134,16 @@ func (o *opening) wait(t *testing.T) *Guest {
 func bubble(t *testing.T, f func(t *testing.T)) { t.Helper(); synctest.Test(t, f) }
 
 // none are no own sources at all.
-var none = WithSources()
+var none = []source.Source{}
 
-func goodSource() Option {
-	return WithSources(sourcetest.New(sourcetest.Info(1, 4), sourcetest.Good(3)))
+func goodSource() []source.Source {
+	return []source.Source{sourcetest.New(sourcetest.Info(1, 4), sourcetest.Good(3))}
 }
 
 func TestHostSeedsTheGuest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none, WithLabel("me"))
+		o := open(t, h.dial, Options{Sources: none, Label: "me"})
 		e := h.greet(1, 1)
 		require.Equal(t, "me", e.hello.Label)
 		require.False(t, e.hello.Kernel)
@@ -154,12 +159,12 @@ func TestHostSeedsTheGuest(t *testing.T) {
 		}
 		require.NotEqual(t, a, b)
 		s := g.Status()
-		require.True(t, s.Seeded && s.HostSeeded && s.Connected)
-		require.EqualValues(t, 1, s.Seeds)
-		require.EqualValues(t, 32, s.SeedBytes)
-		require.EqualValues(t, 256, s.CreditedBits)
+		require.True(t, s.Seeded && s.Host.Connected)
+		require.EqualValues(t, 1, s.Host.Seeds)
+		require.EqualValues(t, 32, s.Host.SeedBytes)
+		require.EqualValues(t, 256, s.Host.CreditedBits)
 		require.EqualValues(t, 200, s.BytesRead)
-		require.Equal(t, "01000000000000000000000000000000", s.Instance)
+		require.Equal(t, "01000000000000000000000000000000", s.Host.Instance)
 	})
 }
 
@@ -179,45 +184,50 @@ func (k *target) Seed(seed []byte, bits int) (int, error) {
 	return bits, nil
 }
 
-func TestTargetsAreFedBytesOfTheirOwn(t *testing.T) {
+func TestKernelIsFedBytesOfItsOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		h, kernel, app := newHosts(t), &target{}, &target{}
-		o := open(t, h.dial, none, WithKernel(kernel), WithTarget(app))
+		h, kernel := newHosts(t), &target{}
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		require.True(t, e.hello.Kernel)
-		ack := e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect, Credit: 200})
-		require.Equal(t, []protocol.Outcome{
-			{Target: protocol.TargetLibrary, OK: true, Credit: 200},
-			{Target: protocol.TargetKernel, OK: true, Credit: 200},
-			{Target: protocol.TargetApplication, OK: true, Credit: 200},
-		}, ack.Outcomes)
-		defer o.wait(t).Close()
+		for range 2 {
+			ack := e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect, Credit: 200})
+			require.Equal(t, []protocol.Outcome{
+				{Target: protocol.TargetLibrary, OK: true, Credit: 200},
+				{Target: protocol.TargetKernel, OK: true, Credit: 200},
+			}, ack.Outcomes)
+		}
+		g := o.wait(t)
+		defer g.Close()
 		require.Len(t, kernel.seeds[0], 32)
-		require.NotEqual(t, kernel.seeds[0], app.seeds[0])
-		require.Equal(t, 200, kernel.bits)
+		require.NotEqual(t, kernel.seeds[0], kernel.seeds[1], "though the host's seeds were the same")
+		require.NotEqual(t, make([]byte, 32), kernel.seeds[0], "not the host's seed itself")
+		require.Equal(t, KernelStatus{Fed: true, Seeds: 2, CreditedBits: 400}, g.Status().Kernel)
 	})
 }
 
 func TestFailureIsAcknowledgedAsFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		h := newHosts(t)
-		o := open(t, h.dial, none, WithKernel(&target{err: errors.New("not permitted")}))
+		h, kernel := newHosts(t), &target{err: errors.New("not permitted")}
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		ack := e.seed(first)
 		require.Equal(t, protocol.Outcome{Target: protocol.TargetKernel, Detail: "not permitted"}, ack.Outcomes[1])
 		g := o.wait(t)
 		defer g.Close()
-		s := g.Status()
-		require.EqualValues(t, 1, s.KernelFailures)
-		require.Zero(t, s.KernelSeeds)
-		require.Equal(t, "kernel: not permitted", s.LastFailure)
+		require.Equal(t, KernelStatus{Failures: 1, LastFailure: "not permitted"}, g.Status().Kernel)
+		kernel.err = nil
+		e.seed(first)
+		require.Equal(t, KernelStatus{
+			Fed: true, Seeds: 1, CreditedBits: 256, Failures: 1, LastFailure: "not permitted",
+		}, g.Status().Kernel)
 	})
 }
 
 func TestCreditOfADegradedHostIsZero(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h, kernel := newHosts(t), &target{}
-		o := open(t, h.dial, none, WithKernel(kernel))
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonConnect})
 		defer o.wait(t).Close()
@@ -231,7 +241,7 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
 		var told atomic.Bool // what the last notification said
-		o := open(t, h.dial, none, WithNotify(func(s Status) { told.Store(s.Degraded) }))
+		o := open(t, h.dial, Options{Sources: none, Notify: func(s Status) { told.Store(s.Host.Degraded) }})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -239,7 +249,7 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 		is := func(want bool, why string) {
 			t.Helper()
 			synctest.Wait()
-			require.Equal(t, want, g.Status().Degraded, why)
+			require.Equal(t, want, g.Status().Host.Degraded, why)
 			require.Equal(t, want, told.Load(), why)
 		}
 		is(false, "the welcome and the first seed")
@@ -247,7 +257,9 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 		is(true, "a seed without credit")
 		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Credit: 1})
 		is(false, "a seed with credit")
-		for _, reason := range []protocol.RefusalReason{protocol.RefusedBudget, protocol.RefusedUnseeded, protocol.RefusedTooLarge} {
+		for _, reason := range []protocol.RefusalReason{
+			protocol.RefusedBudget, protocol.RefusedUnseeded, protocol.RefusedTooLarge,
+		} {
 			e.send(protocol.Refusal{Reason: reason})
 			is(false, reason.String())
 		}
@@ -268,7 +280,7 @@ func TestDegradedFollowsTheHost(t *testing.T) {
 func TestGuestComesBackToItsHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -277,7 +289,7 @@ func TestGuestComesBackToItsHost(t *testing.T) {
 			nonce := e.hello.Nonce
 			e.conn.Close()
 			synctest.Wait()
-			require.False(t, g.Status().Connected)
+			require.False(t, g.Status().Host.Connected)
 			_, err := g.Read(make([]byte, 10))
 			require.NoError(t, err, "reads go on meanwhile")
 			before := time.Now()
@@ -285,7 +297,7 @@ func TestGuestComesBackToItsHost(t *testing.T) {
 			require.LessOrEqual(t, time.Since(before), 100*time.Millisecond, "back-off starts anew after a welcome")
 			require.NotEqual(t, nonce, e.hello.Nonce)
 			e.seed(first)
-			require.EqualValues(t, i+1, g.Status().Reconnects)
+			require.EqualValues(t, i+1, g.Status().Host.Reconnects)
 		}
 	})
 }
@@ -294,7 +306,7 @@ func TestRedialsAtOnceAfterASession(t *testing.T) {
 	for lasted, at := range map[time.Duration]bool{steady: true, steady - time.Millisecond: false} {
 		bubble(t, func(t *testing.T) {
 			h := newHosts(t)
-			o := open(t, h.dial, none)
+			o := open(t, h.dial, Options{Sources: none})
 			e := h.greet(1, 1)
 			e.seed(first)
 			defer o.wait(t).Close()
@@ -313,23 +325,24 @@ func TestBackOffGrowsAndEnds(t *testing.T) {
 		h.refuse = errors.New("connection refused")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		_, err := Open(ctx, h.dial, none, WithBackoff(100*time.Millisecond, 10*time.Second))
+		_, err := Open(ctx, h.dial, Options{Sources: none, MaxPause: 10 * time.Second})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.EqualError(t, err, "open guest: not seeded in time: host: dial host: connection refused; own noise sources have 0 of 320 bits: context deadline exceeded")
+		require.EqualError(t, err, "open guest: not seeded in time: host: dial host: connection refused; "+
+			"own noise sources have 0 of 320 bits: context deadline exceeded")
 		require.Greater(t, h.dials, 3600/15)
-		require.Less(t, h.dials, 3600/5+10)
+		require.Less(t, h.dials, 3600/5+12)
 	})
 }
 
 func TestOwnSourcesServeAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		g, err := Open(t.Context(), nil, goodSource())
+		g, err := Open(t.Context(), nil, Options{Sources: goodSource()})
 		require.NoError(t, err)
 		defer g.Close()
 		s := g.Status()
 		require.True(t, s.Seeded)
-		require.False(t, s.HostSeeded)
-		require.GreaterOrEqual(t, s.OwnBits, 320.)
+		require.Zero(t, s.Host.Seeds)
+		require.GreaterOrEqual(t, s.Own.Bits, 320.)
 		_, err = g.Read(make([]byte, 10))
 		require.NoError(t, err)
 		require.ErrorContains(t, g.Refresh(t.Context()), "not connected")
@@ -341,16 +354,41 @@ func TestOwnSourcesServeWhenTheHostIsLate(t *testing.T) {
 		h := newHosts(t)
 		h.refuse = errors.New("connection refused")
 		before := time.Now()
-		g, err := Open(t.Context(), h.dial, goodSource())
+		g, err := Open(t.Context(), h.dial, Options{Sources: goodSource()})
 		require.NoError(t, err)
 		defer g.Close()
 		require.Equal(t, 3*time.Second, time.Since(before))
-		require.False(t, g.Status().HostSeeded)
+		require.Zero(t, g.Status().Host.Seeds)
 		h.mu.Lock()
 		h.refuse = nil
 		h.mu.Unlock()
 		h.greet(1, 1).seed(first)
-		require.True(t, g.Status().HostSeeded, "and it is followed when it comes")
+		require.NotZero(t, g.Status().Host.Seeds, "and it is followed when it comes")
+	})
+}
+
+// Who requires the host waits for it, however good the own sources are.
+func TestRequireHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := newHosts(t)
+		h.refuse = errors.New("connection refused")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err := Open(ctx, h.dial, Options{Sources: goodSource(), RequireHost: true})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "connection refused")
+
+		h.refuse = nil
+		o := open(t, h.dial, Options{Sources: goodSource(), RequireHost: true})
+		e := h.greet(1, 1)
+		time.Sleep(30 * time.Second)
+		e.seed(first)
+		g := o.wait(t)
+		defer g.Close()
+		require.EqualValues(t, 1, g.Status().Host.Seeds)
+
+		_, err = Open(t.Context(), nil, Options{Sources: goodSource(), RequireHost: true})
+		require.ErrorContains(t, err, "no dialer")
 	})
 }
 
@@ -360,7 +398,7 @@ func TestUncreditedSourcesSeedNothing(t *testing.T) {
 		info.Credited = false
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		_, err := Open(ctx, nil, WithSources(sourcetest.New(info, sourcetest.Good(1))))
+		_, err := Open(ctx, nil, Options{Sources: []source.Source{sourcetest.New(info, sourcetest.Good(1))}})
 		require.ErrorContains(t, err, "own noise sources have 0 of 320 bits")
 	})
 }
@@ -368,7 +406,7 @@ func TestUncreditedSourcesSeedNothing(t *testing.T) {
 func TestRefreshAsksTheHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -381,7 +419,7 @@ func TestRefreshAsksTheHost(t *testing.T) {
 		r := ask()
 		e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonRequest, Request: r.ID})
 		require.NoError(t, <-answer)
-		require.EqualValues(t, 2, g.Status().Seeds)
+		require.EqualValues(t, 2, g.Status().Host.Seeds)
 
 		r = ask()
 		e.send(protocol.Refusal{Request: r.ID, Reason: protocol.RefusedBudget, RetryAfter: 3 * time.Second})
@@ -396,7 +434,7 @@ func TestRefreshAsksTheHost(t *testing.T) {
 func TestGuestAnswersPings(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		defer o.wait(t).Close()
@@ -408,7 +446,7 @@ func TestGuestAnswersPings(t *testing.T) {
 func TestSilentHostIsGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -418,7 +456,7 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 		require.ErrorIs(t, err, io.EOF)
 		require.Equal(t, 3*time.Minute, time.Since(before))
 		synctest.Wait()
-		require.Equal(t, "host was silent for 3m0s", g.Status().LastError)
+		require.Equal(t, "host was silent for 3m0s", g.Status().Host.LastError)
 		h.greet(1, 1)
 	})
 }
@@ -426,7 +464,7 @@ func TestSilentHostIsGivenUp(t *testing.T) {
 func TestHostThatDoesNotAnswerTheHelloIsGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, goodSource())
+		o := open(t, h.dial, Options{Sources: goodSource()})
 		e := <-h.dialled
 		before := time.Now()
 		io.Copy(io.Discard, e.conn)
@@ -438,30 +476,33 @@ func TestHostThatDoesNotAnswerTheHelloIsGivenUp(t *testing.T) {
 func TestForgedSeedEndsTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
-		frame := e.proto.Append(nil, protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32)})
+		frame := e.proto.Append(nil, protocol.Seed{
+			Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32),
+		})
 		frame[len(frame)-1] ^= 1
 		go e.conn.Write(frame)
 		require.Equal(t, protocol.CloseProtocol, e.next().(protocol.Close).Reason)
 		synctest.Wait()
-		require.EqualValues(t, 1, g.Status().Seeds)
-		require.Contains(t, g.Status().LastError, "wrong message authentication code")
+		require.EqualValues(t, 1, g.Status().Host.Seeds)
+		require.Contains(t, g.Status().Host.LastError, "wrong message authentication code")
 	})
 }
 
 func TestHostsReasonToCloseIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, goodSource())
+		o := open(t, h.dial, Options{Sources: goodSource()})
 		e := h.greet(1, 1)
 		e.send(protocol.Close{Reason: protocol.CloseLimit, Text: "2 sessions at most"})
 		before := time.Now()
 		h.greet(1, 1).seed(first)
-		require.GreaterOrEqual(t, time.Since(before), time.Second, "a host that sent us away is not asked again at once")
+		require.GreaterOrEqual(t, time.Since(before), time.Second,
+			"a host that sent us away is not asked again at once")
 		defer o.wait(t).Close()
 	})
 }
@@ -469,24 +510,24 @@ func TestHostsReasonToCloseIsKept(t *testing.T) {
 func TestNewGenerationReseedsBeforeAnythingIsGiven(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
 		e.seed(protocol.Seed{Generation: 2, Reason: protocol.ReasonGeneration})
 		s := g.Status()
-		require.EqualValues(t, 2, s.Generation)
-		require.EqualValues(t, 1, s.Generations)
+		require.EqualValues(t, 2, s.Host.Generation)
+		require.EqualValues(t, 1, s.Host.Generations)
 	})
 }
 
-// TestMissedGeneration is a guest that was away while a generation began, and has no source of its own: it gives nothing until the
-// host's seed is in.
+// TestMissedGeneration is a guest that was away while a generation began, and
+// has no source of its own: it gives nothing until the host's seed is in.
 func TestMissedGeneration(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h, kernel := newHosts(t), &target{}
-		o := open(t, h.dial, none, WithKernel(kernel))
+		o := open(t, h.dial, Options{Sources: none, Kernel: kernel})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -516,7 +557,7 @@ func TestMissedGeneration(t *testing.T) {
 func TestAnotherInstancesGenerationIsNoChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 9)
 		e.seed(protocol.Seed{Generation: 9, Reason: protocol.ReasonConnect})
 		g := o.wait(t)
@@ -531,22 +572,21 @@ func TestAnotherInstancesGenerationIsNoChange(t *testing.T) {
 
 func TestMachinesGenerationCounter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		counter := uint64(7)
+		var counter atomic.Uint64
+		counter.Store(7)
 		h := newHosts(t)
-		o := open(t, h.dial, none, WithGeneration(func() uint64 { mu.Lock(); defer mu.Unlock(); return counter }))
+		o := open(t, h.dial, Options{Sources: none, Restores: counter.Load})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
 		_, err := g.Read(make([]byte, 8))
 		require.NoError(t, err)
-		mu.Lock()
-		counter = 3
-		mu.Unlock()
+		counter.Store(3)
 		_, err = g.Read(make([]byte, 8))
 		require.ErrorIs(t, err, ErrStale)
-		// The session that was there before the change is given up: what comes on it may be in a copy's memory.
+		// The session that was there before the change is given up: what comes
+		// on it may be in a copy's memory.
 		nonce := e.hello.Nonce
 		e = h.greet(1, 1)
 		require.NotEqual(t, nonce, e.hello.Nonce)
@@ -598,7 +638,7 @@ func TestChannelTellsOfARestore(t *testing.T) {
 					rw, err := h.dial(ctx)
 					return breaking{rw, c.read}, err
 				}
-				o := open(t, dial, none, WithGeneration(func() uint64 { return 7 }))
+				o := open(t, dial, Options{Sources: none, Restores: func() uint64 { return 7 }})
 				e := h.greet(1, 1)
 				e.seed(first)
 				g := o.wait(t)
@@ -613,24 +653,27 @@ func TestChannelTellsOfARestore(t *testing.T) {
 	}
 }
 
-// TestSeedInFlightAtTheChange is a seed that had come but was not yet used when the machine's counter changed.
+// TestSeedInFlightAtTheChange is a seed that had come but was not yet used when
+// the machine's counter changed.
 func TestSeedInFlightAtTheChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var counter atomic.Uint64
 		h := newHosts(t)
-		o := open(t, h.dial, none, WithGeneration(counter.Load))
+		o := open(t, h.dial, Options{Sources: none, Restores: counter.Load})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
-		frame := e.proto.Append(nil, protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32)})
+		frame := e.proto.Append(nil, protocol.Seed{
+			Generation: 1, Reason: protocol.ReasonPeriodic, Payload: make([]byte, 32),
+		})
 		_, err := e.conn.Write(frame[:len(frame)-1])
 		require.NoError(t, err)
 		counter.Store(1)
 		_, err = e.conn.Write(frame[len(frame)-1:])
 		require.NoError(t, err)
 		synctest.Wait()
-		require.EqualValues(t, 1, g.Status().Seeds, "it is not used")
+		require.EqualValues(t, 1, g.Status().Host.Seeds, "it is not used")
 		_, err = g.Read(make([]byte, 8))
 		require.ErrorIs(t, err, ErrStale)
 		h.greet(1, 1).seed(first)
@@ -639,11 +682,12 @@ func TestSeedInFlightAtTheChange(t *testing.T) {
 	})
 }
 
-// TestGenerationRestartsReads is a long read under way while a new generation begins: it is not finished from the old state.
+// TestGenerationRestartsReads is a long read under way while a new generation
+// begins: it is not finished from the old state.
 func TestGenerationRestartsReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -659,7 +703,7 @@ func TestGenerationRestartsReads(t *testing.T) {
 func TestCloseTellsTheHostAndEndsReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -675,7 +719,7 @@ func TestCloseTellsTheHostAndEndsReads(t *testing.T) {
 func TestCloseDoesNotWaitForADeafHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial, none)
+		o := open(t, h.dial, Options{Sources: none})
 		e := h.greet(1, 1)
 		e.seed(first)
 		g := o.wait(t)
@@ -688,7 +732,7 @@ func TestCloseDoesNotWaitForADeafHost(t *testing.T) {
 func TestProtocol1Guest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h, kernel := newHosts(t), &target{}
-		o := open(t, h.dial, none, WithProtocol1(), WithKernel(kernel))
+		o := open(t, h.dial, Options{Sources: none, Protocol1: true, Kernel: kernel})
 		e := <-h.dialled
 		m := protocol.NewV1RequestMatcher()
 		buf := make([]byte, 64)
@@ -712,19 +756,19 @@ func TestProtocol1Guest(t *testing.T) {
 		defer g.Close()
 		synctest.Wait()
 		s := g.Status()
-		require.Equal(t, 1, s.Protocol)
-		require.EqualValues(t, 40, s.SeedBytes)
+		require.Equal(t, 1, s.Host.Protocol)
+		require.EqualValues(t, 40, s.Host.SeedBytes)
 		require.Zero(t, kernel.bits, "protocol 1 vouches for nothing")
 	})
 }
 
 func TestDefaultSourcesAreThisMachines(t *testing.T) {
-	g, err := Open(t.Context(), nil)
+	g, err := Open(t.Context(), nil, Options{})
 	if err != nil {
 		t.Skip("this machine's own sources do not suffice: run on a CPU with RDRAND or RDSEED: ", err)
 	}
 	defer g.Close()
-	for _, s := range g.Status().OwnSources {
+	for _, s := range g.Status().Own.Sources {
 		require.NotEqual(t, source.NameArrivals, s.Name)
 	}
 	_, err = io.ReadFull(g, make([]byte, 1<<16))

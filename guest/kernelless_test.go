@@ -12,15 +12,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/protocol"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 var errSandbox = errors.New("getrandom: operation not permitted")
 
-// withoutKernel makes the kernel's RNG fail, and counts how often it was asked.
-func withoutKernel(asked *atomic.Int64) Option {
-	return func(c *config) {
-		c.kernelRNG = func([]byte) error { asked.Add(1); return errSandbox }
-	}
+// withoutSystem is Open where the system's RNG fails, and counts how often that
+// was asked.
+func withoutSystem(t *testing.T, asked *atomic.Int64, dial transport.Dialer, o Options) (*Guest, error) {
+	g := newGuest(dial, o, func([]byte) error { asked.Add(1); return errSandbox })
+	return g, g.start(t.Context())
+}
+
+// openWithout is open so.
+func openWithout(t *testing.T, asked *atomic.Int64, dial transport.Dialer, o Options) *opening {
+	return opens(func() (*Guest, error) { return withoutSystem(t, asked, dial, o) })
 }
 
 // lines is a log.
@@ -47,24 +53,26 @@ func (l *lines) with(text string) (found []string) {
 	return found
 }
 
-func (l *lines) option() Option {
-	return WithLogger(slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})))
+func (l *lines) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// What the kernel gives is never credited, so a guest does everything without it: take a host's seed, serve from its own
-// sources, renew its state, and make nonces.
+// What the kernel gives is never credited, so a guest does everything without
+// it: take a host's seed, serve from its own sources, renew its state, and make
+// nonces.
 func TestNothingNeedsTheKernel(t *testing.T) {
 	t.Run("host's seed", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			var asked atomic.Int64
 			var log lines
 			h, fed := newHosts(t), &target{}
-			o := open(t, h.dial, none, WithKernel(fed), withoutKernel(&asked), log.option())
+			o := openWithout(t, &asked, h.dial, Options{Sources: none, Kernel: fed, Log: log.logger()})
 			e := h.greet(1, 1)
 			for range 3 {
 				ack := e.seed(protocol.Seed{Generation: 1, Reason: protocol.ReasonPeriodic, Credit: 256})
 				require.Equal(t, []protocol.Outcome{
-					{Target: protocol.TargetLibrary, OK: true, Credit: 256}, {Target: protocol.TargetKernel, OK: true, Credit: 256},
+					{Target: protocol.TargetLibrary, OK: true, Credit: 256},
+					{Target: protocol.TargetKernel, OK: true, Credit: 256},
 				}, ack.Outcomes)
 			}
 			g := o.wait(t)
@@ -78,7 +86,7 @@ func TestNothingNeedsTheKernel(t *testing.T) {
 	t.Run("own sources", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			var asked atomic.Int64
-			g, err := Open(t.Context(), nil, goodSource(), withoutKernel(&asked))
+			g, err := withoutSystem(t, &asked, nil, Options{Sources: goodSource()})
 			require.NoError(t, err)
 			defer g.Close()
 			_, err = g.Read(make([]byte, 8))
@@ -91,7 +99,7 @@ func TestNothingNeedsTheKernel(t *testing.T) {
 			var asked atomic.Int64
 			var counter atomic.Uint64
 			h := newHosts(t)
-			o := open(t, h.dial, none, withoutKernel(&asked), WithGeneration(counter.Load))
+			o := openWithout(t, &asked, h.dial, Options{Sources: none, Restores: counter.Load})
 			h.greet(1, 1).seed(first)
 			g := o.wait(t)
 			defer g.Close()
@@ -107,10 +115,11 @@ func TestNothingNeedsTheKernel(t *testing.T) {
 }
 
 func TestNoncesAreFreshWithoutAnything(t *testing.T) {
-	// Time stands still in a bubble, and there is neither kernel nor instruction: the count is left.
+	// Time stands still in a bubble, and there is neither kernel nor
+	// instruction: the count is left.
 	bubble(t, func(t *testing.T) {
 		var asked atomic.Int64
-		g, err := Open(t.Context(), nil, goodSource(), withoutKernel(&asked))
+		g, err := withoutSystem(t, &asked, nil, Options{Sources: goodSource()})
 		require.NoError(t, err)
 		defer g.Close()
 		require.NotEqual(t, g.nonce(), g.nonce())
@@ -121,7 +130,7 @@ func TestNoncesAreFreshWithoutAnything(t *testing.T) {
 	})
 	// Two clones have the same count.
 	var asked atomic.Int64
-	g, err := Open(t.Context(), nil, goodSource(), withoutKernel(&asked))
+	g, err := withoutSystem(t, &asked, nil, Options{Sources: goodSource()})
 	require.NoError(t, err)
 	defer g.Close()
 	at := hellos.Load()

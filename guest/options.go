@@ -6,92 +6,86 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest/snapshot"
 	"github.com/xentropyd/xentropyd/source"
-	"github.com/xentropyd/xentropyd/transport"
 )
 
-// Dialer opens a channel to the host. An error of the dial or of a Read that has a method Restored() bool, which gives true, says
-// that this machine was restored from a saved state: a new generation begins, as with [WithGeneration].
-type Dialer = transport.Dialer
+// Options say how a Guest works. The zero value is good for most programs.
+type Options struct {
+	// Label is what the guest calls itself, for people who look at the host's
+	// status: printable text of at most 64 bytes.
+	Label string
 
-// Option changes how a Guest works.
-type Option func(*config)
+	// Log is told of changes: the host is here or away, a target could not be
+	// fed. Nothing secret is logged. nil: nobody is told.
+	Log *slog.Logger
 
-type config struct {
-	label      string
-	log        *slog.Logger
-	sources    []source.Source
-	ownSources bool // sources was given
-	hostWait   time.Duration
-	backoffMin time.Duration
-	backoffMax time.Duration
-	dialTime   time.Duration
-	helloTime  time.Duration
-	kernel     Target
-	kernelRNG  func([]byte) error // nil is this system's; tests give one that fails
-	targets    []Target
-	external   func() uint64
-	version1   bool
-	notify     func(Status)
+	// Kernel is fed at each seed of the host, with bytes of its own: the random
+	// number generator of the system that this program runs on. On Linux it is
+	// what kernelrng.Open gives. nil: the kernel is left alone.
+	Kernel Target
+
+	// RequireHost has Open wait for the host's seed for as long as its context
+	// lets it. Else, when the host gave none within 3 s, the guest's own
+	// sources serve as soon as they suffice; the host is followed all the same.
+	RequireHost bool
+
+	// Sources are the guest's own noise sources, which the Guest closes. nil:
+	// all that package source finds here, started when the host had its turn.
+	// If there are none, as in []source.Source{}, only the host can seed the
+	// guest.
+	Sources []source.Source
+
+	// Restores counts how often the state of this machine may have been copied;
+	// only that it changes matters, and that it never comes back to an earlier
+	// value. It is called at each Read, from any goroutine, and must cost no
+	// more than a load from memory. nil: snapshot.Counter, which sees most
+	// restores on Linux and none elsewhere.
+	Restores func() uint64
+
+	// MaxPause is the longest time between two attempts to reach the host, give
+	// or take a half. The first follows after some milliseconds, or at once if
+	// the host was here for a second, and each waits twice as long as the one
+	// before. 0: 30 s.
+	MaxPause time.Duration
+
+	// Protocol1 has the guest speak MirageOS's protocol of 2014, for a host
+	// that knows no other. It has neither credit nor acknowledgement, nor does
+	// it tell of copied machines.
+	Protocol1 bool
+
+	// Notify gets the new Status after each seed and each change of the
+	// connection, from one goroutine at a time. It must return soon, as the
+	// next seed waits for it, and must not call Close. nil: nobody is told.
+	Notify func(Status)
 }
-
-func defaults() config {
-	return config{
-		log:        slog.New(slog.DiscardHandler),
-		hostWait:   3 * time.Second,
-		backoffMin: 50 * time.Millisecond,
-		backoffMax: 30 * time.Second,
-		dialTime:   10 * time.Second,
-		helloTime:  10 * time.Second,
-		external:   snapshot.Counter(),
-	}
-}
-
-// WithLabel sets what the guest calls itself, for people who look at the host's status: at most 64 bytes of printable text.
-func WithLabel(label string) Option { return func(c *config) { c.label = label } }
-
-// WithLogger sets where changes are logged. The default is nowhere.
-func WithLogger(log *slog.Logger) Option { return func(c *config) { c.log = log } }
-
-// WithSources replaces the guest's own noise sources, by default all that package source finds. Without any, only the host can
-// seed it. The Guest closes them.
-func WithSources(sources ...source.Source) Option {
-	return func(c *config) { c.sources, c.ownSources = sources, true }
-}
-
-// WithHostWait sets how long Open prefers to wait for the host when the guest's own sources would suffice (3 s). When they do
-// not, it waits for the host as long as its context allows.
-func WithHostWait(d time.Duration) Option { return func(c *config) { c.hostWait = d } }
-
-// WithBackoff sets the shortest and the longest pause between two attempts to reach the host (50 ms and 30 s). After a session that
-// lasted for a second there is none before the first attempt.
-func WithBackoff(shortest, longest time.Duration) Option {
-	return func(c *config) { c.backoffMin, c.backoffMax = shortest, max(shortest, longest) }
-}
-
-// WithDialTimeout bounds one attempt to reach the host (10 s). Zero is for a carrier that waits for the host to come, such as an
-// offer on Xen: it then waits until Close.
-func WithDialTimeout(d time.Duration) Option { return func(c *config) { c.dialTime = d } }
-
-// WithKernel makes the guest feed its kernel's RNG at each seed too.
-func WithKernel(t Target) Option { return func(c *config) { c.kernel = t } }
-
-// WithTarget makes the guest feed something of the application's own at each seed too. At most two can be given.
-func WithTarget(t Target) Option { return func(c *config) { c.targets = append(c.targets, t) } }
-
-// WithGeneration replaces the counter that changes when the machine's state may have been copied, by default snapshot.Counter's. It is
-// called at each read and must be as cheap as a load from memory. When it changes, everything buffered is discarded and no read gives
-// anything until fresh entropy was mixed in.
-func WithGeneration(counter func() uint64) Option { return func(c *config) { c.external = counter } }
-
-// WithProtocol1 makes the guest speak MirageOS's protocol of 2014 to a host that knows no other.
-func WithProtocol1() Option { return func(c *config) { c.version1 = true } }
-
-// WithNotify sets a function that gets the new Status after each seed and each change of the connection. It must not block.
-func WithNotify(f func(Status)) Option { return func(c *config) { c.notify = f } }
 
 // Target is something that is fed at each seed.
 type Target interface {
-	// Seed takes fresh bytes that nobody else gets, worth bits of entropy, and returns the bits that were credited. The
-	// error's text is told to the host, cut to 80 bytes. The bytes are wiped after the call.
+	// Seed takes fresh bytes that nobody else gets, worth bits of entropy, and
+	// returns the bits that were credited. The bytes are wiped after the call.
+	// The error's text is shown in Status and told to the host, cut to 80
+	// bytes.
 	Seed(seed []byte, bits int) (credited int, err error)
+}
+
+// Our own choices, as no option says otherwise.
+const (
+	hostTime  = 3 * time.Second      // Open prefers to wait for the host for so long
+	helloTime = 10 * time.Second     // the host must answer the hello within it
+	minPause  = 5 * time.Millisecond // between two attempts to reach the host: a restored guest has no time to lose
+	maxPause  = 30 * time.Second
+)
+
+// orDefaults puts in what stands for zero values. Sources stay nil until they
+// are looked for.
+func (o Options) orDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Restores == nil {
+		o.Restores = snapshot.Counter()
+	}
+	if o.MaxPause <= 0 {
+		o.MaxPause = maxPause
+	}
+	return o
 }

@@ -10,20 +10,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The own sources of the machine let the host go first, and come by themselves after its seed or without it.
+// The own sources of the machine let the host go first, and come by themselves
+// after its seed or without it.
 func TestOwnSourcesComeAfterTheHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
-		o := open(t, h.dial)
+		o := open(t, h.dial, Options{})
 		e := h.greet(1, 1)
 		time.Sleep(ownDelay / 2)
 		e.seed(first)
 		g := o.wait(t)
 		defer g.Close()
-		require.Empty(t, g.Status().OwnSources)
+		require.Empty(t, g.Status().Own.Sources)
 		time.Sleep(ownMoment)
 		synctest.Wait()
-		require.NotEmpty(t, g.Status().OwnSources)
+		require.NotEmpty(t, g.Status().Own.Sources)
 	})
 	bubble(t, func(t *testing.T) {
 		h := newHosts(t)
@@ -32,11 +33,11 @@ func TestOwnSourcesComeAfterTheHost(t *testing.T) {
 		var began atomic.Bool
 		go func() {
 			defer close(done)
-			_, _ = Open(t.Context(), h.dial, WithNotify(func(s Status) {
-				if len(s.OwnSources) > 0 {
+			_, _ = Open(t.Context(), h.dial, Options{Notify: func(s Status) {
+				if len(s.Own.Sources) > 0 {
 					began.Store(true)
 				}
-			}), WithBackoff(time.Millisecond, time.Millisecond))
+			}, MaxPause: time.Millisecond})
 		}()
 		time.Sleep(ownDelay + ownMoment - 1)
 		synctest.Wait()

@@ -6,24 +6,25 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// noteRestored begins a new generation if a channel's error says that the machine was restored from a saved state.
+// noteRestored begins a new epoch if a channel's error says that the machine
+// was restored from a saved state.
 func (g *Guest) noteRestored(err error) {
 	if r, ok := errors.AsType[interface {
 		error
 		Restored() bool
 	}](err); ok && r.Restored() {
-		g.restores.Add(1)
+		g.told.Add(1)
 	}
 }
 
-// noting is a channel whose errors are looked at as soon as there are any: each read of the Guest's asks for the
-// generation.
-type noting struct {
+// restoredReader is a channel whose errors are looked at as soon as there are
+// any: each Read of the Guest's asks for the epoch.
+type restoredReader struct {
 	transport.Conn
 	g *Guest
 }
 
-func (c noting) Read(p []byte) (int, error) {
+func (c restoredReader) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
 		c.g.noteRestored(err)

@@ -12,7 +12,8 @@ import (
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
-// session is one connection to a host that speaks protocol 2. run's goroutine reads; anyone may write.
+// session is one connection to a host that speaks protocol 2. run's goroutine
+// reads; anyone may write.
 type session struct {
 	g        *Guest
 	rw       io.ReadWriteCloser
@@ -20,7 +21,7 @@ type session struct {
 	decoder  *protocol.Decoder
 	watchdog *time.Timer // closes the channel when the host is silent for too long
 	welcomed bool
-	external uint64 // the caller's counter when the session began
+	restores uint64 // Guest.restores when the session began
 	silence  time.Duration
 
 	writing sync.Mutex // one frame at a time; guards the fields below
@@ -39,7 +40,10 @@ type welcomeOf struct {
 }
 
 func newSession(g *Guest, rw io.ReadWriteCloser) *session {
-	return &session{g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw), pending: make(map[uint32]chan error), over: make(chan struct{})}
+	return &session{
+		g: g, rw: rw, decoder: protocol.NewGuestDecoder(rw),
+		pending: make(map[uint32]chan error), over: make(chan struct{}),
+	}
 }
 
 // goodbyeTime is how long a closing guest tries to tell the host.
@@ -47,11 +51,11 @@ const goodbyeTime = 500 * time.Millisecond
 
 // run speaks with the host until the session ends.
 func (s *session) run(ctx context.Context) (err error) {
-	cfg := &s.g.cfg
-	s.external = s.g.external() // before the nonce is made
-	s.proto = protocol.NewGuest(protocol.Hello{Kernel: cfg.kernel != nil, Nonce: s.g.nonce(), Label: cfg.label})
-	s.silence = cfg.helloTime
-	s.watchdog = time.AfterFunc(cfg.helloTime, func() { s.rw.Close() })
+	o := &s.g.opts
+	s.restores = s.g.restores() // before the nonce is made
+	s.proto = protocol.NewGuest(protocol.Hello{Kernel: o.Kernel != nil, Nonce: s.g.nonce(), Label: o.Label})
+	s.silence = helloTime
+	s.watchdog = time.AfterFunc(helloTime, func() { s.rw.Close() })
 	said := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(said)
@@ -101,7 +105,7 @@ func (s *session) say(hello []byte) error {
 
 // handle does what one message of the host asks for.
 func (s *session) handle(m protocol.Message) error {
-	if s.external != s.g.external() {
+	if s.restores != s.g.restores() {
 		return errors.New("the machine's state may have been copied since the session began")
 	}
 	switch m := m.(type) {
@@ -124,26 +128,28 @@ func (s *session) handle(m protocol.Message) error {
 	return nil
 }
 
-// welcome notes who the host is. A generation that went by while nobody listened voids what is buffered.
+// welcome notes who the host is. A generation that went by while nobody
+// listened voids what is buffered.
 func (s *session) welcome(m protocol.Welcome) {
 	s.welcomed = true
-	s.silence = max(3*m.KeepAlive, s.g.cfg.helloTime)
+	s.silence = max(3*m.KeepAlive, helloTime)
 	s.watchdog.Reset(s.silence)
 	g := s.g
 	g.mu.Lock()
 	g.session = s
 	if g.welcomed.known && g.welcomed.instance == m.Instance && g.welcomed.generation != m.Generation {
-		g.generation.Add(1)
-		g.state.Generations++
+		g.hostChanges.Add(1)
+		g.state.Host.Generations++
 	}
 	first := !g.welcomed.known
 	g.welcomed = welcomeOf{m.Instance, m.Generation, true}
 	g.mu.Unlock()
 	g.update(func(st *Status) {
-		st.Connected, st.Protocol, st.Degraded, st.LastError = true, 2, m.Degraded, ""
-		st.Instance, st.Generation = hex.EncodeToString(m.Instance[:]), m.Generation
+		h := &st.Host
+		h.Connected, h.Protocol, h.Degraded, h.LastError = true, 2, m.Degraded, ""
+		h.Instance, h.Generation = hex.EncodeToString(m.Instance[:]), m.Generation
 		if !first {
-			st.Reconnects++
+			h.Reconnects++
 		}
 	})
 	g.hostIsHere("instance", hex.EncodeToString(m.Instance[:]), "generation", m.Generation, "degraded", m.Degraded)
@@ -155,22 +161,22 @@ func (s *session) seed(m protocol.Seed) error {
 	if m.Type() == protocol.TypeGeneration {
 		g.mu.Lock()
 		g.welcomed.generation = m.Generation
-		g.state.Generation = m.Generation
-		g.state.Generations++
-		g.generation.Add(1) // reads under way start over
+		g.state.Host.Generation = m.Generation
+		g.state.Host.Generations++
+		g.hostChanges.Add(1) // reads under way start over
 		g.mu.Unlock()
-		g.cfg.log.Info("a new generation began", "generation", m.Generation)
+		g.opts.Log.Info("a new generation began", "generation", m.Generation)
 	}
 	g.hostIsHere("generation", m.Generation)
 	g.noteDegraded(m.Credit == 0)
-	outcomes := g.apply(m.Payload, int(m.Credit), s.external)
+	outcomes := g.apply(m.Payload, int(m.Credit), s.restores)
 	if m.Request != 0 {
 		s.answer(m.Request, nil)
 	}
 	if err := s.send(protocol.Ack{Sequence: m.Sequence, Generation: m.Generation, Outcomes: outcomes}); err != nil {
 		return err
 	}
-	g.update(func(st *Status) { st.Acknowledged++ })
+	g.update(func(st *Status) { st.Host.Acknowledged++ })
 	g.seededOnce()
 	return nil
 }
@@ -189,14 +195,16 @@ func (s *session) write(m protocol.Message) error {
 	return nil
 }
 
-// Bounds on how long a refusal keeps a guest from asking again (our choice): a host that names no time is asked no more often than the first,
-// and none is believed to mean more than the second.
+// Bounds on how long a refusal keeps a guest from asking again (our choice): a
+// host that names no time is asked no more often than the first, and none is
+// believed to mean more than the second.
 const (
 	refusalMin = time.Second
 	refusalMax = time.Minute
 )
 
-// refused notes when the host may be asked again. A refusal without a time says that it is of no use.
+// refused notes when the host may be asked again. A refusal without a time says
+// that it is of no use.
 func (g *Guest) refused(m protocol.Refusal) {
 	wait := m.RetryAfter
 	if wait <= 0 {
@@ -206,25 +214,26 @@ func (g *Guest) refused(m protocol.Refusal) {
 		g.noteDegraded(true)
 	}
 	g.update(func(s *Status) {
-		s.Refused++
+		s.Host.Refused++
 		if m.Request != 0 {
 			g.askAfter = time.Now().Add(min(max(wait, refusalMin), refusalMax))
 		}
 	})
 }
 
-// noteDegraded takes what the host's last words say of its noise sources: it credits nothing only while it has no healthy one. The caller tells
-// who wants to know.
+// noteDegraded takes what the host's last words say of its noise sources: it
+// credits nothing only while it has no healthy one. The caller tells who wants
+// to know.
 func (g *Guest) noteDegraded(degraded bool) {
 	g.mu.Lock()
-	changed := g.state.Degraded != degraded
-	g.state.Degraded = degraded
+	changed := g.state.Host.Degraded != degraded
+	g.state.Host.Degraded = degraded
 	g.mu.Unlock()
 	switch {
 	case changed && degraded:
-		g.cfg.log.Warn("the host has no healthy noise source left")
+		g.opts.Log.Warn("the host has no healthy noise source left")
 	case changed:
-		g.cfg.log.Info("the host has a healthy noise source again")
+		g.opts.Log.Info("the host has a healthy noise source again")
 	}
 }
 

@@ -156,9 +156,9 @@ func clonesCompared(t *testing.T, s *daemon, config xen.GuestConfig) {
 func (s *daemon) reseeded(t *testing.T, f follower, began time.Time) (g host.GuestStatus, at time.Time) {
 	g, at = s.acknowledged(t, f.config.Name, began)
 	said := f.says(t)
-	require.Equal(t, g.KernelGeneration, said.Guest.Generation)
-	require.Zero(t, said.Guest.KernelFailures)
-	require.GreaterOrEqual(t, said.Guest.KernelSeeds, uint64(2), "the original's, and its own")
+	require.Equal(t, g.KernelGeneration, said.Guest.Host.Generation)
+	require.Zero(t, said.Guest.Kernel.Failures)
+	require.GreaterOrEqual(t, said.Guest.Kernel.Seeds, uint64(2), "the original's, and its own")
 	return g, at
 }
 

@@ -70,15 +70,15 @@ func (f follower) ask(ctx context.Context) (following, error) {
 func (f follower) seededFromStart(t *testing.T) {
 	var s following
 	poll(t, f.String()+" is seeded", func() (err error) {
-		if s, err = f.ask(t.Context()); err == nil && s.Guest.KernelSeeds == 0 {
+		if s, err = f.ask(t.Context()); err == nil && s.Guest.Kernel.Seeds == 0 {
 			err = fmt.Errorf("%+v", s.Guest)
 		}
 		return err
 	})
-	require.Zero(t, s.Guest.KernelFailures)
-	if s.Guest.KernelSeeds == 1 { // else the first one's time is gone
-		require.NotNil(t, s.Guest.LastSeedAge)
-		took := s.Updated.Sub(s.Started) - time.Duration(*s.Guest.LastSeedAge*float64(time.Second))
+	require.Zero(t, s.Guest.Kernel.Failures)
+	if s.Guest.Kernel.Seeds == 1 { // else the first one's time is gone
+		require.NotNil(t, s.Guest.Host.LastSeedAge)
+		took := s.Updated.Sub(s.Started) - time.Duration(*s.Guest.Host.LastSeedAge*float64(time.Second))
 		t.Logf("%s: seeded %v after entropy-guest began", f, took.Round(time.Millisecond))
 		require.Less(t, took, soon())
 	}

@@ -75,8 +75,8 @@ func TestRestarts(t *testing.T) {
 			require.Zero(t, g.Violations)
 			require.Equal(t, g.Seeds, g.KernelAcknowledged)
 			said := steady.says(t)
-			require.Zero(t, said.Guest.Reconnects)
-			require.True(t, said.Guest.Connected)
+			require.Zero(t, said.Guest.Host.Reconnects)
+			require.True(t, said.Guest.Host.Connected)
 		})
 		t.Run("daemon killed", func(t *testing.T) {
 			s.kill(t)
@@ -87,7 +87,7 @@ func TestRestarts(t *testing.T) {
 			for _, f := range []follower{steady, tough} {
 				s.seededSince(t, f, started, "after the daemon's new start")
 				said := f.says(t)
-				require.Equal(t, status.Server.Instance, said.Guest.Instance)
+				require.Equal(t, status.Server.Instance, said.Guest.Host.Instance)
 			}
 		})
 		t.Run("nothing leaks", func(t *testing.T) {

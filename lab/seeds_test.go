@@ -62,7 +62,7 @@ func (s *daemon) agrees(t *testing.T, f follower, least uint64) {
 			g.KernelGeneration == g.CurrentGeneration && g.Violations == 0 && g.Failures == 0
 	})
 	said := f.says(t)
-	require.True(t, said.Guest.Connected)
-	require.GreaterOrEqual(t, said.Guest.KernelCreditedBits, uint64(256))
-	require.Zero(t, said.Guest.KernelFailures)
+	require.True(t, said.Guest.Host.Connected)
+	require.GreaterOrEqual(t, said.Guest.Kernel.CreditedBits, uint64(256))
+	require.Zero(t, said.Guest.Kernel.Failures)
 }

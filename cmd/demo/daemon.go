@@ -15,8 +15,8 @@ import (
 // daemonPackage is what is built where no xentropyd is there.
 const daemonPackage = "github.com/xentropyd/xentropyd/cmd/xentropyd"
 
-// findDaemon gives the path of the daemon's program: the one that was named, the one beside this program, or one
-// that is built and that remove takes away.
+// findDaemon gives the path of the daemon's program: the one that was named,
+// the one beside this program, or one that is built and that remove takes away.
 func findDaemon(ctx context.Context, named string, stderr io.Writer) (path string, remove func(), err error) {
 	nothing := func() {}
 	if named != "" {

@@ -1,4 +1,5 @@
-// Command demo shows xentropyd at work on this machine, in about ten seconds: go run ./cmd/demo.
+// Command demo shows xentropyd at work on this machine, in about ten seconds:
+// go run ./cmd/demo.
 package main
 
 import (
@@ -24,7 +25,8 @@ func root() *cobra.Command {
 	var daemon string
 	r := cli.Root("demo", "Show xentropyd at work on this machine in about ten seconds")
 	r.Long = "Start a daemon and three guests as processes of their own, kill a guest, kill the daemon, begin a new\n" +
-		"generation, and show what becomes of it. Everything happens in a temporary directory and is gone at the end. Root is not needed.\n\n" +
+		"generation, and show what becomes of it. Everything happens in a temporary directory and is gone at the\n" +
+		"end. Root is not needed.\n\n" +
 		"The daemon is the xentropyd beside this program; if there is none, it is built (this takes Go, and a clone\n" +
 		"of the repository).\n\n" +
 		"The exit status is 1 if a guest was not seeded, its reads stopped, or two reads gave the same bytes."
@@ -80,7 +82,8 @@ func play(ctx context.Context, daemon string, out io.Writer, asJSON bool) error 
 	return err
 }
 
-// terminal says how wide the output is, and whether a table can be drawn on it in place.
+// terminal says how wide the output is, and whether a table can be drawn on it
+// in place.
 func terminal(out io.Writer) (width int, live bool) {
 	f, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

@@ -39,7 +39,8 @@ func (m withDaemon) Run() int {
 	return m.M.Run()
 }
 
-// TestMain makes this test program stand in for the demo when it is started under that name.
+// TestMain makes this test program stand in for the demo when it is started
+// under that name.
 func TestMain(m *testing.M) {
 	testscript.Main(withDaemon{m}, map[string]func(){"demo": main})
 }
@@ -56,7 +57,8 @@ func TestFindDaemon(t *testing.T) {
 	require.Contains(t, cli.Hint(err), "--daemon")
 }
 
-// startDemo starts the demo with a temporary directory of its own, by whose name its children are found.
+// startDemo starts the demo with a temporary directory of its own, by whose
+// name its children are found.
 func startDemo(t *testing.T, args ...string) (cmd *exec.Cmd, dir string, stdout, stderr *bytes.Buffer) {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-") // t.TempDir is too long for a socket's path
@@ -161,7 +163,8 @@ func TestDemoInterrupted(t *testing.T) {
 	}
 }
 
-// TestDemoKilled: the demo can clear up nothing then, but its children die with it.
+// TestDemoKilled: the demo can clear up nothing then, but its children die with
+// it.
 func TestDemoKilled(t *testing.T) {
 	t.Parallel()
 	cmd, dir, _, _ := startDemo(t, "--json")

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
 	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/transport/all"
@@ -27,11 +27,13 @@ var carriers = all.Carriers
 
 // hostFlag adds --host to a command.
 func hostFlag(cmd *cobra.Command, host *string) {
-	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host, or auto: in a Xen guest the host's domain, elsewhere local:"+local.DefaultSocket+" or the user's own daemon (default $"+hostEnv+", else auto)")
+	cmd.Flags().StringVar(host, "host", "", "`ADDRESS` of the host, or auto: in a Xen guest the host's domain, "+
+		"elsewhere local:"+local.DefaultSocket+" or the user's own daemon (default $"+hostEnv+", else auto)")
 }
 
-// hostAddress decides where the host is: what the flag says, else the environment, else what auto finds. Where the host is to be looked for
-// at each dial that is autoHost.
+// hostAddress decides where the host is: what the flag says, else the
+// environment, else what auto finds. Where the host is to be looked for at each
+// dial that is autoHost.
 func hostAddress(ctx context.Context, flag string) (string, error) {
 	address, from := flag, "flag --host"
 	if address == "" {
@@ -64,12 +66,23 @@ func reached(address string) transport.Carriers {
 	return list
 }
 
-// waits says whether a dial waits until the host comes, which is told by nobody else.
+// waits says whether a dial waits until the host comes, which is told by nobody
+// else.
 func waits(address string) bool { return reached(address)[0].Waits }
 
+// dialTime bounds a dial that does not wait for the host to come, so that one
+// that hangs is reported (our choice).
+const dialTime = 10 * time.Second
+
 // dialer reaches the host at an address.
-func dialer(address string) guest.Dialer {
+func dialer(address string) transport.Dialer {
+	limit := !waits(address)
 	return func(ctx context.Context) (transport.Conn, error) {
+		if limit {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, dialTime)
+			defer cancel()
+		}
 		if address == autoHost {
 			c, err := carriers.DialFound(ctx)
 			endUsedUp(err)
@@ -84,12 +97,14 @@ func dialer(address string) guest.Dialer {
 	}
 }
 
-// nobodyServes says whether a dial failed because there is no socket, or nobody behind it.
+// nobodyServes says whether a dial failed because there is no socket, or nobody
+// behind it.
 func nobodyServes(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// hostHint adds to an error about the host at an address what can be done about it.
+// hostHint adds to an error about the host at an address what can be done about
+// it.
 func hostHint(address string, err error) error {
 	if cli.Hint(err) != "" {
 		return err

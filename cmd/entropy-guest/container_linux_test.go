@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// contained PROC ARGUMENT…: entropy-guest, as the first process of a container whose /proc is its own, the host's,
-// or missing.
+// contained PROC ARGUMENT…: entropy-guest, as the first process of a container
+// whose /proc is its own, the host's, or missing.
 func contained() {
 	kind := os.Args[1]
 	os.Args = append(os.Args[:1], os.Args[2:]...)
@@ -44,10 +44,13 @@ func contained() {
 	main()
 }
 
-// container is a command that runs in namespaces of its own: as root, or in a user namespace.
+// container is a command that runs in namespaces of its own: as root, or in a
+// user namespace.
 func container(args ...string) *exec.Cmd {
 	c := exec.Command("contained", args...)
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+	}
 	if os.Geteuid() != 0 {
 		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
@@ -65,7 +68,8 @@ func needContainers(t *testing.T) {
 	}
 }
 
-// TestFirstOfAContainer: process 1 of a container is no machine's init. It ends as it was told to.
+// TestFirstOfAContainer: process 1 of a container is no machine's init. It ends
+// as it was told to.
 func TestFirstOfAContainer(t *testing.T) {
 	needContainers(t)
 	for _, proc := range []string{"own", "host", "none"} {
@@ -92,7 +96,8 @@ func TestFirstOfAContainer(t *testing.T) {
 	}
 }
 
-// TestWordsOfAContainer: what a container's first process is given is no kernel's command line.
+// TestWordsOfAContainer: what a container's first process is given is no
+// kernel's command line.
 func TestWordsOfAContainer(t *testing.T) {
 	needContainers(t)
 	for _, c := range []struct {

@@ -32,8 +32,10 @@ var (
 	}
 )
 
-// asInit makes a command line of what the kernel gives the machine's init: unless that begins with one of our commands or a flag, it
-// is words of the kernel's command line that nobody knew, meant for a real init. A container's first process is given what somebody wrote.
+// asInit makes a command line of what the kernel gives the machine's init:
+// unless that begins with one of our commands or a flag, it is words of the
+// kernel's command line that nobody knew, meant for a real init. A container's
+// first process is given what somebody wrote.
 func asInit(first bool, args []string) []string {
 	known := func(c *cobra.Command) bool { return len(args) > 0 && c.Name() == args[0] }
 	if !first || len(args) > 0 && strings.HasPrefix(args[0], "-") || slices.ContainsFunc(root().Commands(), known) {
@@ -42,7 +44,8 @@ func asInit(first bool, args []string) []string {
 	return []string{"run"}
 }
 
-// start prepares the machine where nobody has, runs, and becomes another program where it was told to.
+// start prepares the machine where nobody has, runs, and becomes another
+// program where it was told to.
 func (o *runOptions) start(cmd *cobra.Command, args []string) error {
 	first := isInit()
 	mounts := new(earlyboot.Mounts)
@@ -90,7 +93,8 @@ func (o *runOptions) start(cmd *cobra.Command, args []string) error {
 	return err
 }
 
-// loadModules loads what a dial needs. Where that fails the dial says what is missing; here is why.
+// loadModules loads what a dial needs. Where that fails the dial says what is
+// missing; here is why.
 func loadModules(dir string, of transport.Carriers) {
 	for _, c := range of {
 		if c.Missing == nil {
@@ -108,7 +112,8 @@ func loadModules(dir string, of transport.Carriers) {
 	}
 }
 
-// modules are those that bring missing devices. Where something is missing that is no module's, none of them would help.
+// modules are those that bring missing devices. Where something is missing that
+// is no module's, none of them would help.
 func modules(missing []transport.Device) (names []string) {
 	for _, d := range missing {
 		if d.Module == "" {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -14,21 +13,21 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// When one seed was not enough for the kernel, at most maxTopUps more are asked for, and each is waited for at most topUpTime.
+// When one seed was not enough for the kernel, at most maxTopUps more are asked
+// for, and each is waited for at most topUpTime.
 const (
 	maxTopUps = 8
 	topUpTime = 5 * time.Second
 )
 
-// Pauses between two dials on Xen. A dial waits for the host there: only what is the guest's own affair makes it fail, and a restored
-// guest has no time to lose.
-const (
-	redial     = 5 * time.Millisecond
-	redialMost = 5 * time.Second
-)
+// redialMost is the longest pause between two dials on Xen. A dial waits for
+// the host there: only what is the guest's own affair makes it fail.
+const redialMost = 5 * time.Second
 
-// reportLag is how late the status file may be, and on Xen the log. A machine that was just restored or booted has better things to do than to
-// write them, with one CPU and its caches cold. Only the first time that systemd is told of does not wait (sayReady).
+// reportLag is how late the status file may be, and on Xen the log. A machine
+// that was just restored or booted has better things to do than to write them,
+// with one CPU and its caches cold. Only the first time that systemd is told of
+// does not wait (sayReady).
 const reportLag = 500 * time.Millisecond
 
 // follower is one run:
@@ -37,12 +36,12 @@ const reportLag = 500 * time.Millisecond
 //	                  │ --once: acknowledged? ──────────────────────────────────^
 type follower struct {
 	address, label string
-	dial           guest.Dialer
+	dial           transport.Dialer
 	kernel         guest.Target // nil: a dry run
 	ready          func() bool  // the kernel's generator is seeded
 	once           bool
 	protocol1      bool
-	patient        bool          // dial waits for the host: not for ten seconds at a time
+	patient        bool          // dial waits for the host
 	wait           time.Duration // 0: for ever
 	file           *statusFile   // nil: none
 	lag            time.Duration // from a change to its being in the file
@@ -51,7 +50,6 @@ type follower struct {
 
 	mu      sync.Mutex
 	latest  guest.Status
-	failed  bool          // the kernel was not fed, the last time
 	changed chan struct{} // of capacity 1: latest did
 
 	said       string // what systemd was told last: that we are ready, and how; "" before
@@ -71,7 +69,7 @@ func (f *follower) follow(ctx context.Context) error {
 	opened := make(chan opening, 1)
 	dial, absent := f.watchDial()
 	go func() {
-		g, err := guest.Open(work, dial, f.options()...)
+		g, err := guest.Open(work, dial, f.options())
 		opened <- opening{g, err}
 	}()
 	var g *guest.Guest
@@ -85,7 +83,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if g != nil {
 			g.Close()
 			s := g.Status()
-			s.Connected = false
+			s.Host.Connected = false
 			f.note(s)
 		}
 		f.report()
@@ -109,8 +107,8 @@ func (f *follower) follow(ctx context.Context) error {
 				return o.err
 			}
 			f.wake() // what came before could not be acted on
-			if s := g.Status(); !s.HostSeeded && f.said != noHost {
-				f.log.Warn("no seed from the host yet; going on trying", "host", f.address, "error", s.LastError)
+			if s := g.Status(); s.Host.Seeds == 0 && f.said != noHost {
+				f.log.Warn("no seed from the host yet; going on trying", "host", f.address, "error", s.Host.LastError)
 			}
 		case <-f.changed:
 			if done, err := f.advance(ctx, g); done {
@@ -133,7 +131,8 @@ func (f *follower) follow(ctx context.Context) error {
 		case <-absent:
 			absent = nil
 			if f.said == "" && f.wait > 0 && !f.once {
-				f.log.Info("no host here; going on trying, and the service manager is told not to wait", "host", f.address)
+				f.log.Info("no host here; going on trying, and the service manager is told not to wait",
+					"host", f.address)
 				f.sayReady(noHost)
 			}
 		case <-ctx.Done():
@@ -148,35 +147,23 @@ func (f *follower) follow(ctx context.Context) error {
 // unseeded says why a run with once ends without a seed.
 func (f *follower) unseeded(err error) error {
 	s := f.state()
-	if s.LastError != "" {
-		err = fmt.Errorf("%w: %s", err, s.LastError)
+	if s.Host.LastError != "" {
+		err = fmt.Errorf("%w: %s", err, s.Host.LastError)
 	}
 	return hostHint(f.address, fmt.Errorf("wait for a seed from %s: %w", f.address, err))
 }
 
-func (f *follower) options() []guest.Option {
-	opts := []guest.Option{guest.WithLabel(f.label), guest.WithLogger(f.log), guest.WithNotify(f.note)}
+func (f *follower) options() guest.Options {
+	o := guest.Options{Label: f.label, Log: f.log, Notify: f.note, Protocol1: f.protocol1, Kernel: f.kernel}
 	if f.patient {
-		opts = append(opts, guest.WithBackoff(redial, redialMost), guest.WithDialTimeout(0))
+		o.MaxPause = redialMost
 	}
-	if f.protocol1 {
-		opts = append(opts, guest.WithProtocol1())
-	}
-	if f.kernel != nil {
-		opts = append(opts, guest.WithKernel(f.kernel))
-	}
-	return opts
+	return o
 }
 
 // note takes the guest's new status.
 func (f *follower) note(s guest.Status) {
 	f.mu.Lock()
-	switch {
-	case s.KernelFailures > f.latest.KernelFailures:
-		f.failed = true
-	case s.KernelSeeds > f.latest.KernelSeeds:
-		f.failed = false
-	}
 	f.latest = s
 	f.mu.Unlock()
 	f.wake()
@@ -195,44 +182,44 @@ func (f *follower) state() guest.Status {
 	return f.latest
 }
 
-// report writes the status file. A failure is logged once, until it works again.
+// report writes the status file. A failure is logged once, until it works
+// again.
 func (f *follower) report() {
 	if f.file == nil {
 		return
 	}
-	f.mu.Lock()
-	s, failed := f.latest, f.failed
-	f.mu.Unlock()
-	err := f.file.write(s, failed)
+	err := f.file.write(f.state())
 	if err != nil && !f.writeFails {
 		f.log.Warn("status file not written", "error", err)
 	}
 	f.writeFails = err != nil
 }
 
-// advance does what follows from the status: it tells systemd, asks for more, or says that the run is done.
+// advance does what follows from the status: it tells systemd, asks for more,
+// or says that the run is done.
 func (f *follower) advance(ctx context.Context, g *guest.Guest) (done bool, err error) {
 	s := f.state()
-	acknowledged := s.Acknowledged > 0 || f.protocol1 && s.Seeds > 0 // protocol 1 knows no acknowledgement
-	if f.once && acknowledged && s.KernelFailures > 0 && s.KernelSeeds == 0 {
-		return true, errors.New(s.LastFailure)
+	acknowledged := s.Host.Acknowledged > 0 || f.protocol1 && s.Host.Seeds > 0 // protocol 1 knows no acknowledgement
+	if f.once && acknowledged && s.Kernel.Failures > 0 && s.Kernel.Seeds == 0 {
+		return true, fmt.Errorf("feed the kernel: %s", s.Kernel.LastFailure)
 	}
-	seeded := s.Seeds > 0
+	seeded := s.Host.Seeds > 0
 	if f.kernel != nil {
-		seeded = s.KernelSeeds > 0
+		seeded = s.Kernel.Seeds > 0
 	}
 	if !seeded {
 		return false, nil
 	}
 	if f.kernel != nil && !f.ready() {
-		f.topUp(ctx, g, s.KernelSeeds)
+		f.topUp(ctx, g, s.Kernel.Seeds)
 		return false, nil
 	}
 	f.sayReady(seededNow)
 	return f.once && acknowledged, nil
 }
 
-// topUp asks for one more seed. Kernels before 5.18 credit less than they are told, so that one may not be enough.
+// topUp asks for one more seed. Kernels before 5.18 credit less than they are
+// told, so that one may not be enough.
 func (f *follower) topUp(ctx context.Context, g *guest.Guest, seeds uint64) {
 	if g == nil || f.topped == seeds || f.topUps == maxTopUps {
 		return
@@ -253,8 +240,9 @@ const (
 	noHost    = "no host here yet"
 )
 
-// sayReady tells systemd that the start is over, once, and how it stands whenever that changes. What is started after this service may ask
-// status at once: the file says by then what systemd is told.
+// sayReady tells systemd that the start is over, once, and how it stands
+// whenever that changes. What is started after this service may ask status at
+// once: the file says by then what systemd is told.
 func (f *follower) sayReady(status string) {
 	state := "STATUS=" + status
 	switch f.said {
@@ -271,8 +259,9 @@ func (f *follower) sayReady(status string) {
 	}
 }
 
-// watchDial is dial, and a channel that is closed when a dial found nobody there. On Xen a dial waits for the host instead.
-func (f *follower) watchDial() (guest.Dialer, <-chan struct{}) {
+// watchDial is dial, and a channel that is closed when a dial found nobody
+// there. On Xen a dial waits for the host instead.
+func (f *follower) watchDial() (transport.Dialer, <-chan struct{}) {
 	absent := make(chan struct{})
 	say := sync.OnceFunc(func() { close(absent) })
 	return func(ctx context.Context) (transport.Conn, error) {

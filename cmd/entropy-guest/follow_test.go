@@ -81,7 +81,8 @@ func newScene(t *testing.T) *scene {
 	}
 	t.Cleanup(func() {
 		sc.host.stop()
-		assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, patience, time.Millisecond, "goroutines stay") // one is Eventually's own
+		few := func() bool { return runtime.NumGoroutine() <= before+1 } // one is Eventually's own
+		assert.Eventually(t, few, patience, time.Millisecond, "goroutines stay")
 	})
 	return sc
 }
@@ -128,7 +129,11 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	sc.eventually(t, "the new generation's seed", func() bool { return sc.acknowledged() == 2 })
 	sc.eventually(t, "reported", func() bool {
 		r, err := readReport(sc.file.path)
-		return err == nil && r.Guest.Acknowledged == 2 && r.Guest.KernelSeeds == 2 && r.Guest.Generations == 1 && r.Guest.Connected
+		if err != nil {
+			return false
+		}
+		h := r.Guest.Host
+		return h.Acknowledged == 2 && r.Guest.Kernel.Seeds == 2 && h.Generations == 1 && h.Connected
 	})
 
 	sc.cancel()
@@ -136,11 +141,12 @@ func TestFollowSeedsTheKernel(t *testing.T) {
 	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
 	r, err := readReport(sc.file.path)
 	require.NoError(t, err)
-	assert.False(t, r.Guest.Connected)
+	assert.False(t, r.Guest.Host.Connected)
 	assert.Equal(t, "scene", r.Label)
 }
 
-// TestReportIsThereWhenReady has a status asked for as soon as systemd was told.
+// TestReportIsThereWhenReady has a status asked for as soon as systemd was
+// told.
 func TestReportIsThereWhenReady(t *testing.T) {
 	sc := newScene(t)
 	sc.lag = time.Hour
@@ -158,7 +164,7 @@ func TestReportIsThereWhenReady(t *testing.T) {
 	select {
 	case r := <-at:
 		require.NotNil(t, r)
-		exit, why := r.judge(kernelStatus{Ready: true})
+		exit, why := r.standing(kernelStatus{Ready: true})
 		assert.Equal(t, cli.ExitOK, exit, why)
 	case <-time.After(patience):
 		require.Fail(t, "never ready")
@@ -172,7 +178,8 @@ func TestFollowOnce(t *testing.T) {
 	sc.once = true
 	sc.start()
 	require.NoError(t, sc.end(t))
-	// The acknowledgement was sent before follow ended: the host sees it, though the channel is closed.
+	// The acknowledgement was sent before follow ended: the host sees it,
+	// though the channel is closed.
 	sc.eventually(t, "acknowledged", func() bool { return sc.acknowledged() == 1 })
 	assert.Equal(t, []string{readySeeded, stopping}, sc.systemd.heard())
 }
@@ -189,7 +196,7 @@ func TestFollowOnceProtocol1(t *testing.T) {
 	assert.Zero(t, sc.acknowledged())
 }
 
-// TestFollowPatiently has a dial that outlives the time that the library gives one.
+// TestFollowPatiently has a dial that waits for its host.
 func TestFollowPatiently(t *testing.T) {
 	sc := newScene(t)
 	sc.patient = true
@@ -223,7 +230,8 @@ func TestFollowPatiently(t *testing.T) {
 	require.NoError(t, sc.end(t))
 }
 
-// lateAck is a channel on which an acknowledgement takes longer than a closing guest waits.
+// lateAck is a channel on which an acknowledgement takes longer than a closing
+// guest waits.
 type lateAck struct {
 	transport.Conn
 	closed chan struct{}
@@ -267,7 +275,7 @@ func TestFollowOnceKernelFails(t *testing.T) {
 	sc.once = true
 	sc.kernel.Fail(errors.New("out of order"))
 	sc.start()
-	require.EqualError(t, sc.end(t), "kernel: out of order")
+	require.EqualError(t, sc.end(t), "feed the kernel: out of order")
 	assert.Equal(t, []string{stopping}, sc.systemd.heard(), "never ready")
 	sc.eventually(t, "the host knows", func() bool {
 		g := sc.host.Status().Guests
@@ -275,13 +283,14 @@ func TestFollowOnceKernelFails(t *testing.T) {
 	})
 }
 
-// TestFollowReportsTheLastFeed: what failed once and then worked has not failed.
+// TestFollowReportsTheLastFeed: what failed once and then worked has not
+// failed.
 func TestFollowReportsTheLastFeed(t *testing.T) {
 	sc := newScene(t)
 	failed := func(want bool) func() bool {
 		return func() bool {
 			r, err := readReport(sc.file.path)
-			return err == nil && r.Guest.Seeds > 0 && r.FeedFailed == want
+			return err == nil && r.Guest.Host.Seeds > 0 && r.Guest.Kernel.Fed != want
 		}
 	}
 	sc.kernel.Fail(errors.New("out of order"))
@@ -321,7 +330,9 @@ func TestFollowLetsTheBootGoOn(t *testing.T) {
 
 // A machine with no host at all loses no second, however long --wait is.
 func TestFollowHoldsNobodyUpWithoutAHost(t *testing.T) {
-	for name, missing := range map[string]error{"no socket": fs.ErrNotExist, "a socket left behind": syscall.ECONNREFUSED} {
+	for name, missing := range map[string]error{
+		"no socket": fs.ErrNotExist, "a socket left behind": syscall.ECONNREFUSED,
+	} {
 		t.Run(name, func(t *testing.T) {
 			sc := newScene(t)
 			sc.wait = time.Hour
@@ -348,7 +359,8 @@ func TestFollowHoldsNobodyUpWithoutAHost(t *testing.T) {
 	}
 }
 
-// Who asked for a seed waits for it: without --wait for ever, with --once for that long.
+// Who asked for a seed waits for it: without --wait for ever, with --once for
+// that long.
 func TestFollowWaitsForAHostWhenToldTo(t *testing.T) {
 	sc := newScene(t)
 	dialled := make(chan bool, 100)
@@ -393,7 +405,8 @@ func (l *lines) String() string {
 	return l.b.String()
 }
 
-// A kernel that credits less than it is told, as before Linux 5.18, wants more than one seed.
+// A kernel that credits less than it is told, as before Linux 5.18, wants more
+// than one seed.
 func TestFollowTopsUp(t *testing.T) {
 	sc := newScene(t)
 	sc.once = true
@@ -444,7 +457,7 @@ func TestFollowHostRestarts(t *testing.T) {
 	first.stop()
 	sc.eventually(t, "reported as lost", func() bool {
 		r, err := readReport(sc.file.path)
-		return err == nil && !r.Guest.Connected && r.Guest.LastError != ""
+		return err == nil && !r.Guest.Host.Connected && r.Guest.Host.LastError != ""
 	})
 	p = newPipes()
 	second, err := startHost(p, newDrawer())

@@ -16,18 +16,22 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// A holder is this program as another process, which has files open that must never be closed, and does nothing. Its name begins as systemd-shutdown wants
-// it of what it is to leave alone: the machine goes down with it (systemd's "Root Storage Daemons" convention; killed, it would meet what
-// it is there to prevent).
+// A holder is this program as another process, which has files open that must
+// never be closed, and does nothing. Its name begins as systemd-shutdown wants
+// it of what it is to leave alone: the machine goes down with it (systemd's
+// "Root Storage Daemons" convention; killed, it would meet what it is there to
+// prevent).
 const (
 	holderName = "@entropy-guest"
 	holderWord = "hold"
 )
 
-// leaveTime bounds the asking and handing over at the end; a service manager waits for it.
+// leaveTime bounds the asking and handing over at the end; a service manager
+// waits for it.
 const leaveTime = 2 * time.Second
 
-// exitLost is EX_OSERR of sysexits.h: a call into the kernel was lost. Service managers start what ended so again.
+// exitLost is EX_OSERR of sysexits.h: a call into the kernel was lost. Service
+// managers start what ended so again.
 const exitLost = 71
 
 // isHolder says whether this process was started by startHolder.
@@ -43,7 +47,8 @@ func hold() {
 	}
 }
 
-// holder is the process that holds now; the one before it is not needed any more.
+// holder is the process that holds now; the one before it is not needed any
+// more.
 var holder struct {
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -69,7 +74,8 @@ func startHolder(files []*os.File) error {
 	return nil
 }
 
-// prepare has what must not be closed held by another process, and ends this one when a thread of it was lost in the kernel.
+// prepare has what must not be closed held by another process, and ends this
+// one when a thread of it was lost in the kernel.
 func prepare() {
 	for _, c := range carriers {
 		if c.Process != nil {
@@ -85,7 +91,8 @@ func endWhenLost(lost <-chan struct{}, exit func(int)) {
 	exit(exitLost)
 }
 
-// endUsedUp ends a process that can dial no more, so that its service is started again.
+// endUsedUp ends a process that can dial no more, so that its service is
+// started again.
 func endUsedUp(err error) {
 	if errors.Is(err, transport.ErrUsedUp) {
 		slog.Error("ending, so that the service is started again", "error", err)
@@ -103,7 +110,8 @@ func leave() {
 			continue
 		}
 		if err := c.Process.Leave(ctx); err != nil {
-			slog.Warn("what must not be closed is not held beyond the end of this process", "carrier", c.Scheme, "error", err)
+			slog.Warn("what must not be closed is not held beyond the end of this process",
+				"carrier", c.Scheme, "error", err)
 		}
 	}
 }

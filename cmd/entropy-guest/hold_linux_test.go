@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A holder has the files open for as long as it lives, no matter what it is asked; a later one takes its place.
+// A holder has the files open for as long as it lives, no matter what it is
+// asked; a later one takes its place.
 func TestHolder(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -31,7 +32,8 @@ func TestHolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "@entropy-guest\x00hold\x00", string(name))
 	// It may not have come to ignoring signals yet.
-	require.Eventually(t, func() bool { return ignores(t, second.Process.Pid, unix.SIGTERM) }, patience, time.Millisecond)
+	ignored := func() bool { return ignores(t, second.Process.Pid, unix.SIGTERM) }
+	require.Eventually(t, ignored, patience, time.Millisecond)
 	require.NoError(t, second.Process.Signal(unix.SIGTERM))
 	require.NoError(t, second.Process.Signal(unix.SIGHUP))
 	go func() {
@@ -64,7 +66,8 @@ func ignores(t *testing.T, pid int, s syscall.Signal) bool {
 	return false
 }
 
-// A process that has lost a thread ends with a status that a service manager takes for a failure.
+// A process that has lost a thread ends with a status that a service manager
+// takes for a failure.
 func TestEndWhenLost(t *testing.T) {
 	lost, status := make(chan struct{}), make(chan int, 1)
 	go endWhenLost(lost, func(code int) { status <- code })

@@ -46,7 +46,9 @@ type testHost struct {
 }
 
 func startHost(l transport.Listener, d *drawer) (*testHost, error) {
-	s, err := host.NewServer(d, host.Config{Budget: host.Budget{Bytes: 1 << 20, Period: time.Minute}, SessionRate: 1e6, Log: slog.New(slog.DiscardHandler)})
+	s, err := host.NewServer(d, host.Config{
+		Budget: host.Budget{Bytes: 1 << 20, Period: time.Minute}, SessionRate: 1e6, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,8 @@ func newPipes() *pipes {
 var errNobody = errors.New("nobody serves")
 
 func (p *pipes) dial(ctx context.Context) (transport.Conn, error) {
-	// Not net.Pipe, which holds nothing: there two ends that write at the same time wait for each other.
+	// Not net.Pipe, which holds nothing: there two ends that write at the same
+	// time wait for each other.
 	ours, theirs, err := vchan.Pipe(ring.Orders{Left: 11, Right: 10})
 	if err != nil {
 		return nil, err

@@ -15,10 +15,11 @@ func wholeFile(kind int16) *unix.Flock_t {
 	return &unix.Flock_t{Type: kind, Whence: io.SeekStart}
 }
 
-// claim takes a lock on a new status file that the kernel gives back when the file is closed, however its process
-// ends. It needs no /proc and no number of a process, so it is seen in every namespace; and only who may write to
-// the file can take it, so that no reader can make a dead process look alive (fcntl(2), open file description
-// locks).
+// claim takes a lock on a new status file that the kernel gives back when the
+// file is closed, however its process ends. It needs no /proc and no number of
+// a process, so it is seen in every namespace; and only who may write to the
+// file can take it, so that no reader can make a dead process look alive
+// (fcntl(2), open file description locks).
 func claim(f *os.File) error {
 	err := fcntlLock(f, unix.F_OFD_SETLK, wholeFile(unix.F_WRLCK))
 	if err != nil {
@@ -30,7 +31,8 @@ func claim(f *os.File) error {
 // keepOpen says that a claim lasts for as long as the file is open.
 const keepOpen = true
 
-// claimed says whether somebody holds the claim on a file. It only asks, and never stands in the way of anybody.
+// claimed says whether somebody holds the claim on a file. It only asks, and
+// never stands in the way of anybody.
 func claimed(f *os.File) (bool, error) {
 	lock := wholeFile(unix.F_RDLCK)
 	if err := fcntlLock(f, unix.F_OFD_GETLK, lock); err != nil {
@@ -39,8 +41,9 @@ func claimed(f *os.File) (bool, error) {
 	return lock.Type != unix.F_UNLCK, nil
 }
 
-// put gives a claimed file its name. The file that has it now is replaced if it is the one that this process held so far, or nobody's; else it
-// stays, and the error is errClaimed. Of two processes at the same moment one gets the name.
+// put gives a claimed file its name. The file that has it now is replaced if it
+// is the one that this process held so far, or nobody's; else it stays, and the
+// error is errClaimed. Of two processes at the same moment one gets the name.
 func put(from, name string, held *os.File) error {
 	for {
 		if held != nil && isNamed(held, name) {
@@ -50,7 +53,9 @@ func put(from, name string, held *os.File) error {
 		if err == nil {
 			return nil
 		}
-		taken := errors.Is(err, unix.EEXIST) // else it is the rename below that says what is wrong: not every file system knows the flag
+		// Else it is the rename below that says what is wrong: not every file
+		// system knows the flag.
+		taken := errors.Is(err, unix.EEXIST)
 		old, err := takeOver(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && taken:
@@ -70,8 +75,8 @@ func put(from, name string, held *os.File) error {
 	}
 }
 
-// takeOver claims what a dead process left, so that no third one replaces it too. It returns nil for what
-// nobody can have claimed.
+// takeOver claims what a dead process left, so that no third one replaces it
+// too. It returns nil for what nobody can have claimed.
 func takeOver(name string) (*os.File, error) {
 	st, err := os.Lstat(name)
 	if err != nil {

@@ -13,5 +13,6 @@ const keepOpen = false
 // claimed cannot know better.
 func claimed(*os.File) (bool, error) { return true, nil }
 
-// put gives a file its name. Nobody knows here whether somebody lives who has it.
+// put gives a file its name. Nobody knows here whether somebody lives who has
+// it.
 func put(from, name string, _ *os.File) error { return os.Rename(from, name) }

@@ -15,17 +15,17 @@ import (
 
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
 )
 
 const readLong = `Print random bytes from a generator that the host seeded.
 
-On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as they are; --hex and --raw choose. When no host gives a
-seed within --wait, the machine's own noise sources serve if they suffice, and a warning on standard error says so; --require-host
-makes that an error.`
+On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as they are; --hex and --raw choose. When
+no host gives a seed within --wait, the machine's own noise sources serve if they suffice, and a warning on standard
+error says so; --require-host makes that an error.`
 
-// ownTime is how long the machine's own noise sources may take. The jitter source alone needs some ten milliseconds.
+// ownTime is how long the machine's own noise sources may take. The jitter
+// source alone needs some ten milliseconds.
 const ownTime = 10 * time.Second
 
 type readOptions struct {
@@ -91,7 +91,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// open returns a seeded generator: by the host, or else by the machine's own sources.
+// open returns a seeded generator: by the host, or else by the machine's own
+// sources.
 func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer) (*guest.Guest, error) {
 	g, err := openHosted(ctx, address, o.wait)
 	switch {
@@ -106,9 +107,10 @@ func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer
 	}
 	own, cancel := context.WithTimeout(ctx, ownTime)
 	defer cancel()
-	g, ownErr := guest.Open(own, nil)
+	g, ownErr := guest.Open(own, nil, guest.Options{})
 	if ownErr != nil {
-		return nil, cli.WithHint(fmt.Errorf("%w; and the machine's own noise sources do not suffice: %w", err, ownErr), cli.Hint(err))
+		both := fmt.Errorf("%w; and the machine's own noise sources do not suffice: %w", err, ownErr)
+		return nil, cli.WithHint(both, cli.Hint(err))
 	}
 	_ = cli.Say(stderr, slog.LevelWarn, fmt.Sprintf(
 		"entropy-guest: warning: %s; these bytes come from this machine's own noise sources alone\nhint: %s\n",
@@ -116,11 +118,13 @@ func (o *readOptions) open(ctx context.Context, address string, stderr io.Writer
 	return g, nil
 }
 
-// openHosted returns a generator that the host seeded, or why there is none. It ends when the host cannot be reached or closes the
-// session: a guest that lives longer would try again. A host that refuses may still be gathering its own seed: it gets the whole wait.
+// openHosted returns a generator that the host seeded, or why there is none. It
+// ends when the host cannot be reached or closes the session: a guest that
+// lives longer would try again. A host that refuses may still be gathering its
+// own seed: it gets the whole wait.
 //
-// Of the own sources only the CPU's instruction is mixed in besides the kernel's generator: looking for the others would take
-// longer than all the rest.
+// Of the own sources the CPU's instruction and the kernel's generator are mixed
+// in at once. The others begin a moment after the host's seed: for a long read.
 func openHosted(ctx context.Context, address string, wait time.Duration) (*guest.Guest, error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
@@ -128,28 +132,22 @@ func openHosted(ctx context.Context, address string, wait time.Duration) (*guest
 	defer cancel()
 	dial := dialer(address)
 	var refused atomic.Bool
-	quick, err := source.Find(source.NameRDRAND)
-	if err != nil {
-		quick = nil // not every CPU has it
+	once := func(ctx context.Context) (transport.Conn, error) {
+		c, err := dial(ctx)
+		if err != nil {
+			giveUp(err)
+		}
+		return c, err
 	}
-	g, err := guest.Open(ctx,
-		func(dialCtx context.Context) (transport.Conn, error) {
-			c, err := dial(dialCtx)
-			if err != nil {
-				giveUp(err)
+	g, err := guest.Open(ctx, once, guest.Options{
+		Label: "entropy-guest read", RequireHost: true,
+		Notify: func(s guest.Status) {
+			if s.Host.Seeds == 0 && s.Host.LastError != "" {
+				giveUp(fmt.Errorf("%s: %s", address, s.Host.LastError))
 			}
-			return c, err
+			refused.Store(s.Host.Refused > 0)
 		},
-		guest.WithLabel("entropy-guest read"),
-		guest.WithSources(quick...),
-		guest.WithHostWait(wait+time.Hour), // the own sources are no substitute here
-		guest.WithNotify(func(s guest.Status) {
-			if !s.HostSeeded && s.LastError != "" {
-				giveUp(fmt.Errorf("%s: %s", address, s.LastError))
-			}
-			refused.Store(s.Refused > 0)
-		}),
-	)
+	})
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause

@@ -44,14 +44,16 @@ func unprivileged() {
 	_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_ADMIN, 0, 0, 0) // not allowed: then there is nothing to drop
 	path := os.Args[1]
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-		if err := syscall.Exec(filepath.Join(dir, path), os.Args[1:], os.Environ()); err != nil && err != syscall.ENOENT {
+		err := syscall.Exec(filepath.Join(dir, path), os.Args[1:], os.Environ())
+		if err != nil && err != syscall.ENOENT {
 			break
 		}
 	}
 	os.Exit(126)
 }
 
-// hidden is entropy-guest run by a user who sees no process but his own (proc(5), hidepid).
+// hidden is entropy-guest run by a user who sees no process but his own
+// (proc(5), hidepid).
 func hidden() {
 	must := func(err error) {
 		if err != nil {
@@ -148,7 +150,8 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "unserve": unserve, "status": exitStatus, "size": size, "await": await, "newgeneration": newGeneration, "checkjson": checkJSON,
+			"serve": serve, "unserve": unserve, "newgeneration": newGeneration,
+			"status": exitStatus, "size": size, "await": await, "checkjson": checkJSON,
 		},
 	})
 }
@@ -231,7 +234,8 @@ func checkJSON(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// The daemon dies while a long read is under way: the reader is seeded and gives the rest.
+// The daemon dies while a long read is under way: the reader is seeded and
+// gives the rest.
 func TestHostDiesMidRead(t *testing.T) {
 	dir := t.TempDir()
 	h, err := listen(dir+"/s", newDrawer())
@@ -241,7 +245,8 @@ func TestHostDiesMidRead(t *testing.T) {
 	var stderr bytes.Buffer
 	code := make(chan int, 1)
 	go func() {
-		code <- cli.Run(root(), []string{"read", "-n", "8M", "--require-host", "--host", "local:" + dir + "/s", "--log-level", "error"}, w, &stderr)
+		args := []string{"read", "-n", "8M", "--require-host", "--host", "local:" + dir + "/s", "--log-level", "error"}
+		code <- cli.Run(root(), args, w, &stderr)
 		_ = w.Close()
 	}()
 	first := make([]byte, chunk)
@@ -273,7 +278,8 @@ func TestHostDiesBeforeTheSeed(t *testing.T) {
 	defer wg.Wait()
 	defer l.Close()
 	var stdout, stderr bytes.Buffer
-	code := cli.Run(root(), []string{"read", "-n", "8", "--require-host", "--host", "local:" + dir + "/s"}, &stdout, &stderr)
+	args := []string{"read", "-n", "8", "--require-host", "--host", "local:" + dir + "/s"}
+	code := cli.Run(root(), args, &stdout, &stderr)
 	require.Equal(t, cli.ExitFailure, code)
 	require.Empty(t, stdout.String())
 	require.Regexp(t, `^entropy-guest: no seed from the host: .*local:/.*\nhint: `, stderr.String())
@@ -287,7 +293,8 @@ func TestReadLeavesNothing(t *testing.T) {
 	defer h.stop()
 	read := func() {
 		var out, stderr bytes.Buffer
-		require.Zero(t, cli.Run(root(), []string{"read", "-n", "16", "--raw", "--require-host", "--host", "local:" + dir + "/s"}, &out, &stderr), stderr.String())
+		args := []string{"read", "-n", "16", "--raw", "--require-host", "--host", "local:" + dir + "/s"}
+		require.Zero(t, cli.Run(root(), args, &out, &stderr), stderr.String())
 		require.Equal(t, 16, out.Len())
 	}
 	settle := func(goroutines, fds int) (g, f int) {

@@ -9,7 +9,8 @@ import (
 // maxRead bounds read -n: 1 TiB.
 const maxRead = 1 << 40
 
-// parseSize takes a number of bytes: "32", "64k" (1,024 bytes each), "1M", "2G".
+// parseSize takes a number of bytes: "32", "64k" (1,024 bytes each), "1M",
+// "2G".
 func parseSize(text string) (int64, error) {
 	shift := 0
 	digits := text

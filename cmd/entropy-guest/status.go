@@ -21,8 +21,10 @@ The exit status says how it stands, with --check without a word:
   0  well: the kernel was fed, and the host is connected
   1  run is not alive, or its status file cannot be read
   2  the command line was wrong
-  3  degraded: the host is not connected any more, or has no healthy noise source left, or the kernel could not be fed the last time
-  4  not seeded: no seed of the host has reached the kernel yet, or the kernel's generator is not seeded; with --dry-run, no seed came yet`
+  3  degraded: the host is not connected any more, or has no healthy noise source left, or the kernel could not be fed
+     the last time
+  4  not seeded: no seed of the host has reached the kernel yet, or the kernel's generator is not seeded; with
+     --dry-run, no seed came yet`
 
 // kernelStatus is what the kernel says of its generator.
 type kernelStatus struct {
@@ -80,7 +82,8 @@ func look(file string) (o overview, err error) {
 	o.Run, err = readReport(file)
 	if err == nil {
 		if o.Stale = o.Run.gone(); o.Stale != "" {
-			err = cli.WithHint(fmt.Errorf("status file %s is stale: %s", file, o.Stale), "start entropy-guest run again")
+			err = fmt.Errorf("status file %s is stale: %s", file, o.Stale)
+			err = cli.WithHint(err, "start entropy-guest run again")
 		}
 	}
 	o.Running = err == nil
@@ -88,7 +91,7 @@ func look(file string) (o overview, err error) {
 		o.exit, o.State, o.Why = cli.ExitFailure, "gone", err.Error()
 		return o, err
 	}
-	if o.exit, o.Why = o.Run.judge(o.Kernel); o.exit == cli.ExitOK {
+	if o.exit, o.Why = o.Run.standing(o.Kernel); o.exit == cli.ExitOK {
 		o.State = "well"
 	} else {
 		o.State = choose(o.exit == cli.ExitNotSeeded, "not seeded", "degraded")
@@ -96,23 +99,24 @@ func look(file string) (o overview, err error) {
 	return o, nil
 }
 
-// judge says how a run that is alive stands, and why it is not well.
-func (r *report) judge(k kernelStatus) (exit int, why string) {
-	g := r.Guest
+// standing says how a run that is alive stands, and why it is not well.
+func (r *report) standing(k kernelStatus) (exit int, why string) {
+	host, fed := r.Guest.Host, r.Guest.Kernel
+	failed := fed.Failures > 0 && !fed.Fed // the last time
 	switch {
-	case r.DryRun && g.Seeds == 0:
+	case r.DryRun && host.Seeds == 0:
 		return cli.ExitNotSeeded, "no seed of the host came yet"
-	case !r.DryRun && g.KernelSeeds == 0 && r.FeedFailed:
-		return cli.ExitNotSeeded, "the kernel could not be fed: " + g.LastFailure
-	case !r.DryRun && g.KernelSeeds == 0:
+	case !r.DryRun && fed.Seeds == 0 && failed:
+		return cli.ExitNotSeeded, "the kernel could not be fed: " + fed.LastFailure
+	case !r.DryRun && fed.Seeds == 0:
 		return cli.ExitNotSeeded, "no seed of the host has reached the kernel yet"
 	case !r.DryRun && k.Error == "" && !k.Ready:
 		return cli.ExitNotSeeded, "the kernel was fed and wants more"
-	case r.FeedFailed:
-		return cli.ExitDegraded, "the kernel could not be fed the last time: " + g.LastFailure
-	case !g.Connected:
+	case failed:
+		return cli.ExitDegraded, "the kernel could not be fed the last time: " + fed.LastFailure
+	case !host.Connected:
 		return cli.ExitDegraded, "the host is not connected any more"
-	case g.Degraded:
+	case host.Degraded:
 		return cli.ExitDegraded, "the host has no healthy noise source left"
 	}
 	return cli.ExitOK, ""
@@ -146,26 +150,28 @@ func (o overview) print(w io.Writer, boot time.Duration) error {
 		} else {
 			row("state", "%s", o.State)
 		}
-		g := r.Guest
+		host, fed := r.Guest.Host, r.Guest.Kernel
 		state := choose(r.DryRun, "dry run, the kernel is not fed", "feeds the kernel")
 		if o.Stale != "" {
 			state = "stale: " + o.Stale
 		}
 		row("run", "%s (process %d, started %s, news %s)", state, r.PID, ago(boot, r.StartedAt), ago(boot, r.UpdatedAt))
-		link := choose(g.Connected, "connected", "not connected")
-		if g.Degraded {
+		link := choose(host.Connected, "connected", "not connected")
+		if host.Degraded {
 			link += ", degraded: it has no healthy noise source"
 		}
 		row("host", "%s, %s", r.Host, link)
-		row("instance", "%s, generation %d, %d changes, %d reconnects", cli.OrDash(g.Instance), g.Generation, g.Generations, g.Reconnects)
-		row("seeds", "%d (%s, %s credited), last %s, %d refused", g.Seeds, cli.Bytes(g.SeedBytes), cli.Bits(float64(g.CreditedBits)), r.lastSeed(boot), g.Refused)
-		row("fed", "%d times (%s credited), %d failures", g.KernelSeeds, cli.Bits(float64(g.KernelCreditedBits)), g.KernelFailures)
-		row("acknowledged", "%d of %d", g.Acknowledged, g.Seeds)
-		if g.LastFailure != "" {
-			row("last failure", "%s", g.LastFailure)
+		row("instance", "%s, generation %d, %d changes, %d reconnects",
+			cli.OrDash(host.Instance), host.Generation, host.Generations, host.Reconnects)
+		row("seeds", "%d (%s, %s credited), last %s, %d refused",
+			host.Seeds, cli.Bytes(host.SeedBytes), cli.Bits(float64(host.CreditedBits)), r.lastSeed(boot), host.Refused)
+		row("fed", "%d times (%s credited), %d failures", fed.Seeds, cli.Bits(float64(fed.CreditedBits)), fed.Failures)
+		row("acknowledged", "%d of %d", host.Acknowledged, host.Seeds)
+		if fed.LastFailure != "" {
+			row("last failure", "kernel: %s", fed.LastFailure)
 		}
-		if g.LastError != "" {
-			row("last error", "%s", g.LastError)
+		if host.LastError != "" {
+			row("last error", "%s", host.LastError)
 		}
 	}
 	return t.Flush()

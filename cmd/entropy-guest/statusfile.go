@@ -23,18 +23,23 @@ const (
 	maxStatusFile = 1 << 20
 )
 
-// report is what run leaves for status. Nothing in it is secret: everybody may read it.
+// reportFormat is the status file's. It changes with what a field is called or
+// means, so that no version takes another's file for its own.
+const reportFormat = 2
+
+// report is what run leaves for status. Nothing in it is secret: everybody may
+// read it.
 type report struct {
-	PID        int          `json:"pid"` // as run's own namespace counts; for people
-	Host       string       `json:"host"`
-	Label      string       `json:"label"`
-	DryRun     bool         `json:"dry_run"`
-	Started    time.Time    `json:"started"`
-	Updated    time.Time    `json:"updated"`
-	StartedAt  float64      `json:"started_boottime_seconds"` // the same moments in seconds since boot: ages go by these
-	UpdatedAt  float64      `json:"updated_boottime_seconds"`
-	FeedFailed bool         `json:"feed_failed"` // the last time that the kernel was fed
-	Guest      guest.Status `json:"guest"`
+	Format    int          `json:"format"`
+	PID       int          `json:"pid"` // as run's own namespace counts; for people
+	Host      string       `json:"host"`
+	Label     string       `json:"label"`
+	DryRun    bool         `json:"dry_run"`
+	Started   time.Time    `json:"started"`
+	Updated   time.Time    `json:"updated"`
+	StartedAt float64      `json:"started_boottime_seconds"` // the same moments in seconds since boot: ages go by these
+	UpdatedAt float64      `json:"updated_boottime_seconds"`
+	Guest     guest.Status `json:"guest"`
 
 	alive bool // whoever wrote it holds it still
 }
@@ -47,13 +52,17 @@ type statusFile struct {
 }
 
 func newStatusFile(path, host, label string, dryRun bool) *statusFile {
-	return &statusFile{path: path, report: report{PID: os.Getpid(), Host: host, Label: label, DryRun: dryRun, Started: time.Now(), StartedAt: proc.SinceBoot().Seconds()}}
+	return &statusFile{path: path, report: report{
+		Format: reportFormat, PID: os.Getpid(), Host: host, Label: label, DryRun: dryRun,
+		Started: time.Now(), StartedAt: proc.SinceBoot().Seconds(),
+	}}
 }
 
-// begin writes a file's first report. One that cannot be written, or is another run's, is an error if it was asked for; else the run goes on
-// without, and the file is nil.
+// begin writes a file's first report. One that cannot be written, or is another
+// run's, is an error if it was asked for; else the run goes on without, and the
+// file is nil.
 func begin(f *statusFile, asked bool, log *slog.Logger) (*statusFile, error) {
-	err := f.write(guest.Status{}, false)
+	err := f.write(guest.Status{})
 	if err == nil {
 		return f, nil
 	}
@@ -73,13 +82,15 @@ func (f *statusFile) inUse() error {
 	if r, err := readReport(f.path); err == nil {
 		who = fmt.Sprintf("%s, process %d", who, r.PID)
 	}
-	return cli.WithHint(fmt.Errorf("status file %s: %w by %s", f.path, errClaimed, who), "stop that one, or give another --status-file")
+	err := fmt.Errorf("status file %s: %w by %s", f.path, errClaimed, who)
+	return cli.WithHint(err, "stop that one, or give another --status-file")
 }
 
-// write replaces the file in one step. It is not synced: after a crash of the machine it would mean nothing. It wraps errClaimed, and leaves the
-// file alone, when another run has it.
-func (f *statusFile) write(s guest.Status, feedFailed bool) error {
-	f.report.Guest, f.report.FeedFailed, f.report.Updated = s, feedFailed, time.Now()
+// write replaces the file in one step. It is not synced: after a crash of the
+// machine it would mean nothing. It wraps errClaimed, and leaves the file
+// alone, when another run has it.
+func (f *statusFile) write(s guest.Status) error {
+	f.report.Guest, f.report.Updated = s, time.Now()
 	f.report.UpdatedAt = proc.SinceBoot().Seconds()
 	var b bytes.Buffer
 	if err := cli.JSON(&b, f.report); err != nil {
@@ -137,8 +148,8 @@ func readReport(path string) (*report, error) {
 	}
 }
 
-// readOnce reads the file that is there now. It is replaced when it was let go of because there is a newer one:
-// nothing follows from that.
+// readOnce reads the file that is there now. It is replaced when it was let go
+// of because there is a newer one: nothing follows from that.
 func readOnce(path string) (r *report, replaced bool, err error) {
 	f, err := os.Open(path)
 	switch {
@@ -150,9 +161,15 @@ func readOnce(path string) (r *report, replaced bool, err error) {
 	}
 	defer f.Close()
 	r = new(report)
-	if err := json.NewDecoder(io.LimitReader(f, maxStatusFile)).Decode(r); err != nil {
+	other := func(err error) error {
 		err = fmt.Errorf("read status file %s: %w", path, err)
-		return nil, false, cli.WithHint(err, "it was written by another version or another program: restart entropy-guest run")
+		return cli.WithHint(err, "it was written by another version or another program: restart entropy-guest run")
+	}
+	if err := json.NewDecoder(io.LimitReader(f, maxStatusFile)).Decode(r); err != nil {
+		return nil, false, other(err)
+	}
+	if r.Format != reportFormat {
+		return nil, false, other(fmt.Errorf("format %d, want %d", r.Format, reportFormat))
 	}
 	if r.PID <= 0 {
 		return nil, false, fmt.Errorf("read status file %s: it names no process", path)
@@ -171,12 +188,13 @@ func readOnce(path string) (r *report, replaced bool, err error) {
 	return r, err == nil && !os.SameFile(was, is), nil
 }
 
-// lastSeed says how long ago the last seed came, at a time since boot. No step of the wall clock changes it.
+// lastSeed says how long ago the last seed came, at a time since boot. No step
+// of the wall clock changes it.
 func (r *report) lastSeed(sinceBoot time.Duration) string {
-	if r.Guest.LastSeedAge == nil {
+	if r.Guest.Host.LastSeedAge == nil {
 		return "-"
 	}
-	age := *r.Guest.LastSeedAge + max(0, sinceBoot.Seconds()-r.UpdatedAt)
+	age := *r.Guest.Host.LastSeedAge + max(0, sinceBoot.Seconds()-r.UpdatedAt)
 	return cli.Duration(time.Duration(age*float64(time.Second))) + " ago"
 }
 

@@ -14,8 +14,9 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seccomptest"
 )
 
-// TestKernelThatNeverAnswers: in a sandbox whose supervisor hangs, getrandom does not return. Without a host there are bytes all the same, and
-// status says what it does not know.
+// TestKernelThatNeverAnswers: in a sandbox whose supervisor hangs, getrandom
+// does not return. Without a host there are bytes all the same, and status says
+// what it does not know.
 func TestKernelThatNeverAnswers(t *testing.T) {
 	command := seccomptest.Build(t)
 	run := func(args ...string) (stdout, stderr string, err error) {

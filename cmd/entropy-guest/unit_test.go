@@ -27,7 +27,8 @@ import (
 
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{
-		"1": 1, "32": 32, "1k": 1 << 10, "64k": 64 << 10, "3M": 3 << 20, "2G": 2 << 30, "1024G": maxRead, "1099511627776": maxRead, "007": 7,
+		"1": 1, "32": 32, "007": 7, "1k": 1 << 10, "64k": 64 << 10, "3M": 3 << 20, "2G": 2 << 30,
+		"1024G": maxRead, "1099511627776": maxRead,
 	} {
 		n, err := parseSize(text)
 		require.NoError(t, err, text)
@@ -142,24 +143,26 @@ func TestHintsOfTheKernel(t *testing.T) {
 	require.Empty(t, cli.Hint(noKernel(syscall.EIO)))
 }
 
+// seeds is the status of a guest that took so many.
+func seeds(n uint64) guest.Status { return guest.Status{Host: guest.HostStatus{Seeds: n}} }
+
 func TestStatusFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "status.json")
 	f := newStatusFile(path, "local:/x", "me", true)
-	require.NoError(t, f.write(guest.Status{Seeds: 7, Acknowledged: 6}, true))
+	require.NoError(t, f.write(guest.Status{Host: guest.HostStatus{Seeds: 7, Acknowledged: 6}}))
 	r, err := readReport(path)
 	require.NoError(t, err)
 	require.Equal(t, os.Getpid(), r.PID)
-	require.EqualValues(t, 7, r.Guest.Seeds)
-	require.EqualValues(t, 6, r.Guest.Acknowledged)
+	require.EqualValues(t, 7, r.Guest.Host.Seeds)
+	require.EqualValues(t, 6, r.Guest.Host.Acknowledged)
 	require.True(t, r.DryRun)
-	require.True(t, r.FeedFailed)
 	require.Empty(t, r.gone(), "that is us")
 
 	// Replaced, never written into: who has the old one open reads on.
 	old, err := os.Open(path)
 	require.NoError(t, err)
 	defer old.Close()
-	require.NoError(t, f.write(guest.Status{Seeds: 8}, false))
+	require.NoError(t, f.write(seeds(8)))
 	b, err := io.ReadAll(old)
 	require.NoError(t, err)
 	require.Contains(t, string(b), `"seeds": 7`)
@@ -167,18 +170,22 @@ func TestStatusFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, files, 1, "no temporary file stays")
 
-	for _, bad := range []string{"", "{", `{"pid": 0}`, `{"pid": -3}`, `{"pid": "x"}`, "\x00\x00"} {
+	for _, bad := range []string{
+		"", "{", `{"format": 2, "pid": 0}`, `{"format": 2, "pid": -3}`, `{"format": 2, "pid": "x"}`, "\x00\x00",
+		`{"pid": 1, "guest": {"seeds": 3}}`, `{"format": 3, "pid": 1}`, // of an earlier version, and a later one
+	} {
 		require.NoError(t, os.WriteFile(path, []byte(bad), 0o644))
 		_, err := readReport(path)
 		require.ErrorContains(t, err, path, bad)
 	}
 }
 
-// TestSignOfLife: a status file that is replaced all the time never looks like that of a dead process; one that is let go of does.
+// TestSignOfLife: a status file that is replaced all the time never looks like
+// that of a dead process; one that is let go of does.
 func TestSignOfLife(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "status.json")
 	f := newStatusFile(path, "", "", false)
-	require.NoError(t, f.write(guest.Status{}, false))
+	require.NoError(t, f.write(guest.Status{}))
 	stop, done := make(chan bool), make(chan error)
 	go func() {
 		var err error
@@ -188,7 +195,7 @@ func TestSignOfLife(t *testing.T) {
 				done <- nil
 				return
 			default:
-				err = f.write(guest.Status{Seeds: n}, false)
+				err = f.write(seeds(n))
 			}
 		}
 		done <- err
@@ -208,17 +215,18 @@ func TestSignOfLife(t *testing.T) {
 	}
 }
 
-// TestStatusFileIsOneRuns: a second run does not take a living one's file, nor does the first take back what became another's.
+// TestStatusFileIsOneRuns: a second run does not take a living one's file, nor
+// does the first take back what became another's.
 func TestStatusFileIsOneRuns(t *testing.T) {
 	if !keepOpen {
 		t.Skip("a status file says nothing of its owner's life on this system")
 	}
 	path := filepath.Join(t.TempDir(), "status.json")
-	seeds := func() uint64 {
+	seen := func() uint64 {
 		r, err := readReport(path)
 		require.NoError(t, err)
 		require.Empty(t, r.gone())
-		return r.Guest.Seeds
+		return r.Guest.Host.Seeds
 	}
 	refused := func(err error) {
 		t.Helper()
@@ -230,8 +238,8 @@ func TestStatusFileIsOneRuns(t *testing.T) {
 	a, b := newStatusFile(path, "", "a", false), newStatusFile(path, "", "b", false)
 	defer a.close()
 	defer b.close()
-	require.NoError(t, a.write(guest.Status{Seeds: 1}, false))
-	refused(b.write(guest.Status{Seeds: 2}, false))
+	require.NoError(t, a.write(seeds(1)))
+	refused(b.write(seeds(2)))
 	var log strings.Builder
 	to := slog.New(slog.NewTextHandler(&log, nil))
 	_, err := begin(b, true, to)
@@ -241,23 +249,24 @@ func TestStatusFileIsOneRuns(t *testing.T) {
 	require.Nil(t, without)
 	require.Contains(t, log.String(), "level=WARN")
 	require.Contains(t, log.String(), path)
-	require.NoError(t, a.write(guest.Status{Seeds: 3}, false), "its own")
-	require.EqualValues(t, 3, seeds())
+	require.NoError(t, a.write(seeds(3)), "its own")
+	require.EqualValues(t, 3, seen())
 
 	require.NoError(t, os.Remove(path))
-	require.NoError(t, b.write(guest.Status{Seeds: 4}, false))
-	refused(a.write(guest.Status{Seeds: 5}, false))
-	require.EqualValues(t, 4, seeds())
+	require.NoError(t, b.write(seeds(4)))
+	refused(a.write(seeds(5)))
+	require.EqualValues(t, 4, seen())
 
 	b.close()
-	require.NoError(t, a.write(guest.Status{Seeds: 6}, false), "the other has ended")
-	require.EqualValues(t, 6, seeds())
+	require.NoError(t, a.write(seeds(6)), "the other has ended")
+	require.EqualValues(t, 6, seen())
 	files, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	require.Len(t, files, 1, "no temporary file stays")
 }
 
-// TestStatusFileIsOneOfManys has many start at once, where a dead one left its file and where none did: one gets it.
+// TestStatusFileIsOneOfManys has many start at once, where a dead one left its
+// file and where none did: one gets it.
 func TestStatusFileIsOneOfManys(t *testing.T) {
 	if !keepOpen {
 		t.Skip("a status file says nothing of its owner's life on this system")
@@ -275,7 +284,7 @@ func TestStatusFileIsOneOfManys(t *testing.T) {
 			files[i] = newStatusFile(path, "", "", false)
 			go func() {
 				<-start
-				errs <- files[i].write(guest.Status{}, false)
+				errs <- files[i].write(guest.Status{})
 			}()
 		}
 		close(start)
@@ -294,8 +303,11 @@ func TestStatusFileIsOneOfManys(t *testing.T) {
 	}
 }
 
-func TestJudge(t *testing.T) {
-	well := report{Guest: guest.Status{Seeds: 2, KernelSeeds: 2, KernelFailures: 1, LastFailure: "kernel: busy", Connected: true}}
+func TestStanding(t *testing.T) {
+	well := report{Guest: guest.Status{
+		Host:   guest.HostStatus{Seeds: 2, Connected: true},
+		Kernel: guest.KernelStatus{Fed: true, Seeds: 2, Failures: 1, LastFailure: "busy"},
+	}}
 	ready := kernelStatus{Ready: true}
 	for name, c := range map[string]struct {
 		change func(r *report)
@@ -307,17 +319,35 @@ func TestJudge(t *testing.T) {
 		"kernel not known": {func(*report) {}, kernelStatus{Error: "x"}, cli.ExitOK, ""},
 		"kernel wants":     {func(*report) {}, kernelStatus{}, cli.ExitNotSeeded, "wants more"},
 		"a dry run's not":  {func(r *report) { r.DryRun = true }, kernelStatus{}, cli.ExitOK, ""},
-		"never fed":        {func(r *report) { r.Guest.KernelSeeds = 0 }, ready, cli.ExitNotSeeded, "no seed"},
-		"cannot be fed":    {func(r *report) { r.Guest.KernelSeeds, r.FeedFailed = 0, true }, ready, cli.ExitNotSeeded, "kernel: busy"},
-		"dry, fed nothing": {func(r *report) { r.DryRun, r.Guest.KernelSeeds = true, 0 }, ready, cli.ExitOK, ""},
-		"dry, no seed":     {func(r *report) { r.DryRun, r.Guest.Seeds = true, 0 }, ready, cli.ExitNotSeeded, "no seed"},
-		"last feed failed": {func(r *report) { r.FeedFailed = true }, ready, cli.ExitDegraded, "kernel: busy"},
-		"host away":        {func(r *report) { r.Guest.Connected = false }, ready, cli.ExitDegraded, "not connected any more"},
-		"host degraded":    {func(r *report) { r.Guest.Degraded = true }, ready, cli.ExitDegraded, "no healthy noise source"},
+		"never fed": {
+			func(r *report) { r.Guest.Kernel = guest.KernelStatus{} },
+			ready, cli.ExitNotSeeded, "no seed",
+		},
+		"cannot be fed": {
+			func(r *report) { r.Guest.Kernel.Seeds, r.Guest.Kernel.Fed = 0, false },
+			ready, cli.ExitNotSeeded, "busy",
+		},
+		"dry, fed nothing": {
+			func(r *report) { r.DryRun, r.Guest.Kernel = true, guest.KernelStatus{} },
+			ready, cli.ExitOK, "",
+		},
+		"dry, no seed": {
+			func(r *report) { r.DryRun, r.Guest.Host.Seeds = true, 0 },
+			ready, cli.ExitNotSeeded, "no seed",
+		},
+		"last feed failed": {func(r *report) { r.Guest.Kernel.Fed = false }, ready, cli.ExitDegraded, "busy"},
+		"host away": {
+			func(r *report) { r.Guest.Host.Connected = false },
+			ready, cli.ExitDegraded, "not connected any more",
+		},
+		"host degraded": {
+			func(r *report) { r.Guest.Host.Degraded = true },
+			ready, cli.ExitDegraded, "no healthy noise source",
+		},
 	} {
 		r := well
 		c.change(&r)
-		exit, why := r.judge(c.kernel)
+		exit, why := r.standing(c.kernel)
 		assert.Equal(t, c.exit, exit, name)
 		assert.Contains(t, why, c.why, name)
 		assert.Equal(t, exit == cli.ExitOK, why == "", name)
@@ -328,14 +358,14 @@ func TestStatusFileFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "status.json")
 	require.NoError(t, os.Mkdir(path, 0o755)) // a directory stands in the way
-	require.ErrorContains(t, newStatusFile(path, "", "", false).write(guest.Status{}, false), path)
+	require.ErrorContains(t, newStatusFile(path, "", "", false).write(guest.Status{}), path)
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, files, 1, "no temporary file stays")
 }
 
 func FuzzReadReport(f *testing.F) {
-	f.Add([]byte(`{"pid": 1, "guest": {"seeds": 3, "own_sources": [{"name": "x"}]}}`))
+	f.Add([]byte(`{"format": 2, "pid": 1, "guest": {"host": {"seeds": 3}, "own": {"sources": [{"name": "x"}]}}}`))
 	f.Add([]byte("{"))
 	path := filepath.Join(f.TempDir(), "status.json")
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -360,14 +390,19 @@ func FuzzReadReport(f *testing.F) {
 
 func TestStatusFieldsOfTheFile(t *testing.T) {
 	r := &report{PID: 42, Host: "local:/x\x1b[2J", StartedAt: 400, UpdatedAt: 3998, Guest: guest.Status{
-		Connected: true, Degraded: true, Instance: "abcd", Generation: 5, Generations: 4, Reconnects: 2, Refused: 1,
-		Seeds: 3, Acknowledged: 3, SeedBytes: 192, CreditedBits: 768, KernelSeeds: 2, KernelCreditedBits: 512, KernelFailures: 1,
-		LastFailure: "kernel: out of order", LastError: "host closed the channel", LastSeedAge: new(1.0),
+		Host: guest.HostStatus{
+			Connected: true, Degraded: true, Instance: "abcd", Generation: 5, Generations: 4, Reconnects: 2, Refused: 1,
+			Seeds: 3, Acknowledged: 3, SeedBytes: 192, CreditedBits: 768, LastSeedAge: new(1.0),
+			LastError: "host closed the channel",
+		},
+		Kernel: guest.KernelStatus{Seeds: 2, CreditedBits: 512, Failures: 1, LastFailure: "out of order"},
 	}}
 	var out strings.Builder
-	require.NoError(t, overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}.print(&out, 4000*time.Second))
+	o := overview{Kernel: kernelStatus{EntropyAvail: 256, Ready: true}, Run: r}
+	require.NoError(t, o.print(&out, 4000*time.Second))
 	for _, want := range []string{
-		"entropy_avail 256", "process 42, started 60 min ago, news 2 s ago", "local:/x?[2J, connected, degraded", "abcd, generation 5, 4 changes, 2 reconnects",
+		"entropy_avail 256", "process 42, started 60 min ago, news 2 s ago", "local:/x?[2J, connected, degraded",
+		"abcd, generation 5, 4 changes, 2 reconnects",
 		"3 (192 B, 768 bits credited), last 3 s ago, 1 refused", "2 times (512 bits credited), 1 failures", "3 of 3",
 		"kernel: out of order", "host closed the channel",
 	} {
@@ -375,12 +410,14 @@ func TestStatusFieldsOfTheFile(t *testing.T) {
 	}
 }
 
-// The age of the last seed is that of the snapshot and the time since then, whatever the wall clock was set to meanwhile.
+// The age of the last seed is that of the snapshot and the time since then,
+// whatever the wall clock was set to meanwhile.
 func TestAgeOfTheLastSeed(t *testing.T) {
-	r := &report{Updated: time.Unix(0, 0), UpdatedAt: 1000, Guest: guest.Status{LastSeedAge: new(60.0)}}
+	r := &report{Updated: time.Unix(0, 0), UpdatedAt: 1000}
+	r.Guest.Host.LastSeedAge = new(60.0)
 	require.Equal(t, "90 s ago", r.lastSeed(1030*time.Second))
 	require.Equal(t, "60 s ago", r.lastSeed(0), "the time since boot is not known")
-	r.Guest.LastSeedAge = nil
+	r.Guest.Host.LastSeedAge = nil
 	require.Equal(t, "-", r.lastSeed(1030*time.Second))
 }
 

@@ -114,7 +114,10 @@ type idling struct{}
 
 func start(t *testing.T, first bool, execErr error, args ...string) (b boot) {
 	set(t, &isInit, func() bool { return first })
-	set(t, &mount, func() (*earlyboot.Mounts, error) { b.mounted++; return new(earlyboot.Mounts), errors.New("no sysfs") })
+	set(t, &mount, func() (*earlyboot.Mounts, error) {
+		b.mounted++
+		return new(earlyboot.Mounts), errors.New("no sysfs")
+	})
 	set(t, &replace, func(path string, argv, _ []string) error {
 		b.becoming = append([]string{path}, argv...)
 		if execErr == nil {

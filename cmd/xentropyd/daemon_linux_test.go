@@ -77,13 +77,13 @@ func TestDaemonAndGuest(t *testing.T) {
 	c, client, stop := inProcess(t, func(c *config.Config) {
 		c.Guests = []config.Guest{{Match: "local:*", Bytes: 512}}
 	})
-	g, err := guest.Open(t.Context(), func(ctx context.Context) (transport.Conn, error) {
-		return all.Carriers.Dial(ctx, c.Listen[0])
-	}, guest.WithLabel("test"), guest.WithHostWait(time.Minute))
+	dial, err := all.Dialer(c.Listen[0])
+	require.NoError(t, err)
+	g, err := guest.Open(t.Context(), dial, guest.Options{Label: "test", RequireHost: true})
 	require.NoError(t, err)
 	_, err = io.ReadFull(g, make([]byte, 100))
 	require.NoError(t, err)
-	assert.True(t, g.Status().HostSeeded)
+	assert.True(t, g.Status().Host.Seeds > 0)
 
 	st := theGuest(t, client, func(s host.GuestStatus) bool { return s.Acknowledged == 1 })
 	assert.Equal(t, "test", st.Label)

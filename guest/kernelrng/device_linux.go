@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// file is the open random device. It is no os.File: that would give it to the poller, of which ioctl(2) has no use.
+// file is the open random device. It is no os.File: that would give it to the
+// poller, of which ioctl(2) has no use.
 type file int
 
 func openDevice() (device, error) {
@@ -54,7 +55,8 @@ func (f file) ioctl(request uint, arg unsafe.Pointer) error {
 			return nil
 		case unix.EINTR:
 		case unix.ENOTTY, unix.EINVAL:
-			return fmt.Errorf("ioctl 0x%x on %s: %w (kernel without this call, or %[2]s is not the kernel's device)", request, Device, errno)
+			return fmt.Errorf("ioctl 0x%x on %s: %w (kernel without this call, or %[2]s is not the kernel's device)",
+				request, Device, errno)
 		default:
 			return fmt.Errorf("ioctl 0x%x on %s: %w", request, Device, errno)
 		}

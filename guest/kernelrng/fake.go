@@ -2,7 +2,8 @@ package kernelrng
 
 import "sync"
 
-// Fake takes seeds like an RNG and feeds nothing: for tests. The zero value works. It keeps no seed.
+// Fake takes seeds like an RNG and feeds nothing: for tests. The zero value
+// works. It keeps no seed.
 type Fake struct {
 	mu    sync.Mutex
 	err   error

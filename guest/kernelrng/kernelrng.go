@@ -1,15 +1,16 @@
 // Package kernelrng feeds the Linux kernel's random number generator.
 //
-// [Open] checks that this process may do so, and [RNG.Seed] gives the kernel fresh bytes, credits them, and makes it use them at
-// once:
+// [Open] checks that this process may do so, and [RNG.Seed] gives the kernel
+// fresh bytes, credits them, and makes it use them at once:
 //
 //	k, err := kernelrng.Open()
 //	if err != nil { … }
 //	defer k.Close()
 //	credited, err := k.Seed(seed, 256)
 //
-// An [RNG] is a guest.Target. [Ready] and [EntropyAvail] say how the kernel's generator is, and need no privilege. [Fake] stands in
-// for an RNG in tests. Other systems than Linux give [ErrUnsupported].
+// An [RNG] is a guest.Target. [Ready] and [EntropyAvail] say how the kernel's
+// generator is, and need no privilege. [Fake] stands in for an RNG in tests.
+// Other systems than Linux give [ErrUnsupported].
 package kernelrng
 
 import (
@@ -22,26 +23,31 @@ import (
 // Device is where the generator is fed.
 const Device = "/dev/random"
 
-// maxSeed is the most bytes that one Seed takes: our own choice, a page is far more than the kernel's 256 bits of state need.
+// maxSeed is the most bytes that one Seed takes: our own choice, a page is far
+// more than the kernel's 256 bits of state need.
 const maxSeed = 4096
 
 var (
-	// ErrUnsupported is wrapped by every error on a system whose generator cannot be fed.
+	// ErrUnsupported is wrapped by every error on a system whose generator
+	// cannot be fed.
 	ErrUnsupported = errors.New("needs Linux")
-	// ErrNotCredited is wrapped by the error of a Seed that mixed bytes in without credit while the kernel's generator was never
-	// seeded: it is no better off than before.
+	// ErrNotCredited is wrapped by the error of a Seed that mixed bytes in
+	// without credit while the kernel's generator was never seeded: it is no
+	// better off than before.
 	ErrNotCredited = errors.New("bytes mixed in without credit, and the kernel's generator was never seeded")
 	// ErrClosed is wrapped by the error of a Seed after Close.
 	ErrClosed = errors.New("is closed")
 )
 
-// PrivilegeError says that the process may not feed the kernel's generator. errors.Is finds fs.ErrPermission in it.
+// PrivilegeError says that the process may not feed the kernel's generator.
+// errors.Is finds fs.ErrPermission in it.
 type PrivilegeError struct {
 	Op string // what was refused
 }
 
 func (e *PrivilegeError) Error() string {
-	return e.Op + ": CAP_SYS_ADMIN is missing: run it as root in the machine itself, not in a container, or give the service AmbientCapabilities=CAP_SYS_ADMIN"
+	return e.Op + ": CAP_SYS_ADMIN is missing: run it as root in the machine itself, not in a container, " +
+		"or give the service AmbientCapabilities=CAP_SYS_ADMIN"
 }
 
 // Unwrap returns fs.ErrPermission.
@@ -57,13 +63,15 @@ type device interface {
 // errNeverSeeded is RNDRESEEDCRNG's ENODATA.
 var errNeverSeeded = errors.New("the generator was never seeded")
 
-// RNG is the kernel's generator, open for feeding. Its methods are safe for concurrent use.
+// RNG is the kernel's generator, open for feeding. Its methods are safe for
+// concurrent use.
 type RNG struct {
 	mu  sync.Mutex
 	dev device // nil once closed
 }
 
-// Open opens the kernel's generator. Without the right to feed it the error is a [PrivilegeError].
+// Open opens the kernel's generator. Without the right to feed it the error is
+// a [PrivilegeError].
 func Open() (*RNG, error) {
 	d, err := openDevice()
 	if err != nil {
@@ -72,7 +80,8 @@ func Open() (*RNG, error) {
 	return newRNG(d)
 }
 
-// newRNG tries with no bytes at all whether d may be fed: the kernel's own answer also knows of user namespaces.
+// newRNG tries with no bytes at all whether d may be fed: the kernel's own
+// answer also knows of user namespaces.
 func newRNG(d device) (*RNG, error) {
 	if err := d.add(poolInfo(nil, 0)); err != nil {
 		_ = d.close()
@@ -81,10 +90,13 @@ func newRNG(d device) (*RNG, error) {
 	return &RNG{dev: d}, nil
 }
 
-// Seed mixes seed, 1 to 4096 bytes, into the kernel's generator, credits it with so many bits of entropy, at most 8 per byte, and has
-// the kernel take a new key from it at once; without that the bytes could wait for a minute. It returns the bits that it asked
-// the kernel to credit. A kernel that was never seeded and still is not, because it wants more bits, is no error as long as some were
-// credited: see [Ready]. The caller wipes seed; the copy for the kernel is wiped here.
+// Seed mixes seed, 1 to 4096 bytes, into the kernel's generator, credits it
+// with so many bits of entropy, at most 8 per byte, and has the kernel take a
+// new key from it at once; without that the bytes could wait for a minute. It
+// returns the bits that it asked the kernel to credit. A kernel that was never
+// seeded and still is not, because it wants more bits, is no error as long as
+// some were credited: see [Ready]. The caller wipes seed; the copy for the
+// kernel is wiped here.
 func (r *RNG) Seed(seed []byte, bits int) (credited int, err error) {
 	switch {
 	case len(seed) == 0 || len(seed) > maxSeed:

@@ -17,8 +17,9 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seccomptest"
 )
 
-// The numbers of linux/random.h on architectures with the generic ioctl encoding (asm-generic/ioctl.h), 32 and 64 bits alike: they
-// name the size of two ints.
+// The numbers of linux/random.h on architectures with the generic ioctl
+// encoding (asm-generic/ioctl.h), 32 and 64 bits alike: they name the size of
+// two ints.
 func TestRequestNumbers(t *testing.T) {
 	if strings.HasPrefix(runtime.GOARCH, "mips") || strings.HasPrefix(runtime.GOARCH, "ppc") {
 		t.Skip("encodes ioctl directions in its own way")
@@ -70,7 +71,8 @@ func TestRealKernel(t *testing.T) {
 	require.Positive(t, bits)
 }
 
-// The kernel itself must reject a struct whose size names more bytes than it can read: proof that it reads the field where we write it.
+// The kernel itself must reject a struct whose size names more bytes than it
+// can read: proof that it reads the field where we write it.
 func TestRealKernelReadsTheSize(t *testing.T) {
 	d := openKernel(t).dev
 	const page = 4096
@@ -98,7 +100,8 @@ func TestRealKernelNoPrivilege(t *testing.T) {
 		require.ErrorAs(t, err, &privilege)
 		return
 	}
-	// Capabilities belong to the thread: it is given up with the goroutine, which never unlocks it.
+	// Capabilities belong to the thread: it is given up with the goroutine,
+	// which never unlocks it.
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -132,7 +135,8 @@ func TestNoDescriptorLeak(t *testing.T) {
 	require.Equal(t, before, count())
 }
 
-// TestReadyDoesNotWait: under a filter that never answers there is an error, and no end of a program.
+// TestReadyDoesNotWait: under a filter that never answers there is an error,
+// and no end of a program.
 func TestReadyDoesNotWait(t *testing.T) {
 	if !seccomptest.SilentChild(t, unix.SYS_GETRANDOM) {
 		return

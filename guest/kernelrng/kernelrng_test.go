@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeDevice is the ioctl layer of a test: it parses what the kernel would, and fails as told.
+// fakeDevice is the ioctl layer of a test: it parses what the kernel would, and
+// fails as told.
 type fakeDevice struct {
 	addErr, reseedErr, closeErr error
 

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// entropyAvail is described in random(4) and Documentation/admin-guide/sysctl/kernel.rst.
+// entropyAvail is described in random(4) and
+// Documentation/admin-guide/sysctl/kernel.rst.
 const entropyAvail = "/proc/sys/kernel/random/entropy_avail"
 
 // parseAvail reads the contents of entropy_avail.

@@ -10,7 +10,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/getrandom"
 )
 
-// EntropyAvail returns the entropy in bits that the kernel counts. Since Linux 5.18 that is 256 for ever once the generator is seeded.
+// EntropyAvail returns the entropy in bits that the kernel counts. Since Linux
+// 5.18 that is 256 for ever once the generator is seeded.
 func EntropyAvail() (bits int, err error) {
 	text, err := os.ReadFile(entropyAvail)
 	if err != nil {
@@ -19,8 +20,9 @@ func EntropyAvail() (bits int, err error) {
 	return parseAvail(string(text))
 }
 
-// Ready says whether the kernel's generator is seeded, so that getrandom(2) does not block. It does not wait: where the call does not return, in a sandbox
-// for instance, that is an error.
+// Ready says whether the kernel's generator is seeded, so that getrandom(2)
+// does not block. It does not wait: where the call does not return, in a
+// sandbox for instance, that is an error.
 func Ready() (bool, error) {
 	var b [1]byte
 	defer clear(b[:])

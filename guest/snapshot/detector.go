@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// Tolerance is how far the distance of the clocks must have moved to count. It is far over the two nanoseconds of rounding, and
-// far under the shortest time that a migrated machine stands still. Two clocks are not read at the same instant: a process that was put aside
-// between them sees any distance, and looks again.
+// Tolerance is how far the distance of the clocks must have moved to count. It
+// is far over the two nanoseconds of rounding, and far under the shortest time
+// that a migrated machine stands still. Two clocks are not read at the same
+// instant: a process that was put aside between them sees any distance, and
+// looks again.
 const Tolerance = 500 * time.Microsecond
 
 // looks is how often the clocks are read before a distance is believed.
@@ -16,13 +18,16 @@ const looks = 4
 
 // Options say what a Detector looks at; the zero value is this machine.
 type Options struct {
-	// Distance is how far the wall clock is ahead of the monotonic one, in nanoseconds from any origin.
+	// Distance is how far the wall clock is ahead of the monotonic one, in
+	// nanoseconds from any origin.
 	Distance func() int64
-	// VMClock is the path of the device; /dev/vmclock0. One that is not there or cannot be read is done without.
+	// VMClock is the path of the device; /dev/vmclock0. One that is not there
+	// or cannot be read is done without.
 	VMClock string
 }
 
-// Detector counts the times that the machine was found to be restored. Its methods may be called from any goroutine.
+// Detector counts the times that the machine was found to be restored. Its
+// methods may be called from any goroutine.
 type Detector struct {
 	distance func() int64 // nil: there is nothing to see
 	clock    *vmClock     // nil: there is none
@@ -50,7 +55,8 @@ func New(o Options) *Detector {
 	return d
 }
 
-// Generation is a number that never comes back to an earlier value and is another one after a restore that can be seen.
+// Generation is a number that never comes back to an earlier value and is
+// another one after a restore that can be seen.
 func (d *Detector) Generation() uint64 {
 	if d.moved() {
 		d.advance()
@@ -88,7 +94,8 @@ func (d *Detector) moved() bool {
 	return true
 }
 
-// advance counts first and notes what was seen afterwards: whoever finds the new state noted finds it counted.
+// advance counts first and notes what was seen afterwards: whoever finds the
+// new state noted finds it counted.
 func (d *Detector) advance() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,5 +129,6 @@ func apart(a, b int64) bool { return max(a-b, b-a) > int64(Tolerance) }
 // shared is the process's Detector. The VMClock stays mapped.
 var shared = sync.OnceValue(func() *Detector { return New(Options{}) })
 
-// Counter returns a function that gives the process's Detector's Generation. The first call takes the state that it finds for the beginning.
+// Counter returns a function that gives the process's Detector's Generation.
+// The first call takes the state that it finds for the beginning.
 func Counter() func() uint64 { return shared().Generation }

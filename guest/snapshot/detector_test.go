@@ -52,7 +52,8 @@ func TestBelowTolerance(t *testing.T) {
 	}
 }
 
-// TestPutAside is a process that was not running between the readings of the two clocks.
+// TestPutAside is a process that was not running between the readings of the
+// two clocks.
 func TestPutAside(t *testing.T) {
 	var calls, slow atomic.Int64
 	d := New(Options{VMClock: "/nonexistent", Distance: func() int64 {
@@ -81,7 +82,8 @@ func TestBump(t *testing.T) {
 	assert.NotEqual(t, first, d.Generation())
 }
 
-// TestNobodyMissesIt has many readers at a restore: each call that begins after it gives a new number.
+// TestNobodyMissesIt has many readers at a restore: each call that begins after
+// it gives a new number.
 func TestNobodyMissesIt(t *testing.T) {
 	var c clocks
 	d := c.detector()

@@ -5,7 +5,8 @@ import (
 	"unsafe"
 )
 
-// The page of a VMClock, little-endian (struct vmclock_abi of include/uapi/linux/vmclock-abi.h), offsets in bytes.
+// The page of a VMClock, little-endian (struct vmclock_abi of
+// include/uapi/linux/vmclock-abi.h), offsets in bytes.
 const (
 	vmClockDevice = "/dev/vmclock0"
 
@@ -22,8 +23,9 @@ const (
 	vmClockPage = 4096
 )
 
-// vmClock is a mapped VMClock. Its seq_count is not needed: the words are compared one by one, none is computed with, and one that
-// changes while they are read counts once more.
+// vmClock is a mapped VMClock. Its seq_count is not needed: the words are
+// compared one by one, none is computed with, and one that changes while they
+// are read counts once more.
 type vmClock struct {
 	page []byte
 
@@ -37,7 +39,8 @@ type words struct {
 	hasGeneration          bool
 }
 
-// newVMClock takes a mapped page, nil if it is none. The magic number also says that the machine is little-endian.
+// newVMClock takes a mapped page, nil if it is none. The magic number also says
+// that the machine is little-endian.
 func newVMClock(page []byte) *vmClock {
 	if len(page) < vmClockPage || load32(page, offMagic) != vmClockMagic || load32(page, offSize) < offFlags+8 {
 		return nil
@@ -66,7 +69,8 @@ func (c *vmClock) note() {
 	c.flagged.Store(w.hasGeneration)
 }
 
-// load32 and load64 read what the hypervisor may write meanwhile, in one piece. The page is aligned, and so are the offsets.
+// load32 and load64 read what the hypervisor may write meanwhile, in one piece.
+// The page is aligned, and so are the offsets.
 func load32(page []byte, at int) uint32 {
 	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&page[at])))
 }

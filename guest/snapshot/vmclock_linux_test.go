@@ -97,7 +97,8 @@ func TestNoVMClock(t *testing.T) {
 	}
 }
 
-// TestThisMachine has nothing to compare with: nobody restores the machine now, or sets its clock.
+// TestThisMachine has nothing to compare with: nobody restores the machine now,
+// or sets its clock.
 func TestThisMachine(t *testing.T) {
 	d := New(Options{VMClock: "/nonexistent"})
 	first := d.Generation()

@@ -55,7 +55,7 @@ func (t tap) Close() error {
 }
 
 // tapped dials the daemon in dir and shows every seed that comes to see.
-func tapped(dir string, wg *sync.WaitGroup, see func(seed []byte)) guest.Dialer {
+func tapped(dir string, wg *sync.WaitGroup, see func(seed []byte)) transport.Dialer {
 	dial := dialer(dir)
 	return func(ctx context.Context) (transport.Conn, error) {
 		rw, err := dial(ctx)
@@ -138,9 +138,9 @@ func TestDaemonKilled(t *testing.T) {
 			if seeds.add(seed) {
 				t.Error("16 bytes of a seed came twice")
 			}
-		}), guest.WithBackoff(5*time.Millisecond, 20*time.Millisecond))
+		}), guest.Options{MaxPause: 20 * time.Millisecond})
 		require.NoError(t, err)
-		require.True(t, g.Status().HostSeeded)
+		require.NotZero(t, g.Status().Host.Seeds)
 		all[i] = g
 		readers.Go(func() {
 			p := make([]byte, 32)
@@ -166,7 +166,7 @@ func TestDaemonKilled(t *testing.T) {
 	}
 	reconnects := func() (n uint64) {
 		for _, g := range all {
-			n += g.Status().Reconnects
+			n += g.Status().Host.Reconnects
 		}
 		return n
 	}
@@ -183,8 +183,8 @@ func TestDaemonKilled(t *testing.T) {
 	}
 	// After the last start every guest comes back.
 	for _, g := range all {
-		seedsBefore := g.Status().Seeds
-		require.Eventually(t, func() bool { return g.Status().Connected && g.Status().Seeds > seedsBefore }, 30*time.Second, 5*time.Millisecond)
+		seedsBefore := g.Status().Host.Seeds
+		require.Eventually(t, func() bool { return g.Status().Host.Connected && g.Status().Host.Seeds > seedsBefore }, 30*time.Second, 5*time.Millisecond)
 	}
 	stop.Store(true)
 	readers.Wait()

@@ -37,7 +37,9 @@ func TestAMillionEvents(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- serve(ctx, entropy, server, l) }()
-	g, err := guest.Open(t.Context(), dialer(dir), guest.WithSources(sourcetest.New(sourcetest.Info(8, 4), sourcetest.Good(2))))
+	g, err := guest.Open(t.Context(), dialer(dir), guest.Options{
+		Sources: []source.Source{sourcetest.New(sourcetest.Info(8, 4), sourcetest.Good(2))},
+	})
 	require.NoError(t, err)
 
 	delivered := func() uint64 { return entropy.Status().Sources[0].Samples / (32 / 8) } // an event holds 32 bytes
@@ -57,7 +59,7 @@ func TestAMillionEvents(t *testing.T) {
 	work(events)
 	late := heap()
 	s := g.Status()
-	t.Logf("%d events, %d seeds, %d bytes read, heap %d KiB after a twentieth and %d KiB at the end", delivered(), s.Seeds, s.BytesRead, early>>10, late>>10)
+	t.Logf("%d events, %d seeds, %d bytes read, heap %d KiB after a twentieth and %d KiB at the end", delivered(), s.Host.Seeds, s.BytesRead, early>>10, late>>10)
 	require.Less(t, int64(late)-int64(early), int64(512<<10))
 
 	require.NoError(t, g.Close())

@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/internal/seedfile"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/transport/all"
+	"github.com/xentropyd/xentropyd/transport/local"
 )
 
 // daemonDir is set in a process that is to be a daemon, to the directory where it keeps its socket and seed.
@@ -102,6 +102,6 @@ func serve(ctx context.Context, entropy *host.Entropy, server *host.Server, l tr
 }
 
 // dialer reaches the daemon in dir.
-func dialer(dir string) guest.Dialer {
-	return func(ctx context.Context) (transport.Conn, error) { return all.Carriers.Dial(ctx, socketIn(dir)) }
+func dialer(dir string) transport.Dialer {
+	return local.Dialer(filepath.Join(dir, "local.sock"))
 }

@@ -186,10 +186,7 @@ func secretsProcess(part, dir, name string) error {
 		if c.carrier == "socket" {
 			dial = func(context.Context) (transport.Conn, error) { return net.Dial("unix", plainSocketIn(dir)) }
 		}
-		opts := []guest.Option{guest.WithTarget(target{known})}
-		if c.version1 {
-			opts = append(opts, guest.WithProtocol1())
-		}
+		o := guest.Options{Kernel: target{known}, Protocol1: c.version1}
 		var g *guest.Guest
 		var kept []byte
 		defer func() {
@@ -202,7 +199,7 @@ func secretsProcess(part, dir, name string) error {
 			n, _ := strconv.Atoi(number)
 			switch word {
 			case "open":
-				g, err = guest.Open(context.Background(), dial, opts...)
+				g, err = guest.Open(context.Background(), dial, o)
 			case "refresh":
 				err = g.Refresh(context.Background())
 			case "keep": // what the search must find
@@ -217,7 +214,7 @@ func secretsProcess(part, dir, name string) error {
 				known.add(p)
 				clear(p)
 			case "seeds": // wait for as many
-				for g.Status().Seeds < uint64(n) {
+				for g.Status().Kernel.Seeds < uint64(n) {
 					time.Sleep(time.Millisecond)
 				}
 			}

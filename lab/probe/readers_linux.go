@@ -20,18 +20,16 @@ func readers(set *flag.FlagSet) func(context.Context, string) error {
 	host := set.String("host", "console:", "`ADDRESS` of the host")
 	alone := set.Bool("alone", false, "ask no host")
 	return func(ctx context.Context, _ string) error {
-		var dial guest.Dialer
+		var dial transport.Dialer
 		if !*alone {
-			dial = func(ctx context.Context) (transport.Conn, error) {
-				c, err := all.Carriers.Dial(ctx, *host)
-				if err != nil {
-					return nil, err
-				}
-				return c, nil
+			var err error
+			if dial, err = all.Dialer(*host); err != nil {
+				return err
 			}
 		}
-		g, err := guest.Open(ctx, dial, guest.WithLabel("probe"), guest.WithLogger(slog.Default()),
-			guest.WithDialTimeout(0), guest.WithBackoff(5*time.Millisecond, 5*time.Second))
+		g, err := guest.Open(ctx, dial, guest.Options{
+			Label: "probe", Log: slog.Default(), MaxPause: 5 * time.Second,
+		})
 		if err != nil {
 			return err
 		}

@@ -104,3 +104,15 @@ func TestCarriersAreComplete(t *testing.T) {
 		}
 	}
 }
+
+func TestDialer(t *testing.T) {
+	for _, bad := range []string{"", "pigeon:", "xen:00", "local:relative"} {
+		_, err := Dialer(bad)
+		require.ErrorIs(t, err, transport.ErrAddress, bad)
+	}
+	address := "local:" + t.TempDir() + "/none"
+	dial, err := Dialer(address)
+	require.NoError(t, err, "nobody need be there yet")
+	_, err = dial(t.Context())
+	require.ErrorContains(t, err, "dial "+address)
+}

@@ -23,7 +23,7 @@ var Carrier = &transport.Carrier{
 	Scheme: scheme,
 	Form:   "/PATH/OF/SOCKET",
 	Check:  func(path string) (int, string) { return socket.Check(scheme, path) },
-	Dial:   func(ctx context.Context, path string) (transport.Conn, error) { return orNil(Dial(ctx, path)) },
+	Dial:   func(ctx context.Context, path string) (transport.Conn, error) { return Dialer(path)(ctx) },
 	Find:   find,
 	Cure:   socket.Cure,
 	Listen: Listen,
@@ -92,6 +92,11 @@ func Dial(ctx context.Context, path string) (*vchan.Conn, error) {
 		return nil, fmt.Errorf("dial a vchan at %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// Dialer dials path.
+func Dialer(path string) transport.Dialer {
+	return func(ctx context.Context) (transport.Conn, error) { return orNil(Dial(ctx, path)) }
 }
 
 // Listen waits for guests on a Unix socket at path: its Accept gives vchan

@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// actor is one guest over all its processes. Its fields are guarded by the stage's mutex.
+// actor is one guest over all its processes. Its fields are guarded by the
+// stage's mutex.
 type actor struct {
 	name    string
 	child   *child
@@ -37,7 +38,8 @@ func (a *actor) bury() {
 	a.kills++
 }
 
-// listen takes in what a guest process reports. A line that the process did not finish is dropped.
+// listen takes in what a guest process reports. A line that the process did not
+// finish is dropped.
 func (a *actor) listen(mu *sync.Mutex, seen *blocks) func(io.Reader) {
 	return func(r io.Reader) {
 		lines := json.NewDecoder(r)

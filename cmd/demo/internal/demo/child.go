@@ -12,13 +12,16 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/wait"
 )
 
 // endTime is how long a child has to end after SIGTERM.
 const endTime = 2 * time.Second
 
-// spawner starts children from one thread that lives as long as it does: the kernel kills a child when the thread that started
-// it ends (prctl(2), PR_SET_PDEATHSIG).
+// spawner starts children from one thread that lives as long as it does: the
+// kernel kills a child when the thread that started it ends (prctl(2),
+// PR_SET_PDEATHSIG).
 type spawner struct {
 	start chan func()
 	done  chan struct{}
@@ -50,7 +53,8 @@ type child struct {
 	err    error // valid once ended is closed
 }
 
-// spawn starts a program. What it writes to standard output goes to lines, which is called until the output ends.
+// spawn starts a program. What it writes to standard output goes to lines,
+// which is called until the output ends.
 func (s *spawner) spawn(program string, lines func(io.Reader), args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(program, args...), stderr: &tail{}, ended: make(chan struct{})}
 	c.cmd.Stderr = c.stderr
@@ -109,23 +113,11 @@ func (c *child) trouble(what string) error {
 func until(ctx context.Context, limit time.Duration, is func() bool) bool {
 	deadline := time.Now().Add(limit)
 	for !is() {
-		if time.Now().After(deadline) || !sleep(ctx, 20*time.Millisecond) {
+		if time.Now().After(deadline) || !wait.For(ctx, 20*time.Millisecond) {
 			return is()
 		}
 	}
 	return true
-}
-
-// sleep returns false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // tail keeps the last lines of what is written to it.

@@ -162,7 +162,8 @@ func TestChildThatFails(t *testing.T) {
 	c.stop() // does no harm now
 }
 
-// TestWentOn: a guest whose count stands still, that reports no more, or whose reads fail, has not read on.
+// TestWentOn: a guest whose count stands still, that reports no more, or whose
+// reads fail, has not read on.
 func TestWentOn(t *testing.T) {
 	for what, c := range map[string]struct {
 		then func(*actor)

@@ -36,7 +36,10 @@ type FrameGuest struct {
 func (s *stage) frame() Frame {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := Frame{At: time.Since(s.began), Daemon: s.state, Sources: slices.Clone(s.sources), Events: slices.Clone(s.events)}
+	f := Frame{
+		At: time.Since(s.began), Daemon: s.state,
+		Sources: slices.Clone(s.sources), Events: slices.Clone(s.events),
+	}
 	if s.daemon != nil {
 		f.PID = s.daemon.pid()
 	}

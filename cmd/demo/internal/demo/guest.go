@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/guest"
-	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// How a guest reads: little and often, so that every block of every guest can be compared.
+// How a guest reads: little and often, so that every block of every guest can
+// be compared.
 const (
 	readBytes   = 256
 	readEvery   = time.Millisecond
@@ -22,7 +22,8 @@ const (
 	hashBytes   = 8 // of SHA-256: with a million blocks, a chance of 2^-25 that two different ones look the same
 )
 
-// report is one line of JSON from a guest process to the demo. The counts are since the process started.
+// report is one line of JSON from a guest process to the demo. The counts are
+// since the process started.
 type report struct {
 	Seeded     bool          `json:"seeded"` // by the host
 	Connected  bool          `json:"connected"`
@@ -37,10 +38,14 @@ type report struct {
 	Trouble    string        `json:"trouble,omitempty"`
 }
 
-// Guest is a guest process: it reads random bytes all the time and reports to out until ctx ends.
+// Guest is a guest process: it reads random bytes all the time and reports to
+// out until ctx ends.
 func Guest(ctx context.Context, address, name string, out io.Writer) error {
-	dial := func(ctx context.Context) (transport.Conn, error) { return all.Carriers.Dial(ctx, address) }
-	g, err := guest.Open(ctx, dial, guest.WithLabel(name), guest.WithBackoff(50*time.Millisecond, 400*time.Millisecond))
+	dial, err := all.Dialer(address)
+	if err != nil {
+		return err
+	}
+	g, err := guest.Open(ctx, dial, guest.Options{Label: name, MaxPause: 400 * time.Millisecond})
 	if err != nil {
 		return err
 	}
@@ -67,9 +72,9 @@ func Guest(ctx context.Context, address, name string, out io.Writer) error {
 		ended := ctx.Err() != nil
 		if ended || !now.Before(next) {
 			next = now.Add(reportEvery)
-			s := g.Status()
-			r.Seeded, r.Connected, r.Generation = s.HostSeeded, s.Connected, s.Generation
-			r.Seeds, r.SeedBytes, r.Reconnects = s.Seeds, s.SeedBytes, s.Reconnects
+			h := g.Status().Host
+			r.Seeded, r.Connected, r.Generation = h.Seeds > 0, h.Connected, h.Generation
+			r.Seeds, r.SeedBytes, r.Reconnects = h.Seeds, h.SeedBytes, h.Reconnects
 			if err := lines.Encode(r); err != nil {
 				return fmt.Errorf("report: %w", err)
 			}
@@ -82,7 +87,8 @@ func Guest(ctx context.Context, address, name string, out io.Writer) error {
 	}
 }
 
-// appendHashes adds a short hash of each block: enough to find a block again, no way back to it.
+// appendHashes adds a short hash of each block: enough to find a block again,
+// no way back to it.
 func appendHashes(dst, random []byte) []byte {
 	for len(random) >= blockBytes {
 		h := sha256.Sum256(random[:blockBytes])

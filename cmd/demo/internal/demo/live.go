@@ -13,11 +13,13 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// Live runs the play behind a table that is drawn in place on a terminal. Ctrl-C, q and a cancelled ctx end it.
+// Live runs the play behind a table that is drawn in place on a terminal.
+// Ctrl-C, q and a cancelled ctx end it.
 func Live(ctx context.Context, xentropyd string, in io.Reader, out io.Writer) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := tea.NewProgram(model{cancel: cancel, width: 80, height: 24}, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
+	p := tea.NewProgram(model{cancel: cancel, width: 80, height: 24},
+		tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
 	type outcome struct {
 		r   Result
 		err error
@@ -39,7 +41,8 @@ func Live(ctx context.Context, xentropyd string, in io.Reader, out io.Writer) (R
 	return o.r, o.err
 }
 
-// errInterrupted ends the play on ctrl-C, which a terminal in raw mode gives as a key.
+// errInterrupted ends the play on ctrl-C, which a terminal in raw mode gives as
+// a key.
 var errInterrupted = fmt.Errorf("interrupted")
 
 type model struct {
@@ -77,7 +80,8 @@ var (
 	bad    = lipgloss.NewStyle().Foreground(lipgloss.Red)
 )
 
-// shownEvents is how many events are shown where there is room: all that a play has.
+// shownEvents is how many events are shown where there is room: all that a play
+// has.
 const shownEvents = 10
 
 // draw makes at most height lines of at most width columns.
@@ -91,7 +95,8 @@ func (m model) draw() string {
 		daemon += fmt.Sprintf(", pid %d", f.PID)
 	}
 	lines := []string{
-		bold.Render("xentropyd demo") + fmt.Sprintf("  %4.1f s  daemon ", f.At.Seconds()) + mood(f.Daemon).Render(daemon),
+		bold.Render("xentropyd demo") + fmt.Sprintf("  %4.1f s  daemon ", f.At.Seconds()) +
+			mood(f.Daemon).Render(daemon),
 		"",
 		bold.Render(fmt.Sprintf("%-9s %-12s %10s %14s", "NOISE", "HEALTH", "SAMPLES", "ENTROPY")),
 	}
@@ -106,9 +111,11 @@ func (m model) draw() string {
 		if s.State == source.StateStarting && !s.Credited && s.Samples == 0 {
 			state = "collecting"
 		}
-		lines = append(lines, fmt.Sprintf("%-9s ", s.Name)+mood(state).Render(fmt.Sprintf("%-12s", state))+fmt.Sprintf(" %10d %14s", s.Samples, entropy))
+		lines = append(lines, fmt.Sprintf("%-9s ", s.Name)+mood(state).Render(fmt.Sprintf("%-12s", state))+
+			fmt.Sprintf(" %10d %14s", s.Samples, entropy))
 	}
-	lines = append(lines, "", bold.Render(fmt.Sprintf("%-9s %-18s %8s %7s %14s %11s", "GUEST", "STATE", "PID", "SEEDS", "RANDOM BYTES", "RECONNECTS")))
+	lines = append(lines, "", bold.Render(fmt.Sprintf("%-9s %-18s %8s %7s %14s %11s",
+		"GUEST", "STATE", "PID", "SEEDS", "RANDOM BYTES", "RECONNECTS")))
 	for _, g := range f.Guests {
 		pid := "-"
 		if g.PID != 0 {
@@ -120,7 +127,9 @@ func (m model) draw() string {
 	lines = append(lines, "")
 	room := max(2, min(shownEvents, m.height-len(lines)-2))
 	events := f.Events[max(0, len(f.Events)-room):]
-	for i := range room { // always as many lines: a picture that grows is drawn anew from the top, which leaves the old one in the scrollback
+	// Always as many lines: a picture that grows is drawn anew from the top, which
+	// leaves the old one in the scrollback.
+	for i := range room {
 		line := ""
 		if i < len(events) {
 			line = faint.Render(fmt.Sprintf("%5.1f s", events[i].At.Seconds())) + "  " + events[i].Text

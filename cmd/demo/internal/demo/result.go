@@ -68,7 +68,8 @@ func (s *stage) conclude(r *Result) {
 		case src.State == source.StateStarting && src.Samples == 0:
 			r.NotUsed = append(r.NotUsed, NotUsed{src.Name, "has not given the 1,024 samples of its start-up test yet"})
 		default:
-			r.Sources = append(r.Sources, SourceResult{src.Name, src.Healthy, src.Credited, src.Samples, src.MinEntropyBits})
+			r.Sources = append(r.Sources,
+				SourceResult{src.Name, src.Healthy, src.Credited, src.Samples, src.MinEntropyBits})
 		}
 	}
 	for _, a := range s.guests {

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/xentropyd/xentropyd/internal/wait"
 )
 
 // GuestCommand is the name of the hidden command that calls Guest.
@@ -15,7 +17,8 @@ const GuestCommand = "guest"
 
 const guestCount = 3
 
-// The play's times. What is waited for has a limit each, and the whole ends before totalTime whatever happens.
+// The play's times. What is waited for has a limit each, and the whole ends
+// before totalTime whatever happens.
 const (
 	calm      = 2500 * time.Millisecond // everybody is seeded and reads
 	guestAway = 800 * time.Millisecond
@@ -27,9 +30,11 @@ const (
 // ErrNeedsLinux says that there is no carrier for the demo on this system.
 var ErrNeedsLinux = errors.New("the demo needs Linux: its guests share memory by memfd, and this is " + runtime.GOOS)
 
-// Run plays, with the xentropyd at a path, and returns what came of it. show is called at each event and five times a
-// second, by several goroutines. Whatever happens, every process that was started has ended and every file is removed
-// when Run returns. An error says that the play could not be played to its end; what did not go as promised is in Result.Problems.
+// Run plays, with the xentropyd at a path, and returns what came of it. show is
+// called at each event and five times a second, by several goroutines. Whatever
+// happens, every process that was started has ended and every file is removed
+// when Run returns. An error says that the play could not be played to its end;
+// what did not go as promised is in Result.Problems.
 func Run(ctx context.Context, xentropyd string, show func(Frame)) (_ Result, err error) {
 	if runtime.GOOS != "linux" {
 		return Result{}, ErrNeedsLinux
@@ -42,7 +47,8 @@ func Run(ctx context.Context, xentropyd string, show func(Frame)) (_ Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	play, cancel := context.WithTimeoutCause(ctx, totalTime, fmt.Errorf("the demo did not end within %v; is the machine very busy?", totalTime))
+	late := fmt.Errorf("the demo did not end within %v; is the machine very busy?", totalTime)
+	play, cancel := context.WithTimeoutCause(ctx, totalTime, late)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.watch(play) })
 	var r Result
@@ -82,14 +88,14 @@ func (s *stage) play(ctx context.Context, r *Result) error {
 		return s.notSeeded()
 	}
 	s.say("all guests are seeded and read random bytes without pause")
-	if !sleep(ctx, calm) {
+	if !wait.For(ctx, calm) {
 		return nil
 	}
 
 	victim := s.guests[1]
 	s.killGuest(victim)
 	s.say("%s is killed (SIGKILL)", victim.name)
-	if !sleep(ctx, guestAway) {
+	if !wait.For(ctx, guestAway) {
 		return nil
 	}
 	start = time.Now()
@@ -101,22 +107,24 @@ func (s *stage) play(ctx context.Context, r *Result) error {
 	}
 	r.GuestBackIn = seconds(time.Since(start))
 	s.say("%s is started again, and seeded", victim.name)
-	if !sleep(ctx, calm/2) {
+	if !wait.For(ctx, calm/2) {
 		return nil
 	}
 	return s.secondAct(ctx, r)
 }
 
-// secondAct is about the daemon: it is killed, comes back, and begins a new generation.
+// secondAct is about the daemon: it is killed, comes back, and begins a new
+// generation.
 func (s *stage) secondAct(ctx context.Context, r *Result) error {
 	before := s.counts()
 	start := time.Now()
 	s.killDaemon(ctx)
 	s.say("the daemon is killed (SIGKILL)")
-	if !sleep(ctx, hostAway) {
+	if !wait.For(ctx, hostAway) {
 		return nil
 	}
-	// Every guest must have gone on: five reports, each with more bytes than there were at the time of the kill.
+	// Every guest must have gone on: five reports, each with more bytes than
+	// there were at the time of the kill.
 	r.ReadOn = until(ctx, waitLimit/2, func() bool { return s.wentOn(before) })
 	if err := s.startDaemon(); err != nil {
 		return err
@@ -131,7 +139,7 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 		return s.notSeeded()
 	}
 	s.say("all guests have connected again by themselves")
-	if !sleep(ctx, calm/2) {
+	if !wait.For(ctx, calm/2) {
 		return nil
 	}
 
@@ -141,7 +149,7 @@ func (s *stage) secondAct(ctx context.Context, r *Result) error {
 	}
 	s.say("a new generation begins, as after a clone: fresh seeds for all")
 	r.Renewed = until(ctx, waitLimit/2, s.every(func(a *actor) bool { return a.now.Generation == renewed.Generation }))
-	sleep(ctx, calm/2)
+	wait.For(ctx, calm/2)
 	s.say("done")
 	return nil
 }
@@ -159,7 +167,8 @@ func (s *stage) counts() map[string]count {
 	return m
 }
 
-// wentOn says whether every guest has read on since then. Two reports may have been on their way at the time.
+// wentOn says whether every guest has read on since then. Two reports may have
+// been on their way at the time.
 func (s *stage) wentOn(since map[string]count) bool {
 	return s.every(func(a *actor) bool {
 		c := since[a.name]

@@ -9,7 +9,8 @@ import (
 // setting is the temporary directory in which the demo plays.
 type setting struct{ dir, config, control, address string }
 
-// demoConfig is the daemon's configuration: seeds come more often than in real life, so that there is something to see.
+// demoConfig is the daemon's configuration: seeds come more often than in real
+// life, so that there is something to see.
 const demoConfig = `listen = [%q]
 control = %q
 seed_file = %q

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xentropyd/xentropyd/host/control"
+	"github.com/xentropyd/xentropyd/internal/wait"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -82,7 +83,8 @@ func (s *stage) say(format string, args ...any) {
 }
 
 func (s *stage) startDaemon() error {
-	c, err := s.spawner.spawn(s.daemons, func(r io.Reader) { io.Copy(io.Discard, r) }, "run", "--config", s.setting.config)
+	c, err := s.spawner.spawn(s.daemons, func(r io.Reader) { io.Copy(io.Discard, r) },
+		"run", "--config", s.setting.config)
 	if err != nil {
 		return err
 	}
@@ -93,7 +95,8 @@ func (s *stage) startDaemon() error {
 }
 
 func (s *stage) startGuest(a *actor) error {
-	c, err := s.spawner.spawn(s.self, a.listen(&s.mu, &s.blocks), GuestCommand, "--host", s.setting.address, "--name", a.name)
+	c, err := s.spawner.spawn(s.self, a.listen(&s.mu, &s.blocks),
+		GuestCommand, "--host", s.setting.address, "--name", a.name)
 	if err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func (s *stage) look(ctx context.Context) {
 
 // watch looks and shows until ctx ends.
 func (s *stage) watch(ctx context.Context) {
-	for sleep(ctx, 200*time.Millisecond) {
+	for wait.For(ctx, 200*time.Millisecond) {
 		s.look(ctx)
 		s.show(s.frame())
 	}
@@ -203,7 +206,8 @@ func (s *stage) seeded(ctx context.Context, limit time.Duration) error {
 	default:
 	}
 	if !ok {
-		return errors.Join(context.Cause(ctx), fmt.Errorf("the daemon was not seeded within %v; see what xentropyd sources says", limit))
+		return errors.Join(context.Cause(ctx),
+			fmt.Errorf("the daemon was not seeded within %v; see what xentropyd sources says", limit))
 	}
 	return nil
 }

@@ -31,7 +31,8 @@ func (r *Result) Summary(w io.Writer, width int) {
 			bad = append(bad, s.Name)
 		}
 	}
-	text := fmt.Sprintf("Noise from %s passed its health tests. It was enough to seed the daemon %s after it started, and %s of entropy were gathered in all.",
+	text := fmt.Sprintf("Noise from %s passed its health tests. It was enough to seed the daemon %s after it started, "+
+		"and %s of entropy were gathered in all.",
 		and(good), span(r.SeededIn), cli.Bits(bits))
 	if len(bad) > 0 {
 		text += " " + and(bad) + " did not pass."
@@ -49,12 +50,15 @@ func (r *Result) Summary(w io.Writer, width int) {
 			killed = g.Name
 		}
 	}
-	item(w, width, "The daemon gave %d guests %d seeds (%s), each drawn for one guest alone.", len(r.Guests), seeds, cli.Bytes(seedBytes))
+	item(w, width, "The daemon gave %d guests %d seeds (%s), each drawn for one guest alone.",
+		len(r.Guests), seeds, cli.Bytes(seedBytes))
 	item(w, width, "%s was killed; started again, it was seeded within %s.", killed, span(r.GuestBackIn))
-	item(w, width, "The daemon itself was killed and stayed away for %.1f s. The guests read on all the time (longest pause between two reads: %s), "+
-		"connected again by themselves when it came back, and got new seeds.", r.Outage, span(pause/1000))
-	item(w, width, "Then a new generation began, as after cloning a machine: every guest threw away what it had buffered and took a fresh seed.")
-	item(w, width, "The guests read %s of random bytes. All %s blocks of 16 bytes were compared by their hashes: none came twice, in one guest or in two.",
+	item(w, width, "The daemon itself was killed and stayed away for %.1f s. The guests read on all the time "+
+		"(longest pause between two reads: %s), connected again by themselves when it came back, and got new seeds.", r.Outage, span(pause/1000))
+	item(w, width, "Then a new generation began, as after cloning a machine: every guest threw away what it had buffered "+
+		"and took a fresh seed.")
+	item(w, width, "The guests read %s of random bytes. All %s blocks of 16 bytes were compared by their hashes: "+
+		"none came twice, in one guest or in two.",
 		cli.Bytes(read), thousands(r.BlocksCompared))
 	fmt.Fprintln(w, "Every process has ended and every file is removed.")
 	fmt.Fprintln(w, "To do it for real: xentropyd run here, entropy-guest run in each guest.")
