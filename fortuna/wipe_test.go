@@ -138,7 +138,8 @@ func assertHashWiped(t *testing.T, h any) {
 	}
 }
 
-// reseeding is the real counter mode, with something that happens at each reseed.
+// reseeding is the real counter mode, with something that happens at each
+// reseed.
 type reseeding struct {
 	bigEndian
 	then func()
@@ -149,8 +150,10 @@ func (m reseeding) increment(ctr *[blockSize]byte) {
 	m.then()
 }
 
-// A long read that fails at its second request must not leave the first in the caller's slice. Each request finds the pools full:
-// with the first one's reseed they are so again, and 100 ms go by; with the second one's the state is closed.
+// A long read that fails at its second request must not leave the first in the
+// caller's slice. Each request finds the pools full: with the first one's
+// reseed they are so again, and 100 ms go by; with the second one's the state
+// is closed.
 func TestFailedReadClears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := New()

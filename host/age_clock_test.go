@@ -10,8 +10,10 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// beforeSet is a time as it was taken before the machine's clock was set by this much: the wall part is another one, the monotonic
-// one is not. It knows how a Time with both is made (time.Time: bits 30 to 62 of wall are seconds since 1885), which the test checks.
+// beforeSet is a time as it was taken before the machine's clock was set by
+// this much: the wall part is another one, the monotonic one is not. It knows
+// how a Time with both is made (time.Time: bits 30 to 62 of wall are seconds
+// since 1885), which the test checks.
 func beforeSet(t *testing.T, at time.Time, by time.Duration) time.Time {
 	t.Helper()
 	moved := at
@@ -22,8 +24,10 @@ func beforeSet(t *testing.T, at time.Time, by time.Duration) time.Time {
 	return moved
 }
 
-// A board without a clock starts in 1970 and gets the time of day when the network is up: no age jumps with it, nor does a budget. The
-// times of a bubble have no monotonic reading, so this is the real clock, and what was three hours ago is made so.
+// A board without a clock starts in 1970 and gets the time of day when the
+// network is up: no age jumps with it, nor does a budget. The times of a bubble
+// have no monotonic reading, so this is the real clock, and what was three
+// hours ago is made so.
 func TestAgesDoNotFollowTheWallClock(t *testing.T) {
 	const ago = 3 * time.Hour
 	budget := Budget{1024, 24 * time.Hour}

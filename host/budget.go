@@ -21,8 +21,8 @@ const (
 	maxPeriod = 24 * time.Hour   // a guest that has spent all should not wait for days
 )
 
-// DefaultBudget is what MirageOS's xentropyd gave: 1,024 bytes, then silence for
-// a minute.
+// DefaultBudget is what MirageOS's xentropyd gave: 1,024 bytes, then silence
+// for a minute.
 func DefaultBudget() Budget { return Budget{Bytes: 1024, Period: time.Minute} }
 
 func (b Budget) String() string { return fmt.Sprintf("%d bytes per %v", b.Bytes, b.Period) }

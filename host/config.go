@@ -17,16 +17,18 @@ type Config struct {
 
 	// BudgetFor gives a guest another budget than the common one, and says by
 	// what name: all guests of a group with one name share one budget, so that
-	// nobody has more by coming under ever new names. An empty name, or a budget
-	// that its Check refuses, is for the common budget; nil is for everybody.
+	// nobody has more by coming under ever new names. An empty name, or a
+	// budget that its Check refuses, is for the common budget; nil is for
+	// everybody.
 	BudgetFor func(transport.Peer) (b Budget, name string) `toml:"-"`
 
 	OnFrame func()       `toml:"-"` // called for each frame that arrives, to time it; nil: nobody does
 	Log     *slog.Logger `toml:"-"` // nil: slog.Default()
 }
 
-// DefaultConfig gives guests what MirageOS's xentropyd gave them, and bounds what
-// they cost so that they cannot harm a machine that does other work besides.
+// DefaultConfig gives guests what MirageOS's xentropyd gave them, and bounds
+// what they cost so that they cannot harm a machine that does other work
+// besides.
 func DefaultConfig() Config {
 	return Config{
 		Protocol1: true,

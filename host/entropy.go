@@ -69,8 +69,8 @@ type EntropyConfig struct {
 	Policy    Policy          // when none of them is left
 	Harvester []source.Option // pace and alpha of the harvest
 
-	// Kernel fills 8*n bytes from the kernel's RNG without blocking; nil is this
-	// system's. They are never credited, and never needed.
+	// Kernel fills 8*n bytes from the kernel's RNG without blocking; nil is
+	// this system's. They are never credited, and never needed.
 	Kernel func([]byte) error
 
 	Seeds SeedStore    // nil: none is kept

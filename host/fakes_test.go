@@ -127,7 +127,8 @@ func serve(t *testing.T, cfg Config, test func(b *bench)) {
 	serveOn(t, cfg, cputime.Thread, test)
 }
 
-// serveOn is serve with another clock of the CPU time of threads: no bubble has one.
+// serveOn is serve with another clock of the CPU time of threads: no bubble has
+// one.
 func serveOn(t *testing.T, cfg Config, threadTime func() time.Duration, test func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,8 +13,8 @@ type Seed struct {
 	Interval time.Duration `toml:"interval"` // between two seeds, 100 ms to a day
 
 	// Jitter spreads the intervals, so that guests which started together do
-	// not stay together: each is drawn from 1-Jitter to 1+Jitter times Interval.
-	// It is 0 up to, not including, 1.
+	// not stay together: each is drawn from 1-Jitter to 1+Jitter times
+	// Interval. It is 0 up to, not including, 1.
 	Jitter float64 `toml:"jitter"`
 }
 
@@ -27,8 +27,8 @@ const (
 	maxInterval = 24 * time.Hour         // a guest that only listens should not run for days on one seed
 )
 
-// DefaultSeed is 512 bits about once a minute: twice Fortuna's strength, and well
-// within the default budget.
+// DefaultSeed is 512 bits about once a minute: twice Fortuna's strength, and
+// well within the default budget.
 func DefaultSeed() Seed { return Seed{Bytes: 64, Interval: time.Minute, Jitter: 0.25} }
 
 // Check says what is wrong.

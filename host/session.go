@@ -48,9 +48,6 @@ type session struct {
 	unanswered time.Time // the first ping since the guest was last heard; zero for none
 }
 
-// maxBurst bounds a burst of frames, so that it fits an int of 32 bits.
-const maxBurst = 1 << 30
-
 // errStopping ends a session because the server goes down.
 var errStopping = errors.New("server is stopping")
 
@@ -72,7 +69,8 @@ func (s *session) run() {
 	}
 	s.beginCount()
 	defer s.ch.end()
-	s.pace = *rate.NewLimiter(rate.Limit(cfg.Limits.FramesPerSecond), int(min(max(1, 2*cfg.Limits.FramesPerSecond), maxBurst)))
+	frames := cfg.Limits.FramesPerSecond
+	s.pace = *rate.NewLimiter(rate.Limit(frames), int(max(1, 2*frames)))
 	err := s.serve()
 	s.sayGoodbye(err)
 	s.ch.Close()

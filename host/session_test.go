@@ -653,62 +653,80 @@ func TestConfigIsChecked(t *testing.T) {
 	const ns = time.Nanosecond
 	for want, set := range map[string][2]func(c *Config){
 		"budget.bytes: 31; want 32 to 1073741824": {
-			func(c *Config) { c.Budget.Bytes = 31 }, func(c *Config) { c.Budget.Bytes = 32 },
+			func(c *Config) { c.Budget.Bytes = 31 },
+			func(c *Config) { c.Budget.Bytes = 32 },
 		},
 		"budget.bytes: 1073741825; want": {
-			func(c *Config) { c.Budget.Bytes = 1<<30 + 1 }, func(c *Config) { c.Budget.Bytes = 1 << 30 },
+			func(c *Config) { c.Budget.Bytes = 1<<30 + 1 },
+			func(c *Config) { c.Budget.Bytes = 1 << 30 },
 		},
 		"budget.period: 999.999µs; want 1ms to 24h0m0s": {
-			func(c *Config) { c.Budget.Period = time.Millisecond - ns }, func(c *Config) { c.Budget.Period = time.Millisecond },
+			func(c *Config) { c.Budget.Period = time.Millisecond - ns },
+			func(c *Config) { c.Budget.Period = time.Millisecond },
 		},
 		"budget.period: 24h0m0.000000001s; want": {
-			func(c *Config) { c.Budget.Period = 24*time.Hour + ns }, func(c *Config) { c.Budget.Period = 24 * time.Hour },
+			func(c *Config) { c.Budget.Period = 24*time.Hour + ns },
+			func(c *Config) { c.Budget.Period = 24 * time.Hour },
 		},
 		"seed.bytes: 31; want 32 to 1024": {
-			func(c *Config) { c.Seed.Bytes = 31 }, func(c *Config) { c.Seed.Bytes = 32 },
+			func(c *Config) { c.Seed.Bytes = 31 },
+			func(c *Config) { c.Seed.Bytes = 32 },
 		},
 		"seed.bytes: 1025; want": {
-			func(c *Config) { c.Seed.Bytes = 1025 }, func(c *Config) { c.Seed.Bytes = 1024 },
+			func(c *Config) { c.Seed.Bytes = 1025 },
+			func(c *Config) { c.Seed.Bytes = 1024 },
 		},
 		"seed.interval: 99.999999ms; want 100ms to 24h0m0s": {
 			func(c *Config) { c.Seed.Interval = 100*time.Millisecond - ns },
 			func(c *Config) { c.Seed.Interval = 100 * time.Millisecond },
 		},
 		"seed.interval: 24h0m0.000000001s; want": {
-			func(c *Config) { c.Seed.Interval = 24*time.Hour + ns }, func(c *Config) { c.Seed.Interval = 24 * time.Hour },
+			func(c *Config) { c.Seed.Interval = 24*time.Hour + ns },
+			func(c *Config) { c.Seed.Interval = 24 * time.Hour },
 		},
 		"seed.jitter: 1; want 0 up to, not including, 1": {
-			func(c *Config) { c.Seed.Jitter = 1 }, func(c *Config) { c.Seed.Jitter = math.Nextafter(1, 0) },
+			func(c *Config) { c.Seed.Jitter = 1 },
+			func(c *Config) { c.Seed.Jitter = math.Nextafter(1, 0) },
 		},
 		"seed.jitter: -0.1; want": {
-			func(c *Config) { c.Seed.Jitter = -0.1 }, func(c *Config) { c.Seed.Jitter = 0 },
+			func(c *Config) { c.Seed.Jitter = -0.1 },
+			func(c *Config) { c.Seed.Jitter = 0 },
 		},
 		"times.handshake: 0s; want 10ms to 1h0m0s": {
-			func(c *Config) { c.Times.Handshake = 0 }, func(c *Config) { c.Times.Handshake = 10 * time.Millisecond },
+			func(c *Config) { c.Times.Handshake = 0 },
+			func(c *Config) { c.Times.Handshake = 10 * time.Millisecond },
 		},
 		"times.write: 1h0m0.000000001s; want": {
-			func(c *Config) { c.Times.Write = time.Hour + ns }, func(c *Config) { c.Times.Write = time.Hour },
+			func(c *Config) { c.Times.Write = time.Hour + ns },
+			func(c *Config) { c.Times.Write = time.Hour },
 		},
 		"times.keep_alive: -1ns; want 100ms to 24h0m0s": {
-			func(c *Config) { c.Times.KeepAlive = -1 }, func(c *Config) { c.Times.KeepAlive = 100 * time.Millisecond },
+			func(c *Config) { c.Times.KeepAlive = -1 },
+			func(c *Config) { c.Times.KeepAlive = 100 * time.Millisecond },
 		},
 		"limits.sessions: 0; want 1 to 1048576": {
-			func(c *Config) { c.Limits.Sessions = 0 }, func(c *Config) { c.Limits.Sessions = 1 },
+			func(c *Config) { c.Limits.Sessions = 0 },
+			func(c *Config) { c.Limits.Sessions = 1 },
 		},
 		"limits.sessions_per_group: 1048577; want": {
-			func(c *Config) { c.Limits.SessionsPerGroup = 1<<20 + 1 }, func(c *Config) { c.Limits.SessionsPerGroup = 1 << 20 },
+			func(c *Config) { c.Limits.SessionsPerGroup = 1<<20 + 1 },
+			func(c *Config) { c.Limits.SessionsPerGroup = 1 << 20 },
 		},
 		"limits.sessions_per_guest: -1; want": {
-			func(c *Config) { c.Limits.SessionsPerGuest = -1 }, func(c *Config) { c.Limits.SessionsPerGuest = 1 },
+			func(c *Config) { c.Limits.SessionsPerGuest = -1 },
+			func(c *Config) { c.Limits.SessionsPerGuest = 1 },
 		},
 		"limits.new_sessions_per_second: 0; want 0.01 to 1e+06": {
-			func(c *Config) { c.Limits.NewSessionsPerSecond = 0 }, func(c *Config) { c.Limits.NewSessionsPerSecond = 0.01 },
+			func(c *Config) { c.Limits.NewSessionsPerSecond = 0 },
+			func(c *Config) { c.Limits.NewSessionsPerSecond = 0.01 },
 		},
 		"limits.frames_per_second: NaN; want 0.1 to 1e+06": {
-			func(c *Config) { c.Limits.FramesPerSecond = math.NaN() }, func(c *Config) { c.Limits.FramesPerSecond = 1e6 },
+			func(c *Config) { c.Limits.FramesPerSecond = math.NaN() },
+			func(c *Config) { c.Limits.FramesPerSecond = 1e6 },
 		},
 		"limits.cpu_share: 1025; want 0.001 to 1024": {
-			func(c *Config) { c.Limits.CPUShare = 1025 }, func(c *Config) { c.Limits.CPUShare = 1024 },
+			func(c *Config) { c.Limits.CPUShare = 1025 },
+			func(c *Config) { c.Limits.CPUShare = 1024 },
 		},
 	} {
 		_, err := NewServer(newDrawer(), with(set[0]))
@@ -719,7 +737,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Nothing is a default because it is zero: each field of a Config without any is refused, and of the default none.
+// Nothing is a default because it is zero: each field of a Config without any
+// is refused, and of the default none.
 func TestNoZeroIsADefault(t *testing.T) {
 	good := DefaultConfig()
 	require.Empty(t, good.Check())

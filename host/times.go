@@ -11,8 +11,8 @@ type Times struct {
 	Handshake time.Duration `toml:"handshake"` // to say hello, 10 ms to an hour
 	Write     time.Duration `toml:"write"`     // to take a frame, 10 ms to an hour
 
-	// KeepAlive is how often a silent guest is asked whether it is there, 100 ms
-	// to a day. It is given up after three times.
+	// KeepAlive is how often a silent guest is asked whether it is there, 100
+	// ms to a day. It is given up after three times.
 	KeepAlive time.Duration `toml:"keep_alive"`
 }
 

@@ -25,7 +25,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// toy is a carrier that nothing outside this file knows: pipes inside one process, found by name.
+// toy is a carrier that nothing outside this file knows: pipes inside one
+// process, found by name.
 type toy struct {
 	mu    sync.Mutex
 	there map[string]*toyListener
@@ -38,7 +39,8 @@ type toyConfig struct {
 
 func (c *toyConfig) Check(used bool) (faults []transport.Fault) {
 	if used && (c.Patience < time.Millisecond || c.Patience > time.Hour) {
-		faults = append(faults, transport.Fault{Key: "patience", Text: fmt.Sprintf("%v; want 1ms to 1h0m0s", c.Patience)})
+		text := fmt.Sprintf("%v; want 1ms to 1h0m0s", c.Patience)
+		faults = append(faults, transport.Fault{Key: "patience", Text: text})
 	}
 	return faults
 }
@@ -116,7 +118,8 @@ func withToy(t *testing.T) *toy {
 	return made
 }
 
-// toyFile writes a configuration that listens at the toy carrier alone. More begins at its line 4.
+// toyFile writes a configuration that listens at the toy carrier alone. More
+// begins at its line 4.
 func toyFile(t *testing.T, more string) (path string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
@@ -128,8 +131,9 @@ func toyFile(t *testing.T, more string) (path string) {
 	return path
 }
 
-// A carrier is its package and its place in the list. The daemon listens with it, reads its table and hands it over; a guest dials it; and
-// nobody else knows of it.
+// A carrier is its package and its place in the list. The daemon listens with
+// it, reads its table and hands it over; a guest dials it; and nobody else
+// knows of it.
 func TestACarrierIsItsPackageAndItsPlaceInTheList(t *testing.T) {
 	noLeaks(t)
 	made := withToy(t)
@@ -168,7 +172,8 @@ func TestACarrierIsItsPackageAndItsPlaceInTheList(t *testing.T) {
 	assert.Contains(t, log.String(), `other changes, which take a restart" keys=toy.patience`)
 }
 
-// What is wrong in a carrier's table is told as everywhere: with its place, and with what it wants.
+// What is wrong in a carrier's table is told as everywhere: with its place, and
+// with what it wants.
 func TestACarriersTableIsChecked(t *testing.T) {
 	withToy(t)
 	for more, want := range map[string]string{

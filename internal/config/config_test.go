@@ -35,7 +35,8 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 	assert.Equal(t, Default(), c)
 }
 
-// TestParseWritesToNothing: what a file is read over stays as it was, lists and carriers' tables too.
+// TestParseWritesToNothing: what a file is read over stays as it was, lists and
+// carriers' tables too.
 func TestParseWritesToNothing(t *testing.T) {
 	over := Default()
 	c, err := Parse("f", []byte("listen = ['local:/run/x']\n[xen]\nallow = ['a']\n[rights]\nlook = ['root']"), over)
@@ -48,7 +49,8 @@ func TestParseWritesToNothing(t *testing.T) {
 	assert.Equal(t, []string{"xen.deny"}, Differences(c, again), "what is not in the file is as it was")
 }
 
-// TestTable: a carrier that has a table of its own is handed that, and no other one is.
+// TestTable: a carrier that has a table of its own is handed that, and no other
+// one is.
 func TestTable(t *testing.T) {
 	c := Default()
 	for _, carrier := range all.Carriers {
@@ -106,8 +108,9 @@ func TestExample(t *testing.T) {
 	assert.NotZero(t, c.Guests[0].Period)
 }
 
-// TestGoldenErrors reads each testdata/*.toml, which says in comments what error it must give. ${carriers} stands there for the carriers'
-// addresses, and ${tables} for the names of their tables.
+// TestGoldenErrors reads each testdata/*.toml, which says in comments what
+// error it must give. ${carriers} stands there for the carriers' addresses, and
+// ${tables} for the names of their tables.
 func TestGoldenErrors(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.toml")
 	require.NoError(t, err)

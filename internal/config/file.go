@@ -29,8 +29,8 @@ func (d *duration) UnmarshalText(text []byte) error {
 const wantDuration = `a duration in quotes, such as "1m30s"`
 
 // fileType is the type of a file: a Config in which each time.Duration is a
-// duration, and that has one more table for each carrier with a table of its own,
-// in a field that tableField names.
+// duration, and that has one more table for each carrier with a table of its
+// own, in a field that tableField names.
 func fileType() reflect.Type {
 	fields := fileFields(reflect.TypeFor[Config]())
 	for i, c := range all.Carriers {
@@ -91,8 +91,8 @@ func write(c Config) reflect.Value {
 	return file
 }
 
-// read is the way back. A value that could not be read is left as it is in c, and
-// told. Nothing of c is written to: what it points to is made anew.
+// read is the way back. A value that could not be read is left as it is in c,
+// and told. Nothing of c is written to: what it points to is made anew.
 func read(file reflect.Value, c Config) (_ Config, unread []Problem) {
 	tell := func(key, text string) { unread = append(unread, Problem{Key: key, Text: text}) }
 	convert(reflect.ValueOf(&c).Elem(), file, "", tell)

@@ -41,8 +41,8 @@ func (g *Guest) Check() []transport.Fault {
 }
 
 // BudgetFor returns the budget of a guest: of the first [[guest]] whose pattern
-// matches its ID or name, else the common one. The pattern is empty then. A name
-// that the guest chose itself matches nothing.
+// matches its ID or name, else the common one. The pattern is empty then. A
+// name that the guest chose itself matches nothing.
 func (c *Config) BudgetFor(p transport.Peer) (b host.Budget, pattern string) {
 	name := p.Name
 	if p.OwnName {

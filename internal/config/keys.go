@@ -91,8 +91,8 @@ func wanted(key []string) string {
 	return ""
 }
 
-// Differences are the keys whose values differ, such as "limits.sessions", in the
-// order of [Config], then those of the carriers.
+// Differences are the keys whose values differ, such as "limits.sessions", in
+// the order of [Config], then those of the carriers.
 func Differences(a, b Config) []string {
 	keys := differences("", reflect.ValueOf(a), reflect.ValueOf(b))
 	for _, c := range all.Carriers {

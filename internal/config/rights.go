@@ -7,9 +7,9 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// Rights says who may do what, beside root and the daemon's own user, who may do
-// everything. An entry is a user ("anna" or "1000"), a group ("@wheel" or "@50"),
-// or "*" for everybody whom the sockets' file modes let in.
+// Rights says who may do what, beside root and the daemon's own user, who may
+// do everything. An entry is a user ("anna" or "1000"), a group ("@wheel" or
+// "@50"), or "*" for everybody whom the sockets' file modes let in.
 type Rights struct {
 	Look   []string `toml:"look"`   // see status, sources, guests and metrics
 	Guest  []string `toml:"guest"`  // be a guest at a socket of this machine
