@@ -13,15 +13,15 @@ import (
 // duration is a time.Duration as it stands in a file: "1m30s"
 // (time.ParseDuration).
 type duration struct {
-	time.Duration
-	text string // what was written
-	bad  bool   // it is no duration
+	value time.Duration
+	text  string // what was written
+	bad   bool   // it is no duration
 }
 
 // UnmarshalText never fails: the decoder would not say where the text stands.
 func (d *duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
-	*d = duration{Duration: v, text: string(text), bad: err != nil}
+	*d = duration{value: v, text: string(text), bad: err != nil}
 	return nil
 }
 
@@ -112,7 +112,7 @@ func read(file reflect.Value, c Config) (_ Config, unread []Problem) {
 func convert(to, from reflect.Value, key string, tell func(key, text string)) {
 	switch from.Type() {
 	case reflect.TypeFor[time.Duration]():
-		to.Set(reflect.ValueOf(duration{Duration: time.Duration(from.Int())}))
+		to.Set(reflect.ValueOf(duration{value: time.Duration(from.Int())}))
 		return
 	case reflect.TypeFor[duration]():
 		d := from.Interface().(duration)
@@ -120,7 +120,7 @@ func convert(to, from reflect.Value, key string, tell func(key, text string)) {
 			tell(key, fmt.Sprintf("%q; want %s", d.text, wantDuration))
 			return
 		}
-		to.SetInt(int64(d.Duration))
+		to.SetInt(int64(d.value))
 		return
 	}
 	switch from.Kind() {

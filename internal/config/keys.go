@@ -25,7 +25,7 @@ func field(key []string) (found reflect.Type, table reflect.Type, depth int) {
 		if f.Kind() == reflect.Slice {
 			f = f.Elem()
 		}
-		if f.Kind() != reflect.Struct {
+		if f.Kind() != reflect.Struct || f == reflect.TypeFor[duration]() {
 			return nil, table, i
 		}
 		table = f
