@@ -91,12 +91,15 @@ mutate:
 
 # Real Xen under QEMU: see lab/README.md for what the host must have. lab-xen is the short set.
 .PHONY: lab lab-xen lab-shell
+LAB = $(GO) test -tags lab -count 1 -v ./lab
 lab:
-	$(GO) run ./lab run
+	$(LAB) -timeout 4h
 lab-xen:
-	$(GO) run ./lab run --short --patience 10
+	$(GO) vet -tags lab ./lab/...
+	$(GO) tool staticcheck -tags lab ./lab/...
+	XENTROPYD_LAB_PATIENCE=10 $(LAB) -timeout 1h -short
 lab-shell:
-	$(GO) run ./lab shell
+	$(GO) run ./lab/shell
 
 clean:
 	rm -rf bin dist

@@ -3,9 +3,9 @@ package vchan
 import (
 	"net"
 	"os"
-	"sync"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/deadline"
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
@@ -53,14 +53,11 @@ func (m pipeMemory) Close() error  { return nil }
 type pipeEvents struct {
 	in, out chan struct{}
 	closed  chan struct{}
-
-	mu      sync.Mutex
-	timer   *time.Timer
-	expired chan struct{} // closed at the deadline
+	late    *deadline.Deadline
 }
 
 func newPipeEvents(in, out chan struct{}) *pipeEvents {
-	return &pipeEvents{in: in, out: out, closed: make(chan struct{}), expired: make(chan struct{})}
+	return &pipeEvents{in: in, out: out, closed: make(chan struct{}), late: deadline.New()}
 }
 
 func (e *pipeEvents) Notify() error {
@@ -72,45 +69,23 @@ func (e *pipeEvents) Notify() error {
 }
 
 func (e *pipeEvents) Wait() error {
-	e.mu.Lock()
-	expired := e.expired
-	e.mu.Unlock()
 	select {
 	case <-e.in:
 		return nil
 	case <-e.closed:
 		return net.ErrClosed
-	case <-expired:
+	case <-e.late.Passed():
 		return os.ErrDeadlineExceeded
 	}
 }
 
 func (e *pipeEvents) SetWaitDeadline(t time.Time) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.timer != nil && !e.timer.Stop() {
-		<-e.expired // the timer's function is running: let it finish
-	}
-	e.timer = nil
-	select {
-	case <-e.expired:
-		e.expired = make(chan struct{})
-	default:
-	}
-	if t.IsZero() {
-		return nil
-	}
-	if left := time.Until(t); left <= 0 {
-		close(e.expired)
-	} else {
-		expired := e.expired
-		e.timer = time.AfterFunc(left, func() { close(expired) })
-	}
+	e.late.Set(t)
 	return nil
 }
 
 func (e *pipeEvents) Close() error {
-	_ = e.SetWaitDeadline(time.Time{})
+	e.late.Set(time.Time{})
 	close(e.closed)
 	return nil
 }

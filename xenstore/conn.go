@@ -330,7 +330,7 @@ func (c *conn) handle(h wire.Header, payload []byte) error {
 	if k == nil {
 		return &ProtocolError{Place: place(h), Problem: "no request has that id"}
 	}
-	reply, err := c.judge(k, h, payload)
+	reply, err := c.interpret(k, h, payload)
 	if err != nil {
 		var own *Error
 		if !errors.As(err, &own) {
@@ -343,8 +343,8 @@ func (c *conn) handle(h wire.Header, payload []byte) error {
 	return nil
 }
 
-// judge tells a good reply, an error of the daemon and a breach of the protocol apart.
-func (c *conn) judge(k *call, h wire.Header, payload []byte) ([]byte, error) {
+// interpret tells a good reply, an error of the daemon and a breach of the protocol apart.
+func (c *conn) interpret(k *call, h wire.Header, payload []byte) ([]byte, error) {
 	switch h.Op {
 	case wire.Error:
 		list, ok := wire.Strings(payload)

@@ -8,10 +8,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
-	"github.com/xentropyd/xentropyd/internal/wait"
+	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
 // DevicePath is the kernel's device, the only way to xenstored from inside a guest.
@@ -61,22 +60,16 @@ func DialAddress(ctx context.Context, path string) (io.ReadWriteCloser, error) {
 	return dialSocket(ctx, path)
 }
 
-// How long a connect is tried again while the daemon's backlog is full (our choice), and how often.
-const (
-	backlogWait  = 10 * time.Second
-	backlogPause = time.Millisecond // doubled up to 64 ms
-)
+// backlogWait is how long a connect may take while the daemon's backlog, which is
+// of 1, is full (our choice).
+const backlogWait = 10 * time.Second
 
-// dialSocket connects to a Unix socket. Both daemons listen with a backlog of 1, and where a blocking connect
-// waits, the runtime's non-blocking one fails with EAGAIN: many clients at once meet that.
 func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogWait)
 	defer cancel()
-	var d net.Dialer
-	for pause := backlogPause; ; pause = min(2*pause, 64*backlogPause) {
-		c, err := d.DialContext(ctx, "unix", path)
-		if err == nil || !errors.Is(err, syscall.EAGAIN) || !wait.For(ctx, jitter(pause)) {
-			return c, err
-		}
+	c, err := unixsock.Connect(ctx, path)
+	if err != nil {
+		return nil, err
 	}
+	return c, nil
 }

@@ -137,7 +137,7 @@ func (l *placed) admit(sock *net.UnixConn) *conn {
 	if c.known && !rights.Own(c.creds.UID) { // who may do anything anyway needs no groups
 		c.creds.Groups, _ = peercred.Groups(sock)
 	}
-	l.watch.Add(c.raw, c.bother)
+	l.watch.Add(c.raw, c.blame)
 	return c
 }
 
@@ -243,14 +243,14 @@ func (c *conn) begin(ctx context.Context) error {
 // Read has a limit between two requests: one byte at a time would cost a hundred times as much as what it says.
 func (c *conn) Read(b []byte) (int, error) {
 	if c.reads.Add(1) > maxReads && !c.place.root {
-		c.bother()
+		c.blame()
 		return 0, net.ErrClosed
 	}
 	return c.Conn.Read(b)
 }
 
-// bother is called when the other end keeps us busy for nothing: it does not get the place back soon.
-func (c *conn) bother() {
+// blame is called when the other end keeps us busy for nothing: it does not get the place back soon.
+func (c *conn) blame() {
 	if !c.place.root {
 		c.l.pacer.Ban(c.place.uid, time.Now())
 		c.l.mu.Lock()

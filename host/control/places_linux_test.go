@@ -338,7 +338,7 @@ func TestDeafClientKeepsItsPlace(t *testing.T) {
 	defer here.Close()
 	c := &conn{Conn: there, sock: there, l: l, place: place{uid: anna}}
 	require.True(t, l.take(c))
-	c.bother()
+	c.blame()
 	require.Len(t, l.taken[c.place], 1)
 	l.leaving.Stop()
 	require.Empty(t, l.taken)

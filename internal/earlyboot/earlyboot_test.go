@@ -192,26 +192,6 @@ func TestLoad(t *testing.T) {
 	assert.ErrorIs(t, load(dir+"/none", i.insert, []string{"x"}), fs.ErrNotExist)
 }
 
-func TestXen(t *testing.T) {
-	for name, c := range map[string]struct {
-		files map[string]string
-		want  bool
-	}{
-		"nothing":      {nil, false},
-		"kvm":          {map[string]string{"/sys/hypervisor/type": "kvm\n"}, false},
-		"guest":        {map[string]string{"/sys/hypervisor/type": "xen\n", "/proc/xen/capabilities": "", "/sys/hypervisor/start_flags/initdomain": "0\n"}, true},
-		"bare guest":   {map[string]string{"/sys/hypervisor/type": "xen\n"}, true},
-		"dom0":         {map[string]string{"/sys/hypervisor/type": "xen\n", "/proc/xen/capabilities": "control_d\n"}, false},
-		"dom0 by flag": {map[string]string{"/sys/hypervisor/type": "xen\n", "/sys/hypervisor/start_flags/initdomain": "1\n"}, false},
-	} {
-		root := t.TempDir()
-		for path, text := range c.files {
-			put(t, root+path, text)
-		}
-		assert.Equal(t, c.want, xen(root), name)
-	}
-}
-
 // TestThisMachine loads a module that no kernel has.
 func TestThisMachine(t *testing.T) {
 	assert.Error(t, Load("", "no-such-module-of-xentropyd"))

@@ -45,26 +45,26 @@ func (g *Gntalloc) Alloc(domid uint16, pages int) (*Mapping, []uint32, error) {
 	}, allocated(arg, pages), nil
 }
 
-// Knell is a page that nobody maps. The kernel keeps it for an event that it sends when the device is closed, at the end of the process at the latest:
+// EndNotice is a page that nobody maps. The kernel keeps it for an event that it sends when the device is closed, at the end of the process at the latest:
 // by then the process's memory is gone, and what was asked for the unmapping of other pages is done.
-type Knell struct {
+type EndNotice struct {
 	dev   *device
 	index uint64
 }
 
-// Knell makes one. The page counts against the driver's limit and is granted to domid, which is not told of it.
-func (g *Gntalloc) Knell(domid uint16) (*Knell, error) {
+// EndNotice makes one. The page counts against the driver's limit and is granted to domid, which is not told of it.
+func (g *Gntalloc) EndNotice(domid uint16) (*EndNotice, error) {
 	arg := encodeAlloc(domid, allocWritable, 1)
 	if err := g.call(fmt.Sprintf("allocate a page for the last event to domain %d", domid), reqAlloc, arg); err != nil {
 		return nil, err
 	}
-	return &Knell{g.device, index(arg)}, nil
+	return &EndNotice{g.device, index(arg)}, nil
 }
 
-// Ring says through which port of ours the event is to go. The kernel keeps the port until then, unbound or not.
+// Set says through which port of ours the event is to go. The kernel keeps the port until then, unbound or not.
 //
 // Called again with the same port it changes nothing, and says whether the kernel still knows the port: when the domain was restored since, it mostly
 // fails. It succeeds then only if somebody else got a port of this number.
-func (k *Knell) Ring(port uint32) error {
-	return k.dev.call(fmt.Sprintf("ask for a last event through port %d", port), reqAllocNotify, encodeNotify(k.index, notifySendEvent, port))
+func (n *EndNotice) Set(port uint32) error {
+	return n.dev.call(fmt.Sprintf("ask for a last event through port %d", port), reqAllocNotify, encodeNotify(n.index, notifySendEvent, port))
 }

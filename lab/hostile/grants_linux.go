@@ -5,21 +5,19 @@ import (
 	"time"
 )
 
-// grantGames offers pages that are not what they should be, and takes back those that the host has mapped.
+// grantGames offers pages that are not what they should be, and takes back
+// those that the host has mapped.
 func grantGames(g *guest) error {
-	games := []func(o *offer){
-		func(o *offer) {}, // the orders below, with a list of zeros
-		func(o *offer) { // a list of the page itself, again and again
-			o.fill(func(int) uint32 { return o.refs[0] })
+	lists := []func(o *offer, i int) uint32{
+		nil, // as it is: for one more page
+		func(o *offer, _ int) uint32 { return o.refs[0] }, // the page itself, again and again
+		func(_ *offer, i int) uint32 { // nothing, or others'
+			return []uint32{0, 1, 2, 8, 1 << 31, 0xffffffff}[i%6]
 		},
-		func(o *offer) { // references that are nothing, or others'
-			o.fill(func(i int) uint32 { return []uint32{0, 1, 2, 8, 1 << 31, 0xffffffff}[i%6] })
-		},
-		func(o *offer) { // all right, but for the last one
-			o.fill(func(i int) uint32 { return o.refs[min(1, len(o.refs)-1)] })
-		},
+		func(o *offer, _ int) uint32 { return o.refs[1] }, // all right, but all the same
 	}
-	sizes := [][2]uint16{{20, 20}, {12, 12}, {16, 16}, {17, 12}, {11, 11}, {10, 10}, {9, 10}, {0, 0}, {65535, 65535}, {11, 20}, {10, 20}, {12, 10}, {13, 13}, {21, 10}}
+	lefts := []uint16{20, 12, 16, 17, 11, 10, 9, 0, 65535, 11, 10, 12, 13, 21}
+	rights := []uint16{20, 12, 16, 12, 11, 10, 10, 0, 65535, 20, 20, 10, 13, 10}
 	for n := 0; !g.over(); n++ {
 		o, err := g.prepare(hostID, hostID, 11, 10, 2)
 		if err != nil {
@@ -28,40 +26,33 @@ func grantGames(g *guest) error {
 			continue
 		}
 		if n%4 != 3 {
-			size := sizes[n%len(sizes)]
-			binary.LittleEndian.PutUint16(o.page[orders:], size[0])
-			binary.LittleEndian.PutUint16(o.page[orders+2:], size[1])
-			games[n%len(games)](o)
-			o.publish(number(o.refs[0]), number(o.port))
-			g.until(1100*time.Millisecond, o.here)
-			if o.here() {
-				g.count("connects", 1)
+			o.order(lefts[n%len(lefts)], rights[n%len(rights)])
+			if ref := lists[(n-n/4)%len(lists)]; ref != nil {
+				for i := 0; grants+4*i+4 <= 4096; i++ { // over all that comes behind the list, too
+					binary.LittleEndian.PutUint32(o.page[grants+4*i:], ref(o, i))
+				}
 			}
+			o.publish()
+			o.connected(1100*time.Millisecond, "connects")
 			o.close()
 			continue
 		}
-		// Honest, until it is mapped: then the grant goes, the page comes again under another reference, or the port is another's.
-		o.publish(number(o.refs[0]), number(o.port))
-		if o.taken() {
-			newSession(o).open()
-			_ = o.mem.Unmap()
-			g.count("revoked", 1)
-			if n%8 == 3 {
-				_ = o.ev.Unbind(o.port)
-				_, _ = o.ev.BindUnbound(hostID)
-			}
-			g.pause(200 * time.Millisecond)
-			_ = o.ev.Close()
+		// Honest, until it is mapped: then the grant goes, the page comes again
+		// under another reference, or the port is another's.
+		o.publish()
+		if !o.taken() {
+			o.close()
 			continue
 		}
-		o.close()
+		newSession(o).open()
+		_ = o.mem.Unmap()
+		g.count("revoked", 1)
+		if n%8 == 3 {
+			_ = o.ev.Unbind(o.port)
+			_, _ = o.ev.BindUnbound(hostID)
+		}
+		g.pause(200 * time.Millisecond)
+		_ = o.ev.Close()
 	}
 	return nil
-}
-
-// fill writes the grant list, over all that comes behind it.
-func (o *offer) fill(ref func(i int) uint32) {
-	for i := 0; grants+4*i+4 <= 4096; i++ {
-		binary.LittleEndian.PutUint32(o.page[grants+4*i:], ref(i))
-	}
 }

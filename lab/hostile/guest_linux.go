@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xentropyd/xentropyd/internal/xendev"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
@@ -86,7 +85,8 @@ func (g *guest) report() string {
 	return b.String()
 }
 
-// write sets a node without caring what comes of it, but says whether it was let.
+// write sets a node without caring what comes of it, but says whether it was
+// let.
 func (g *guest) write(path, value string) bool {
 	err := g.store.Write(g.ctx, path, value)
 	if err == nil {
@@ -95,14 +95,10 @@ func (g *guest) write(path, value string) bool {
 	return err == nil
 }
 
-// grant makes pages for a domain. They are given back by the Mapping's Unmap.
-func (g *guest) grant(domid uint16, pages int) (*xendev.Mapping, []uint32, error) {
-	d, err := xendev.OpenGntalloc(nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = d.Close() }()
-	return d.Alloc(domid, pages)
+// read gives a node, "" if there is none that we may read.
+func (g *guest) read(path string) string {
+	value, _ := g.store.Read(g.ctx, path)
+	return value
 }
 
 func number[T uint16 | uint32 | int](n T) string { return strconv.FormatInt(int64(n), 10) }

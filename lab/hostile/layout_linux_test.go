@@ -9,9 +9,10 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// The pages are written here without the library's help. What is not where the host looks attacks nothing.
+// The pages are written here without the library's help. What is not where the
+// host looks attacks nothing.
 func TestVchanLayout(t *testing.T) {
-	o := &offer{page: make([]byte, 4096), refs: []uint32{9, 5, 6, 7}}
+	o := &offer{channel: channel{page: make([]byte, 4096), refs: []uint32{9, 5, 6, 7}}}
 	o.format(12, 13)
 	orders, err := ring.ReadOrders(o.page)
 	require.NoError(t, err)
@@ -49,7 +50,7 @@ func TestVchanLayout(t *testing.T) {
 }
 
 func TestConsoleLayout(t *testing.T) {
-	f := &front{page: make([]byte, 4096)}
+	f := &front{channel: channel{page: make([]byte, 4096)}}
 	r, err := console.Attach(f.page)
 	require.NoError(t, err)
 	f.page[outAt] = 3

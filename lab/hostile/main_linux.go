@@ -1,18 +1,28 @@
+// Command hostile is what root in a hostile guest runs against xentropyd: its
+// own program on /dev/xen and xenstore. Each subcommand is one attack, which
+// goes on for a given time and then prints what it did:
+//
+//	hostile -for 15s flood
+//
+// It speaks no vchan of the library's: it has its own page, its own indices and
+// its own idea of when to send an event. What it breaks of the own domain it
+// leaves broken; the lab throws the guest away.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"log"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// attacks by name. Each goes on until its guest's time is over, and returns an error only if it could not attack at all.
+// attacks by name. Each goes on until its guest's time is over, and returns an
+// error only if it could not attack at all.
 var attacks = map[string]func(*guest) error{
 	"scribble-ring":    scribbleRing,
 	"scribble-console": scribbleConsole,
@@ -33,21 +43,18 @@ var attacks = map[string]func(*guest) error{
 }
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintf(os.Stderr, "lab: hostile: %v\n", err)
-		os.Exit(1)
+	if err := run(); err != nil {
+		log.Fatalf("lab: hostile: %v", err)
 	}
 }
 
-func run(args []string) error {
-	if len(args) == 0 || attacks[args[0]] == nil {
+func run() error {
+	length := flag.Duration("for", 15*time.Second, "how long")
+	others := flag.String("others", "", "domain numbers of other guests, with commas")
+	flag.Parse()
+	name := flag.Arg(0)
+	if attacks[name] == nil {
 		return fmt.Errorf("name an attack: %s", strings.Join(slices.Sorted(maps.Keys(attacks)), ", "))
-	}
-	set := flag.NewFlagSet(args[0], flag.ContinueOnError)
-	length := set.Duration("for", 15*time.Second, "how long")
-	others := set.String("others", "", "domain numbers of other guests, with commas")
-	if err := set.Parse(args[1:]); err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *length)
 	defer cancel()
@@ -61,9 +68,9 @@ func run(args []string) error {
 			g.others = append(g.others, uint16(n))
 		}
 	}
-	if err := attacks[args[0]](g); err != nil {
-		return fmt.Errorf("%s: %w", args[0], err)
+	if err := attacks[name](g); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	fmt.Println(args[0] + ":" + g.report())
+	fmt.Println(name + ":" + g.report())
 	return nil
 }

@@ -8,18 +8,25 @@ import (
 
 // junk is what the two references of an offer can be instead.
 var junk = []string{
-	"", "x", "-1", "0", "00", "1", "2", "8", "9", "511", "512", "65535", "131071", "131072", "4294967295", "4294967296", "1099511627776",
-	"18446744073709551616", "1e3", "0x10", " 8", "8 ", "8\n", "\x00\xff\xfe", "\u0663", strings.Repeat("9", 2040), strings.Repeat("A", 4000),
+	"", "x", "-1", "0", "00", "1", "2", "8", "9", "511", "512", "65535", "131071", "131072", "4294967295", "4294967296",
+	"1099511627776", "18446744073709551616", "1e3", "0x10", " 8", "8 ", "8\n", "\x00\xff\xfe", "\u0663",
+	strings.Repeat("9", 2040), strings.Repeat("A", 4000),
 }
 
-// junkNodes rewrites the nodes of an offer as fast as it goes, with junk and with what belongs to others, and puts as many below as it may have.
-func junkNodes(g *guest) error {
+// children puts as many nodes below one as it may have.
+func (g *guest) children(path string) {
 	for i := range 1200 {
-		if !g.write(fmt.Sprintf("%s/child-%d", g.path, i), "x") {
+		if !g.write(fmt.Sprintf("%s/child-%d", path, i), "x") {
 			g.count("refused", 1)
 			break
 		}
 	}
+}
+
+// junkNodes rewrites the nodes of an offer as fast as it goes, with junk and
+// with what belongs to others, and puts as many below as it may have.
+func junkNodes(g *guest) error {
+	g.children(g.path)
 	for n := 0; !g.over(); n++ {
 		g.write(g.path+"/ring-ref", one(junk))
 		g.write(g.path+"/event-channel", one(junk))
@@ -35,8 +42,9 @@ func junkNodes(g *guest) error {
 	return nil
 }
 
-// halfOffer has one node of two, for which the host waits, and wakes it up as fast as it goes. Now and then it offers for real, so that the
-// host begins to trust it again.
+// halfOffer has one node of two, for which the host waits, and wakes it up as
+// fast as it goes. Now and then it offers for real, so that the host begins to
+// trust it again.
 func halfOffer(g *guest) error {
 	for !g.over() {
 		_ = g.store.Rm(g.ctx, g.path)
@@ -58,65 +66,47 @@ func halfOffer(g *guest) error {
 
 // junkConsole does to the console's nodes what junkNodes does to the vchan's.
 func junkConsole(g *guest) error {
-	for n := 0; !g.over(); n++ {
-		path, ok := g.console()
-		if !ok {
-			g.pause(50 * time.Millisecond)
-			continue
+	return g.consoles(func(n int, path string) {
+		if n == 0 {
+			g.children(path)
 		}
-		g.count("consoles", 1)
-		for i := range 1200 {
-			if n > 0 || !g.write(fmt.Sprintf("%s/child-%d", path, i), "x") {
-				break
-			}
-		}
-		for range 200 {
-			if g.over() {
-				break
-			}
+		for i := 0; i < 200 && !g.over(); i++ {
 			g.write(path+"/ring-ref", one(junk))
 			g.write(path+"/port", one(junk))
 			g.write(path+"/state", one([]string{"3", "4", "1", "5", "6", "7", "0", "9", "", "x", "33"}))
 		}
-	}
-	return nil
+	})
 }
 
-// blockUnplug makes the host take its console away, and changes what is being removed so fast that the removal meets a conflict each time.
+// blockUnplug makes the host take its console away, and changes what is being
+// removed so fast that the removal meets a conflict each time.
 func blockUnplug(g *guest) error {
-	for !g.over() {
-		path, ok := g.console()
-		if !ok {
-			g.pause(20 * time.Millisecond)
-			continue
-		}
-		g.count("consoles", 1)
+	return g.consoles(func(_ int, path string) {
 		g.write(path+"/ring-ref", "1")
 		g.write(path+"/port", "x")
 		g.write(path+"/state", "3") // junk: the host unplugs
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !g.over(); {
-			if !g.write(path+"/z", "x") {
-				break
-			}
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && g.write(path+"/z", "x"); {
 		}
-	}
-	return nil
+	})
 }
 
-// claim says to be somebody else wherever it can, and writes to others' nodes as far as it is let.
+// claim says to be somebody else wherever it can, and writes to others' nodes
+// as far as it is let.
 func claim(g *guest) error {
-	for n := 0; !g.over(); n++ {
+	for !g.over() {
 		other := uint16(0)
 		if len(g.others) > 0 {
 			other = one(g.others)
 		}
-		theirs := fmt.Sprintf("/local/domain/%d", other)
+		theirs, ours := fmt.Sprintf("/local/domain/%d", other), fmt.Sprintf("/local/domain/%d", g.own)
 		for _, path := range []string{
-			theirs + "/data/vchan/0/entropy/ring-ref", theirs + "/data/entropy/instance", theirs + "/device/console/1/state", theirs + "/name",
-			fmt.Sprintf("/local/domain/0/backend/entropy/%d/1/state", other), fmt.Sprintf("/local/domain/0/backend/entropy/%d/1/state", g.own),
-			fmt.Sprintf("/local/domain/0/data/vchan/%d/entropy/ring-ref", other), fmt.Sprintf("/local/domain/%d/name", g.own), fmt.Sprintf("/local/domain/%d/vm", g.own),
-			fmt.Sprintf("/local/domain/%d/domid", g.own), fmt.Sprintf("/local/domain/%d/device/console/2/backend", g.own), "/vm/x", "/local/domain/999/vm",
-			fmt.Sprintf("/local/domain/%d/data/entropy/instance", g.own),
+			theirs + "/data/vchan/0/entropy/ring-ref", theirs + "/data/entropy/instance",
+			theirs + "/device/console/1/state", theirs + "/name",
+			fmt.Sprintf("/local/domain/0/backend/entropy/%d/1/state", other),
+			fmt.Sprintf("/local/domain/0/backend/entropy/%d/1/state", g.own),
+			fmt.Sprintf("/local/domain/0/data/vchan/%d/entropy/ring-ref", other),
+			ours + "/name", ours + "/vm", ours + "/domid", ours + "/device/console/2/backend",
+			ours + "/data/entropy/instance", "/vm/x", "/local/domain/999/vm",
 		} {
 			if g.write(path, "1") {
 				return fmt.Errorf("it was let write to %s", path)
@@ -144,11 +134,8 @@ func claim(g *guest) error {
 				g.count("ungrantable", 1)
 				continue
 			}
-			o.publish(number(o.refs[0]), number(o.port))
-			g.until(1200*time.Millisecond, o.here)
-			if o.here() {
-				g.count("wrong_connects", 1)
-			}
+			o.publish()
+			o.connected(1200*time.Millisecond, "wrong_connects")
 			o.close()
 		}
 		if path, ok := g.console(); ok {
@@ -174,9 +161,7 @@ func restartStorm(g *guest) error {
 		if n%3 == 1 {
 			g.until(20*time.Millisecond, o.here)
 		}
-		if o.here() {
-			g.count("connects", 1)
-		}
+		o.connected(0, "connects")
 		if n%2 == 0 {
 			_ = g.store.Rm(g.ctx, g.path)
 		}
@@ -191,7 +176,7 @@ func restartConsole(g *guest) error {
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.release()
 	for n := 0; !g.over(); n++ {
 		for _, state := range []string{"6", "3", "4", "3"} {
 			if !g.write(f.path+"/state", state) {
@@ -199,12 +184,11 @@ func restartConsole(g *guest) error {
 			}
 		}
 		if n%64 == 0 {
-			if back, _ := g.store.Read(g.ctx, f.path+"/backend"); back == "" {
+			if g.read(f.path+"/backend") == "" {
 				g.console()
 				g.pause(10 * time.Millisecond)
 			}
-			g.write(f.path+"/ring-ref", number(f.ref))
-			g.write(f.path+"/port", number(f.port))
+			f.publish()
 		}
 	}
 	return nil

@@ -3,14 +3,11 @@ package main
 import (
 	"encoding/binary"
 	"os"
-	"sync/atomic"
 	"time"
-	"unsafe"
-
-	"github.com/xentropyd/xentropyd/internal/xendev"
 )
 
-// Layout of the page, xen/io/libxenvchan.h. Left is what the host writes, with order 11; right is what we write, with order 10.
+// Layout of the page, xen/io/libxenvchan.h. Left is what the host writes, with
+// order 11; right is what we write, with order 10.
 const (
 	leftCons, leftProd   = 0, 4
 	rightCons, rightProd = 8, 12
@@ -22,41 +19,51 @@ const (
 
 // offer is one vchan of ours, by hand.
 type offer struct {
-	g    *guest
-	page []byte
-	refs []uint32
-	port uint32
-	mem  *xendev.Mapping
-	ev   *xendev.Evtchn
-	in   uint32 // what we have read, and written
-	out  uint32
+	channel
+	in  uint32 // what we have read, and written
+	out uint32
+}
+
+// offers makes one channel after another, each for a turn of an attack, until
+// the time is over.
+func (g *guest) offers(turn func(n int, o *offer)) error {
+	for n := 0; !g.over(); n++ {
+		o, err := g.offer(11, 10, 1)
+		if err != nil {
+			return err
+		}
+		turn(n, o)
+		o.close()
+	}
+	return nil
+}
+
+// taken is offers for an attack on a host that has connected.
+func (g *guest) taken(turn func(n int, o *offer)) error {
+	return g.offers(func(n int, o *offer) {
+		if o.taken() {
+			turn(n, o)
+		}
+	})
 }
 
 // offer makes a channel and publishes it.
 func (g *guest) offer(left, right uint16, pages int) (*offer, error) {
 	o, err := g.prepare(hostID, hostID, left, right, pages)
 	if err == nil {
-		o.publish(number(o.refs[0]), number(o.port))
+		o.publish()
 	}
 	return o, err
 }
 
-// prepare makes a channel whose page is granted to one domain and whose port waits for another.
-func (g *guest) prepare(pageFor, portFor uint16, left, right uint16, pages int) (*offer, error) {
-	o := &offer{g: g}
-	var err error
-	if o.mem, o.refs, err = g.grant(pageFor, pages); err != nil {
+// prepare makes a channel whose page is granted to one domain and whose port
+// waits for another.
+func (g *guest) prepare(pageFor, portFor, left, right uint16, pages int) (*offer, error) {
+	c, err := g.channel(pageFor, portFor, pages)
+	if err != nil {
 		return nil, err
 	}
-	o.page = o.mem.Bytes()
-	if o.ev, err = xendev.OpenEvtchn(nil); err != nil {
-		_ = o.mem.Unmap()
-		return nil, err
-	}
-	if o.port, err = o.ev.BindUnbound(portFor); err != nil {
-		o.close()
-		return nil, err
-	}
+	o := &offer{channel: c}
 	o.format(left, right)
 	return o, nil
 }
@@ -64,46 +71,46 @@ func (g *guest) prepare(pageFor, portFor uint16, left, right uint16, pages int) 
 func (o *offer) format(left, right uint16) {
 	clear(o.page[:4096])
 	o.in, o.out = 0, 0
-	binary.LittleEndian.PutUint16(o.page[orders:], left)
-	binary.LittleEndian.PutUint16(o.page[orders+2:], right)
+	o.order(left, right)
 	for i, ref := range o.refs[1:] {
 		binary.LittleEndian.PutUint32(o.page[grants+4*i:], ref)
 	}
 	o.word(state).Store(0x00010102) // cli_live 2, srv_live 1, cli_notify WRITE
 }
 
-func (o *offer) publish(ref, port string) {
-	o.g.write(o.g.path+"/event-channel", port)
-	o.g.write(o.g.path+"/ring-ref", ref)
-	o.g.count("offers", 1)
+func (o *offer) order(left, right uint16) {
+	binary.LittleEndian.PutUint16(o.page[orders:], left)
+	binary.LittleEndian.PutUint16(o.page[orders+2:], right)
 }
 
-// word is one of the page's, to be read and written at any time.
-func (o *offer) word(at int) *atomic.Uint32 { return (*atomic.Uint32)(unsafe.Pointer(&o.page[at])) }
+func (o *offer) publish() {
+	o.g.write(o.g.path+"/event-channel", number(o.port))
+	o.g.write(o.g.path+"/ring-ref", number(o.refs[0]))
+	o.g.count("offers", 1)
+}
 
 // here says whether the host has connected; gone, that it has left.
 func (o *offer) here() bool { return byte(o.word(state).Load()) == 1 }
 func (o *offer) gone() bool { return byte(o.word(state).Load()) == 0 }
 
-// taken waits until the host has connected. It does so once a second at most, after a while.
-func (o *offer) taken() bool {
-	ok := o.g.until(5*time.Second, o.here)
+// taken waits until the host has connected. It does so once a second at most,
+// after a while.
+func (o *offer) taken() bool { return o.connected(5*time.Second, "connects") }
+
+// connected waits for as long as d, and counts it if the host has connected.
+func (o *offer) connected(d time.Duration, what string) bool {
+	ok := o.g.until(d, o.here)
 	if ok {
-		o.g.count("connects", 1)
+		o.g.count(what, 1)
 	}
 	return ok
 }
 
-func (o *offer) notify() {
-	if o.ev.Notify(o.port) == nil {
-		o.g.count("events", 1)
-	}
-}
-
 // Write puts p into the ring, with an event.
 func (o *offer) Write(p []byte) (int, error) {
+	room := func() bool { return o.out-o.word(rightCons).Load() < rightSize || o.gone() }
 	for i, b := range p {
-		if !o.g.until(10*time.Second, func() bool { return o.out-o.word(rightCons).Load() < rightSize || o.gone() }) || o.gone() {
+		if !o.g.until(10*time.Second, room) || o.gone() {
 			return i, os.ErrClosed
 		}
 		o.page[rightAt+int(o.out%rightSize)] = b
@@ -130,11 +137,14 @@ func (o *offer) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// close takes port and pages back; the nodes stay. It says so: the host would wait for a page that just stays away as long as for a guest that is
-// silent, and the next attack with it.
+// skip has read all that the host wrote, unseen.
+func (o *offer) skip() { o.word(leftCons).Store(o.word(leftProd).Load()) }
+
+// close takes port and pages back; the nodes stay. It says so: the host would
+// wait for a page that just stays away as long as for a guest that is silent,
+// and the next attack with it.
 func (o *offer) close() {
 	o.word(state).Store(0)
 	o.notify()
-	_ = o.ev.Close()
-	_ = o.mem.Unmap()
+	o.release()
 }

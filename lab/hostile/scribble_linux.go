@@ -5,12 +5,17 @@ import (
 	"time"
 )
 
-// scribbleTime is how long one page is scribbled over while the host is connected. Most scribbles end the session at once.
+// scribbleTime is how long one page is scribbled over while the host is
+// connected. Most scribbles end the session at once.
 const scribbleTime = 300 * time.Millisecond
 
-// scribbleRing writes random words over the shared page, each time over another part of it.
+// part is a piece of a page.
+type part struct{ from, to int }
+
+// scribbleRing writes random words over the shared page, each time over another
+// part of it.
 func scribbleRing(g *guest) error {
-	parts := []struct{ from, to int }{
+	parts := []part{
 		{0, 16},       // indices
 		{0, 4096},     // everything
 		{20, 24},      // liveness and notify bits
@@ -33,23 +38,25 @@ func scribbleRing(g *guest) error {
 		if err != nil {
 			return err
 		}
-		part := parts[n%len(parts)]
-		connected := o.taken()
-		for end := time.Now().Add(scribbleTime); time.Now().Before(end); {
-			for range 64 {
-				if part.from < part.to {
-					o.word(part.from + 4*rand.IntN((part.to-part.from)/4)).Store(scribble())
-					g.count("words", 1)
-				}
-			}
-			o.notify()
-			if !connected { // before it is there: what it will find is junk
-				break
-			}
-		}
+		// Before it is there once: what it will find is junk.
+		o.scribble(parts[n%len(parts)], !o.taken())
 		o.close()
 	}
 	return nil
+}
+
+// scribble writes over a part of the page for a while, or once.
+func (c *channel) scribble(p part, once bool) {
+	for end := time.Now().Add(scribbleTime); time.Now().Before(end); {
+		for i := 0; i < 64 && p.from < p.to; i++ {
+			c.word(p.from + 4*rand.IntN((p.to-p.from)/4)).Store(scribble())
+			c.g.count("words", 1)
+		}
+		c.notify()
+		if once {
+			return
+		}
+	}
 }
 
 // scribble is a number that is nearly right, or not at all.
@@ -67,35 +74,14 @@ func scribble() uint32 {
 
 // scribbleConsole does the same to a console's page.
 func scribbleConsole(g *guest) error {
-	parts := []struct{ from, to int }{
+	parts := []part{
 		{0, 4096}, {inCons, outProd + 4}, {outProd, outProd + 4}, {inCons, inCons + 4}, {inProd, outCons}, {inAt, inCons},
 	}
-	for n := 0; !g.over(); n++ {
-		f, connected, err := g.front()
-		if err != nil {
-			return anyway(g, err)
-		}
-		part := parts[n%len(parts)]
+	return g.fronts(func(n int, f *front, connected bool) {
 		if connected && n%2 == 0 {
-			f.say("Hello, may I have some entropy?\r\n")
+			f.say(greeting)
 		}
-		for end := time.Now().Add(scribbleTime); time.Now().Before(end); {
-			for range 64 {
-				f.word(part.from + 4*rand.IntN((part.to-part.from)/4)).Store(scribble())
-				g.count("words", 1)
-			}
-			f.notify()
-		}
+		f.scribble(parts[n%len(parts)], false)
 		g.until(2*time.Second, func() bool { return f.hostState() != "4" })
-		f.close()
-	}
-	return nil
-}
-
-// anyway is for an attack that has begun: that the host stays away then is the host's right.
-func anyway(g *guest, err error) error {
-	if g.done["offers"] > 0 {
-		return nil
-	}
-	return err
+	})
 }

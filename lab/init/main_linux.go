@@ -1,7 +1,15 @@
+// Command init is the first process in the lab's dom0 and guests: it mounts
+// what there is to mount, loads kernel modules, in dom0 starts Xen's daemons,
+// and then runs what the lab outside asks for (see lab/internal/agent). When it
+// ends, the machine does.
+//
+// Words of the kernel's command line say what is to be done:
+// lab.xenstored=PROGRAM (this is dom0), lab.line=DEVICE (the agent's line),
+// lab.shell (a person sits at the console) and lab.follow (entropy-guest run is
+// started).
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,42 +17,36 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/xentropyd/xentropyd/lab/internal/agent"
 )
 
 func main() {
 	if os.Getpid() == 1 {
 		first()
 	}
-	config, words, err := configuration()
-	if err == nil {
-		err = work(config, words)
-	}
-	if err != nil {
+	if err := work(words()); err != nil {
 		fmt.Fprintf(os.Stderr, "lab: init: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-// first is process 1. It buries orphans, which would disturb the waiting for children that the rest does, and ends the machine.
+// first is process 1. It buries orphans, which would disturb the waiting for
+// children that the rest does, and ends the machine.
 func first() {
 	err := mounts()
 	if err == nil {
-		var self string
-		if self, err = os.Executable(); err == nil {
-			child := exec.Command(self)
-			child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
-			if err = child.Start(); err == nil {
-				bury(child.Process.Pid)
-			}
+		child := exec.Command("/proc/self/exe")
+		child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+		if err = child.Start(); err == nil {
+			bury(child.Process.Pid)
 		}
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "lab: init: %v\n", err)
 	}
 	how := unix.LINUX_REBOOT_CMD_POWER_OFF
-	if config, _, err := configuration(); err == nil && config.Restart {
+	if words()["xenstored"] != "" {
+		// QEMU is told to take it for an end: a dom0 does not switch itself
+		// off.
 		how = unix.LINUX_REBOOT_CMD_RESTART
 	}
 	err = unix.Reboot(how)
@@ -66,25 +68,18 @@ func bury(one int) {
 	}
 }
 
-// configuration reads the image's configuration and the words of the kernel's command line that begin with "lab.".
-func configuration() (config agent.Config, words map[string]string, err error) {
-	b, err := os.ReadFile(agent.ConfigPath)
-	if err != nil {
-		return config, nil, err
-	}
-	if err := json.Unmarshal(b, &config); err != nil {
-		return config, nil, fmt.Errorf("read %s: %w", agent.ConfigPath, err)
-	}
-	line, err := os.ReadFile("/proc/cmdline")
-	if err != nil {
-		return config, nil, err
-	}
-	words = make(map[string]string)
+// words are those of the kernel's command line that begin with "lab.". What has
+// no value has its own name.
+func words() map[string]string {
+	line, _ := os.ReadFile("/proc/cmdline")
+	words := make(map[string]string)
 	for f := range strings.FieldsSeq(string(line)) {
 		if w, ok := strings.CutPrefix(f, "lab."); ok {
-			name, value, _ := strings.Cut(w, "=")
-			words[name] = value
+			name, value, found := strings.Cut(w, "=")
+			if words[name] = value; !found {
+				words[name] = name
+			}
 		}
 	}
-	return config, words, nil
+	return words
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -9,14 +10,16 @@ import (
 	"github.com/xentropyd/xentropyd/lab/internal/agent"
 )
 
-// relays carry messages between the lab's line and the guests' consoles, whose other ends are pseudo terminals of xenconsoled.
+// relays carry messages between the lab's line and the guests' consoles, whose
+// other ends are pseudo terminals of xenconsoled.
 type relays struct {
 	out *agent.Writer
 	mu  sync.Mutex
 	to  map[string]*relay
 }
 
-// queued is how many requests may wait for a guest that does not read, a paused one for instance.
+// queued is how many requests may wait for a guest that does not read, a paused
+// one for instance.
 const queued = 64
 
 type relay struct {
@@ -26,42 +29,32 @@ type relay struct {
 
 func newRelays(out *agent.Writer) *relays { return &relays{out: out, to: make(map[string]*relay)} }
 
-// forward passes a message on to a guest. One that is not there is no error: the lab asks again.
+// forward passes a message on to a guest. One that is not there is no error:
+// the lab asks again.
 func (r *relays) forward(m agent.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	place := m.Place
-	g := r.to[place]
+	g := r.to[m.Place]
 	if g == nil {
-		tty, why := guestConsole(place)
-		if why == "" {
-			f, err := agent.OpenTTY(tty)
-			if err == nil {
-				g = &relay{f, make(chan agent.Message, queued)}
-				r.to[place] = g
-				go g.there()
-				go r.back(place, g)
-			} else {
-				why = err.Error()
-			}
-		}
-		if g == nil {
-			_ = r.out.Write(agent.Message{Op: agent.OpNobody, ID: m.ID, Place: place, Error: why})
+		tty, err := guestConsole(m.Place)
+		if err != nil {
+			_ = r.out.Write(agent.Message{Op: agent.OpNobody, ID: m.ID, Place: m.Place, Error: err.Error()})
 			return
 		}
+		g = &relay{tty, make(chan agent.Message, queued)}
+		r.to[m.Place] = g
+		go func() { // ends when the relay is dropped
+			out := agent.NewWriter(tty)
+			for m := range g.in {
+				_ = out.Write(m) // the reading side sees the end
+			}
+		}()
+		go r.back(m.Place, g)
 	}
 	m.Place = "" // there, it is for the place itself
 	select {
 	case g.in <- m:
 	default: // the lab asks again
-	}
-}
-
-// there carries requests until the relay is dropped.
-func (g *relay) there() {
-	out := agent.NewWriter(g.tty)
-	for m := range g.in {
-		_ = out.Write(m) // the reading side sees the end
 	}
 }
 
@@ -83,20 +76,11 @@ func (r *relays) back(place string, g *relay) {
 	g.tty.Close()
 }
 
-// guestConsole finds the pseudo terminal of a guest's console.
-func guestConsole(place string) (tty, why string) {
-	domid, err := output("xl", "domid", place)
+// guestConsole opens the pseudo terminal of a guest's console.
+func guestConsole(place string) (*os.File, error) {
+	tty, err := exec.Command("/bin/sh", "-c", `xenstore-read "/local/domain/$(xl domid "$0")/console/tty"`, place).Output()
 	if err != nil {
-		return "", "no guest of this name"
+		return nil, fmt.Errorf("no guest of this name, or its console is not there yet: %w", err)
 	}
-	tty, err = output("xenstore-read", "/local/domain/"+domid+"/console/tty")
-	if err != nil || tty == "" {
-		return "", "its console is not there yet"
-	}
-	return tty, ""
-}
-
-func output(program string, args ...string) (string, error) {
-	out, err := exec.Command(program, args...).Output()
-	return strings.TrimSpace(string(out)), err
+	return agent.OpenTTY(strings.TrimSpace(string(tty)))
 }

@@ -4,60 +4,45 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 
 	"github.com/xentropyd/xentropyd/lab/internal/agent"
 )
 
 // work is everything that process 1 leaves to its child.
-func work(config agent.Config, words map[string]string) error {
-	for name, value := range map[string]string{"PATH": config.Path, "HOME": "/", "TERM": "linux"} {
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
-	}
-	if out, err := exec.Command("/bin/busybox", "--install", "-s", "/bin").CombinedOutput(); err != nil {
-		return fmt.Errorf("busybox --install: %w: %s", err, out)
-	}
-	if err := loadModules(config.Modules); err != nil {
+func work(words map[string]string) error {
+	_ = os.Setenv("PATH", agent.SearchPath) // names that are allowed
+	_ = os.Setenv("HOME", "/")
+	_ = os.Setenv("TERM", "linux")
+	if err := run("/bin/busybox", "--install", "-s", "/bin"); err != nil {
 		return err
 	}
-	if err := mountXenfs(); err != nil {
+	if err := loadModules(); err != nil {
 		return err
 	}
-	if config.Role == agent.RoleDom0 {
+	if err := mount("xenfs", "/proc/xen", ""); err != nil {
+		return err
+	}
+	dom0 := words["xenstored"] != ""
+	if dom0 {
 		if err := startXen(words["xenstored"]); err != nil {
 			return err
 		}
 	}
-	if _, ok := words["follow"]; ok {
-		if err := follow(); err != nil {
+	if words["follow"] != "" {
+		// As a guest's service would be; its end is nobody's business here.
+		if err := run("/bin/sh", "-c", "entropy-guest run >/run/entropy-guest.log 2>&1 </dev/null &"); err != nil {
 			return err
 		}
 	}
 	failed := make(chan error, 2)
 	if device := words["line"]; device != "" {
-		go func() { failed <- serve(device, config.Role == agent.RoleDom0) }()
+		go func() { failed <- serve(device, dom0) }()
 	}
-	if _, ok := words["shell"]; ok {
+	if words["shell"] != "" {
 		go func() { failed <- shell("/dev/hvc0") }()
 	}
 	return <-failed
-}
-
-// follow starts entropy-guest as a guest's service would be; its end is nobody's business here.
-func follow() error {
-	log, err := os.Create("/run/entropy-guest.log")
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command("entropy-guest", "run")
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start entropy-guest: %w", err)
-	}
-	go func() { _ = cmd.Wait() }() // the machine's end is its end
-	return nil
 }
 
 // serve answers the lab until the line ends, which it does with the machine.
@@ -69,8 +54,7 @@ func serve(device string, dom0 bool) error {
 	out := agent.NewWriter(tty)
 	var forward func(agent.Message)
 	if dom0 {
-		r := newRelays(out)
-		forward = r.forward
+		forward = newRelays(out).forward
 	}
 	server := agent.NewServer(out, forward)
 	for in := agent.NewReader(tty); ; {
@@ -80,4 +64,19 @@ func serve(device string, dom0 bool) error {
 		}
 		server.Handle(m)
 	}
+}
+
+// shell gives a person a prompt on a terminal; its end is the machine's. The
+// script is run before, if the image has it.
+func shell(device string) error {
+	tty, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("open the console: %w", err)
+	}
+	defer tty.Close()
+	cmd := exec.Command("/bin/sh", "-c", "[ -x /lab/shell ] && /lab/shell; exec sh -i")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+	_ = cmd.Run() // however the shell ended
+	return nil
 }

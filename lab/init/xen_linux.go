@@ -13,9 +13,6 @@ const patience = 90 * time.Second
 
 // startXen starts what makes a plain Linux a dom0.
 func startXen(xenstored string) error {
-	if xenstored == "" {
-		xenstored = "xenstored"
-	}
 	if err := run(xenstored); err != nil {
 		return err
 	}
@@ -47,9 +44,6 @@ func run(program string, args ...string) error {
 	cmd.Stdout, cmd.Stderr = f, f
 	if err := cmd.Run(); err != nil {
 		text, _ := os.ReadFile(f.Name())
-		if ctx.Err() != nil {
-			err = fmt.Errorf("not done after %v", patience)
-		}
 		return fmt.Errorf("%s: %w: %s", program, err, text)
 	}
 	return nil

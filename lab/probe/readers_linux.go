@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/xentropyd/xentropyd/guest"
-	"github.com/xentropyd/xentropyd/lab/internal/record"
 	"github.com/xentropyd/xentropyd/transport"
 	"github.com/xentropyd/xentropyd/transport/all"
 )
@@ -16,43 +14,32 @@ import (
 // recordedRead is the size of each read, in bytes.
 const recordedRead = 16
 
-// readersCommand is a program on the guest library as an application would write it.
-func readersCommand() *cobra.Command {
-	var r recorder
-	var host string
-	var alone bool
-	cmd := &cobra.Command{
-		Use: "readers", Args: cobra.NoArgs,
-		Short: "Record what the guest library gives",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var dial guest.Dialer
-			opts := []guest.Option{
-				guest.WithLabel("probe"), guest.WithLogger(slog.Default()),
-				guest.WithDialTimeout(0), guest.WithBackoff(5*time.Millisecond, 5*time.Second),
-			}
-			if !alone {
-				dial = func(ctx context.Context) (transport.Conn, error) {
-					c, err := all.Carriers.Dial(ctx, host)
-					if err != nil {
-						return nil, err
-					}
-					return c, nil
+// readers is a program on the guest library as an application would write it.
+func readers(set *flag.FlagSet) func(context.Context, string) error {
+	r := recorder(set, 5*time.Millisecond)
+	host := set.String("host", "console:", "`ADDRESS` of the host")
+	alone := set.Bool("alone", false, "ask no host")
+	return func(ctx context.Context, _ string) error {
+		var dial guest.Dialer
+		if !*alone {
+			dial = func(ctx context.Context) (transport.Conn, error) {
+				c, err := all.Carriers.Dial(ctx, *host)
+				if err != nil {
+					return nil, err
 				}
+				return c, nil
 			}
-			g, err := guest.Open(cmd.Context(), dial, opts...)
-			if err != nil {
-				return err
-			}
-			defer g.Close()
-			b := make([]byte, recordedRead)
-			return r.run(cmd.Context(), func() (string, error) {
-				_, err := g.Read(b)
-				return record.Hash(b), err
-			})
-		},
+		}
+		g, err := guest.Open(ctx, dial, guest.WithLabel("probe"), guest.WithLogger(slog.Default()),
+			guest.WithDialTimeout(0), guest.WithBackoff(5*time.Millisecond, 5*time.Second))
+		if err != nil {
+			return err
+		}
+		defer g.Close()
+		b := make([]byte, recordedRead)
+		return r(ctx, func() (string, error) {
+			_, err := g.Read(b)
+			return hash(b), err
+		})
 	}
-	r.flags(cmd, 5*time.Millisecond)
-	cmd.Flags().StringVar(&host, "host", "console:", "`ADDRESS` of the host")
-	cmd.Flags().BoolVar(&alone, "alone", false, "ask no host")
-	return cmd
 }

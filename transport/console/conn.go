@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/deadline"
 	"github.com/xentropyd/xentropyd/transport/console/ring"
 )
 
@@ -13,7 +14,7 @@ import (
 // may be called from any goroutine. A console knows no end of file: a guest's program that goes is just silent.
 type Conn struct {
 	link        *Link
-	read, write *deadline
+	read, write *deadline.Deadline
 	once        sync.Once
 	closed      chan struct{}
 
@@ -25,7 +26,7 @@ type Conn struct {
 // Open begins a connection. What the guest has written is there to be read. There should be one at a time.
 func (l *Link) Open() *Conn {
 	return &Conn{
-		link: l, read: newDeadline(), write: newDeadline(), closed: make(chan struct{}),
+		link: l, read: deadline.New(), write: deadline.New(), closed: make(chan struct{}),
 		sleep: func(<-chan struct{}) {}, wake: func() {},
 	}
 }
@@ -66,9 +67,9 @@ func (c *Conn) Write(p []byte) (total int, err error) {
 }
 
 // do moves something, and waits until that is possible.
-func (c *Conn) do(op string, d *deadline, move func(*ring.Ring) (bool, error)) error {
+func (c *Conn) do(op string, d *deadline.Deadline, move func(*ring.Ring) (bool, error)) error {
 	for {
-		late := d.wait()
+		late := d.Passed()
 		switch {
 		case isClosed(c.closed):
 			return c.opError(op, net.ErrClosed)
@@ -106,11 +107,11 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(c.read,
 // SetWriteDeadline is for Write, also the one under way; the zero time is none.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(c.write, t) }
 
-func (c *Conn) setDeadline(d *deadline, t time.Time) error {
+func (c *Conn) setDeadline(d *deadline.Deadline, t time.Time) error {
 	if isClosed(c.closed) {
 		return c.opError("set", net.ErrClosed)
 	}
-	d.set(t)
+	d.Set(t)
 	return nil
 }
 
@@ -119,8 +120,8 @@ func (c *Conn) Close() error {
 	err := c.opError("close", net.ErrClosed)
 	c.once.Do(func() {
 		close(c.closed)
-		c.read.set(time.Time{})
-		c.write.set(time.Time{})
+		c.read.Set(time.Time{})
+		c.write.Set(time.Time{})
 		err = nil
 	})
 	return err
@@ -137,3 +138,12 @@ type addr string
 
 func (a addr) Network() string { return "xen console" }
 func (a addr) String() string  { return string(a) }
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

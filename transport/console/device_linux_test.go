@@ -15,7 +15,7 @@ import (
 )
 
 // below is what the store holds below a path.
-func (w *world) below(path string) map[string]string {
+func (w *fixture) below(path string) map[string]string {
 	m := make(map[string]string)
 	for p, v := range w.store.Dump() {
 		if rest, ok := strings.CutPrefix(p, path+"/"); ok {
@@ -27,7 +27,7 @@ func (w *world) below(path string) map[string]string {
 
 // The nodes of xen-pv-channel(7) and libxl, each end owned by its domain and readable by the other alone.
 func TestPlugWritesBothEnds(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	d := w.plug()
 	require.Equal(t, 1, d.Slot())
 	require.Equal(t, "/local/domain/7/device/console/1", d.Front())
@@ -63,7 +63,7 @@ func TestPlugWritesBothEnds(t *testing.T) {
 }
 
 func TestPlugTakesTheFirstFreeSlot(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	for n := 1; n <= 9; n++ {
 		if n != 4 {
 			w.store.Write("/local/domain/7/device/console/"+digit(State(n))+"/name", "other")
@@ -79,7 +79,7 @@ func TestPlugTakesTheFirstFreeSlot(t *testing.T) {
 }
 
 func TestPlugMakesNoDomain(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.store.RemoveDomain(guestID)
 	_, err := Plug(w.ctx, w.cfg)
 	require.ErrorIs(t, err, ErrGone)
@@ -89,7 +89,7 @@ func TestPlugMakesNoDomain(t *testing.T) {
 
 // A front end that the toolstack wrote over is not ours to look at or to remove.
 func TestReplacedFrontEnd(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	d := w.plug()
 	w.store.Write(d.Front()+"/backend", "/local/domain/0/backend/console/7/1")
 	_, err := d.Look(w.ctx)
@@ -104,7 +104,7 @@ func TestReplacedFrontEnd(t *testing.T) {
 }
 
 func TestLookRefusesJunk(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	d := w.plug()
 	for _, state := range []string{"", "x", "9", strings.Repeat("1", 1000)} {
 		require.NoError(t, w.guestStore.Write(w.ctx, d.Front()+"/state", state))
@@ -116,7 +116,7 @@ func TestLookRefusesJunk(t *testing.T) {
 
 // SetState writes only what changes, and nothing once our end is gone.
 func TestSetState(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	d := w.plug()
 	require.NoError(t, d.SetState(w.ctx, Connected))
 	require.Equal(t, "4", w.below("/local/domain/0/backend/entropy/7/1")["state"])
@@ -127,7 +127,7 @@ func TestSetState(t *testing.T) {
 
 // A driver is asked, and obeyed when it has closed; one that does not answer is not waited for.
 func TestUnplugAsksTheDriver(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	d, l, f := w.link()
 	require.NoError(t, l.Close())
 	done := make(chan error, 1)
@@ -155,7 +155,7 @@ func TestUnplugAsksTheDriver(t *testing.T) {
 
 // What a killed predecessor left is found and taken out; junk among it is passed over.
 func TestLeftovers(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	d := w.plug()
 	for _, name := range []string{"0", "10", "01", "x"} {
 		w.store.Write("/local/domain/0/backend/entropy/7/"+name, "")
@@ -176,7 +176,7 @@ func TestLeftovers(t *testing.T) {
 
 // After a restore the front end makes its ring anew; a page that is not granted is an error and leaves nothing.
 func TestConnectLeavesNothingWhenItFails(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	d := w.plug()
 	f, err := consoletest.TakeUp(w.ctx, w.guestStore, w.guest.Process(), d.Front())
 	require.NoError(t, err)
@@ -203,7 +203,7 @@ func TestConnectLeavesNothingWhenItFails(t *testing.T) {
 
 // A transaction that meets conflicts for ever, as a guest can have it, leaves its turn to others in between.
 func TestConflictsLeaveTheTurnToOthers(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	own := xenstore.DomainPath(guestID) + "/data/mine"
 	require.NoError(t, w.guestStore.Write(w.ctx, own, "0"))
 	begun, conflicted := make(chan struct{}), make(chan error, 1)

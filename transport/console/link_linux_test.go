@@ -26,7 +26,7 @@ func hostile(err error) bool {
 
 // Both directions move more than the rings hold, in portions of any size.
 func TestExchange(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	c := l.Open()
 	const total = 100 << 10
@@ -63,7 +63,7 @@ func TestExchange(t *testing.T) {
 
 // Protocol 1 over a console, the guest's side as a Go program has it.
 func TestProtocol1(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	defer func() { require.NoError(t, l.Close()); require.NoError(t, f.Close()); w.empty() }()
 	done := make(chan error, 1)
@@ -97,7 +97,7 @@ func TestProtocol1(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	defer func() { require.NoError(t, l.Close()); require.NoError(t, f.Close()); w.empty() }()
 	c := l.Open()
@@ -136,7 +136,7 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestCloseUnblocks(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	for _, what := range []string{"connection", "link"} {
 		c := l.Open()
@@ -163,7 +163,7 @@ func TestCloseUnblocks(t *testing.T) {
 
 // A connection that ends leaves the link; what the guest writes afterwards is the next one's.
 func TestConnectionsFollowEachOther(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	defer func() { require.NoError(t, l.Close()); require.NoError(t, f.Close()); w.empty() }()
 	p := make([]byte, 10)
@@ -191,7 +191,7 @@ func TestConnectionsFollowEachOther(t *testing.T) {
 // Whatever a guest scribbles over the indices ends its own link, and is blamed on it.
 func TestHostileIndices(t *testing.T) {
 	for index := range 4 {
-		w := newWorld(t)
+		w := newFixture(t)
 		_, l, f := w.link()
 		c := l.Open()
 		f.Index(index).Store(100_000)
@@ -217,7 +217,7 @@ func TestHostileIndices(t *testing.T) {
 
 // A flood of events while somebody waits ends the link; while nobody does it costs nothing and does not.
 func TestFlood(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	for range 10 * floodLimit {
 		w.guest.Flood()
@@ -242,7 +242,7 @@ func TestFlood(t *testing.T) {
 
 // As many events, each with a byte moved, are no flood.
 func TestBusyIsNoFlood(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	c := l.Open()
 	p := make([]byte, 1)
@@ -259,7 +259,7 @@ func TestBusyIsNoFlood(t *testing.T) {
 
 // A domain that is destroyed stays a zombie until the link is closed, and not longer.
 func TestDestroyedGuest(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	c := l.Open()
 	w.guest.Destroy()
@@ -274,7 +274,7 @@ func TestDestroyedGuest(t *testing.T) {
 
 // Many links leave nothing, whoever closes first.
 func TestManyLinks(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	for i := range 50 {
 		d, l, f := w.link()
 		if i%2 == 0 {

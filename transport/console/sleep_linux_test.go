@@ -13,7 +13,7 @@ import (
 
 // A Read that waits says so, takes as long as it is made to, and is told of a Close.
 func TestOnSleep(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, l, f := w.link()
 	defer func() { require.NoError(t, l.Close()); require.NoError(t, f.Close()); w.empty() }()
 	c := l.Open()
@@ -39,7 +39,7 @@ func TestOnSleep(t *testing.T) {
 // A guest that sends its bytes one by one, with an event each, is listened to no
 // oftener than it may be. Each event that is taken is unmasked once.
 func TestListeningIsBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	var unmasked atomic.Int64
 	w.cfg.System.(*xendevtest.Process).Fault = func(call string) error {
 		if call == "write" { // evtchn.h: a port that is written is unmasked

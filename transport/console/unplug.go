@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/xentropyd/xentropyd/xenstore"
 )
@@ -113,4 +114,12 @@ func Forget(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("remove the consoles of domain %d, which is gone: %w", cfg.Guest, err)
 	}
 	return nil
+}
+
+// removeTime bounds the removal of nodes when xenstored does not answer.
+const removeTime = 10 * time.Second
+
+// withTime is for what must still be done when ctx has ended.
+func withTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), removeTime)
 }

@@ -120,8 +120,10 @@ func (c *conn) Close() error {
 }
 
 func (c *conn) opError(op string, err error) error {
-	if errors.Is(err, os.ErrClosed) {
+	select {
+	case <-c.ended:
 		err = net.ErrClosed
+	default:
 	}
 	return &net.OpError{Op: op, Net: scheme, Addr: &net.UnixAddr{Net: scheme, Name: c.name}, Err: err}
 }

@@ -137,10 +137,13 @@ func newAttachment(sys surroundings, t timing) *attachment {
 func (a *attachment) enter(ctx context.Context) error {
 	select {
 	case a.step <- struct{}{}:
-		return nil
+		if ctx.Err() == nil {
+			return nil
+		}
+		a.leave()
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	return context.Cause(ctx)
 }
 
 func (a *attachment) leave() { <-a.step }
@@ -272,8 +275,8 @@ func (a *attachment) hostCame(ctx context.Context) error {
 	a.st = connected
 	a.cur.came()
 	a.in.Taken, a.in.Instance = true, ""
-	turn := a.turn.Add(1)
-	a.watchers.Go(func() { a.learn(a.watching, turn) })
+	turn, ctx := a.turn.Add(1), a.watching
+	a.watchers.Go(func() { a.learn(ctx, turn) })
 	return nil
 }
 
@@ -303,11 +306,12 @@ func (a *attachment) watch() {
 	if a.stop != nil {
 		return
 	}
-	a.watching, a.stop = context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.Background())
+	a.watching, a.stop = ctx, stop
 	w := a.hold.watch()
 	w.Begin = func() (uint16, uint64) { return uint16(a.own.Load()), a.turn.Load() }
-	w.See = func(r domain.Reading, turn uint64) bool { return a.see(a.watching, r, turn) }
-	a.watchers.Go(func() { w.Run(a.watching) })
+	w.See = func(r domain.Reading, turn uint64) bool { return a.see(ctx, r, turn) }
+	a.watchers.Go(func() { w.Run(ctx) })
 }
 
 // see is given what the watch has read. It says whether the watch is over.

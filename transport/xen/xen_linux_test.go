@@ -302,7 +302,7 @@ func TestXenHostAnnouncesLate(t *testing.T) {
 	w := newXenHost(t)
 	guest, host := w.pair()
 	w.announce("a")
-	w.store.Write("/local/domain/7/data/entropy/generation", "5")
+	w.store.Write("/local/domain/7/data/entropy/arrival", "5")
 	require.Eventually(t, func() bool {
 		return look(w, func(a *attachment) bool { return a.in.Instance == "a" })
 	}, patience, time.Millisecond)

@@ -22,7 +22,7 @@ func TestEachCallFails(t *testing.T) {
 	o := ring.Orders{Left: 13, Right: 10}
 	for _, who := range []string{"server", "client"} {
 		for k := 0; ; k++ {
-			w := newWorld(t)
+			w := newFixture(t)
 			guest, host := w.guest.Process(), w.host.Process()
 			fault := &nthCall{n: k}
 			if who == "server" {
@@ -78,7 +78,7 @@ func (f *nthCall) fail(call string) error {
 // Requests to xenstored fail, one after another.
 func TestEachRequestFails(t *testing.T) {
 	for k := 0; ; k++ {
-		w := newWorld(t)
+		w := newFixture(t)
 		n, hit := 0, ""
 		w.store.SetFault(func(r xenstoretest.Request) (f xenstoretest.Fault) {
 			if r.DomID == guestID && hit == "" {
@@ -104,7 +104,7 @@ func TestEachRequestFails(t *testing.T) {
 }
 
 func TestLimitIsNamed(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.guest.SetLimit(16)
 	_, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Orders: ring.Orders{Left: 16, Right: 10}, System: w.guest.Process()})
 	require.ErrorIs(t, err, syscall.ENOSPC)
@@ -119,7 +119,7 @@ func TestLimitIsNamed(t *testing.T) {
 
 func TestMissingDevices(t *testing.T) {
 	for _, dev := range []string{xendev.EvtchnPath, xendev.GntallocPath, xendev.GntdevPath} {
-		w := newWorld(t)
+		w := newFixture(t)
 		guest, host := w.guest.Process(), w.host.Process()
 		guest.Missing, host.Missing = []string{dev}, []string{dev}
 		c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{System: guest})
@@ -143,7 +143,7 @@ func TestMissingDevices(t *testing.T) {
 }
 
 func TestContext(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
 	go func() {
@@ -161,7 +161,7 @@ func TestContext(t *testing.T) {
 
 // Close ends even when xenstored does not answer, and gives the rest back.
 func TestCloseWithoutXenstored(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	c := w.offer(w.guest.Process(), DefaultOrders)
 	w.store.SetFault(func(xenstoretest.Request) xenstoretest.Fault { return xenstoretest.Fault{Mute: true} })
 	require.NoError(t, c.Close())

@@ -28,8 +28,8 @@ const (
 	guestID = 7
 )
 
-// world is a host with one guest.
-type world struct {
+// fixture is a host with one guest.
+type fixture struct {
 	t           testing.TB
 	xen         *xendevtest.Xen
 	store       *xenstoretest.Server
@@ -40,7 +40,7 @@ type world struct {
 	ctx         context.Context
 }
 
-func newWorld(t testing.TB) *world {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	leaktest.Check(t, leaktest.Mappings("xendevtest"))
 	x, err := xendevtest.New()
@@ -48,7 +48,7 @@ func newWorld(t testing.TB) *world {
 	s := xenstoretest.NewServer()
 	s.AddDomain(guestID, "guest")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	w := &world{t: t, xen: x, store: s, host: x.Domain(hostID), guest: x.Domain(guestID), ctx: ctx}
+	w := &fixture{t: t, xen: x, store: s, host: x.Domain(hostID), guest: x.Domain(guestID), ctx: ctx}
 	w.hostStore, err = xenstore.Dial(ctx, s.Dialer(hostID))
 	require.NoError(t, err)
 	w.guestStore, err = xenstore.Dial(ctx, s.Dialer(guestID))
@@ -66,14 +66,14 @@ func newWorld(t testing.TB) *world {
 }
 
 // empty waits until neither domain holds anything.
-func (w *world) empty() {
+func (w *fixture) empty() {
 	w.t.Helper()
 	w.eventually(func() bool {
 		return w.host.Counts() == xendevtest.Counts{} && w.guest.Counts() == xendevtest.Counts{}
 	}, "host %+v guest %+v", func() []any { return []any{w.host.Counts(), w.guest.Counts()} })
 }
 
-func (w *world) eventually(ok func() bool, format string, args func() []any) {
+func (w *fixture) eventually(ok func() bool, format string, args func() []any) {
 	w.t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -82,7 +82,7 @@ func (w *world) eventually(ok func() bool, format string, args func() []any) {
 	}
 }
 
-func (w *world) offer(p *xendevtest.Process, o ring.Orders) *vchan.Conn {
+func (w *fixture) offer(p *xendevtest.Process, o ring.Orders) *vchan.Conn {
 	w.t.Helper()
 	c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Orders: o, System: p})
 	require.NoError(w.t, err)
@@ -91,7 +91,7 @@ func (w *world) offer(p *xendevtest.Process, o ring.Orders) *vchan.Conn {
 	return c
 }
 
-func (w *world) connect(p *xendevtest.Process) *vchan.Conn {
+func (w *fixture) connect(p *xendevtest.Process) *vchan.Conn {
 	w.t.Helper()
 	c, err := Connect(w.ctx, w.hostStore, guestID, w.path, ConnectOptions{System: p})
 	require.NoError(w.t, err)
@@ -101,7 +101,7 @@ func (w *world) connect(p *xendevtest.Process) *vchan.Conn {
 }
 
 // pair gives both ends and their processes.
-func (w *world) pair(o ring.Orders) (server, client *vchan.Conn, guest, host *xendevtest.Process) {
+func (w *fixture) pair(o ring.Orders) (server, client *vchan.Conn, guest, host *xendevtest.Process) {
 	w.t.Helper()
 	guest, host = w.guest.Process(), w.host.Process()
 	server = w.offer(guest, o)

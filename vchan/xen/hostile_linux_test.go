@@ -19,7 +19,7 @@ import (
 )
 
 // publishRaw writes the nodes as a guest with its own program would.
-func (w *world) publishRaw(ref, port string) {
+func (w *fixture) publishRaw(ref, port string) {
 	w.t.Helper()
 	require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/ring-ref", ref))
 	require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/event-channel", port))
@@ -33,7 +33,7 @@ type hostile struct {
 	ev   *xendev.Evtchn
 }
 
-func (w *world) hostile(pages int) *hostile {
+func (w *fixture) hostile(pages int) *hostile {
 	w.t.Helper()
 	p := w.guest.Process()
 	d, err := xendev.OpenGntalloc(p)
@@ -68,7 +68,7 @@ func (h *hostile) header(left, right uint16, grants []uint32) {
 	}
 }
 
-func (w *world) refused() error {
+func (w *fixture) refused() error {
 	w.t.Helper()
 	p := w.host.Process()
 	c, err := Connect(w.ctx, w.hostStore, guestID, w.path, ConnectOptions{System: p})
@@ -81,7 +81,7 @@ func (w *world) refused() error {
 }
 
 func TestHostileNodes(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	h := w.hostile(1)
 	h.header(11, 10, nil)
 	ref, port := strconv.Itoa(int(h.refs[0])), strconv.Itoa(int(h.port))
@@ -106,20 +106,20 @@ func TestHostileNodes(t *testing.T) {
 
 // Half an offer is none yet, nor is one that may not be read.
 func TestHalfAnOffer(t *testing.T) {
-	for _, late := range []func(w *world, ref, port string){
-		func(w *world, ref, port string) {
+	for _, late := range []func(w *fixture, ref, port string){
+		func(w *fixture, ref, port string) {
 			require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/ring-ref", ref))
 			require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/something", "else"))
 			require.NoError(w.t, w.guestStore.Rm(w.ctx, w.path+"/ring-ref")) // vanishes, and comes back
 			require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/event-channel", port))
 			require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/ring-ref", ref))
 		},
-		func(w *world, ref, port string) {
+		func(w *fixture, ref, port string) {
 			require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/event-channel", port))
 			require.NoError(w.t, w.guestStore.Write(w.ctx, w.path+"/ring-ref", ref))
 		},
 	} {
-		w := newWorld(t)
+		w := newFixture(t)
 		h := w.hostile(1)
 		h.header(11, 10, nil)
 		require.NoError(t, w.guestStore.Rm(w.ctx, w.path))
@@ -139,7 +139,7 @@ func TestHalfAnOffer(t *testing.T) {
 }
 
 func TestUnreadableNodes(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	path, err := Path(hostID, guestID, "x")
 	require.NoError(t, err)
 	server, err := Offer(w.ctx, w.hostStore, guestID, path, OfferOptions{System: w.host.Process()})
@@ -178,7 +178,7 @@ func TestHostilePages(t *testing.T) {
 		{"one missing", 14, 10, []uint32{8, 9, 10, 0}, ErrStale},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			h := w.hostile(5)
 			h.header(c.left, c.right, c.grants)
 			require.ErrorIs(t, w.refused(), c.want)
@@ -189,14 +189,14 @@ func TestHostilePages(t *testing.T) {
 // The largest rings have 512 grants, which end where an in-page ring of order 11 begins
 // and run into one of order 10: the C client does not look.
 func TestGrantListInRing(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	h := w.hostile(1)
 	h.header(20, 10, nil) // 256 grants end at byte 1048
 	require.ErrorIs(t, w.refused(), ring.ErrLayout)
 }
 
 func TestGoneServer(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	h := w.hostile(1)
 	h.header(11, 10, nil)
 	h.page.Bytes()[21] = 0
@@ -204,7 +204,7 @@ func TestGoneServer(t *testing.T) {
 }
 
 func TestMaxOrder(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.offer(w.guest.Process(), ring.Orders{Left: 13, Right: 10})
 	p := w.host.Process()
 	_, err := Connect(w.ctx, w.hostStore, guestID, w.path, ConnectOptions{MaxOrder: 12, System: p})
@@ -217,7 +217,7 @@ func TestMaxOrder(t *testing.T) {
 
 // Rings made of the page itself, twice over: the guest harms its own channel alone.
 func TestOverlappingGrants(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	h := w.hostile(1)
 	h.header(12, 12, []uint32{h.refs[0], h.refs[0]})
 	c := w.connect(w.host.Process())
@@ -236,7 +236,7 @@ func TestOverlappingGrants(t *testing.T) {
 
 // A guest that scribbles over its own page while we use it.
 func TestScribble(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	h := w.hostile(1)
 	for seed := range uint64(30) {
 		h.header(11, 10, nil)
@@ -268,7 +268,7 @@ func TestScribble(t *testing.T) {
 
 // A bad index is an error that says so, and the memory is unmapped at once.
 func TestBadIndex(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	h := w.hostile(1)
 	h.header(11, 10, nil)
 	c := w.connect(w.host.Process())

@@ -35,7 +35,7 @@ type Port struct {
 	peer   uint16
 	dev    *xendev.Evtchn
 	alloc  *xendev.Gntalloc
-	knell  *xendev.Knell
+	notice *xendev.EndNotice
 	number uint32
 
 	busy    atomic.Bool   // an offer has it
@@ -51,7 +51,7 @@ var standing struct {
 
 var (
 	errBusyPort = errors.New("another offer has the port")
-	errUsedPort = errors.New("a peer has come to the port before, it may be deaf")
+	errUsedPort = errors.New("a peer has come to the port before, it may give no more events")
 )
 
 // OpenPort makes an event channel that the domain peer may bind to; nil is this machine.
@@ -71,9 +71,9 @@ func OpenPort(peer uint16, sys xendev.System) (*Port, error) {
 	return p, nil
 }
 
-// bind binds last: nothing of what may fail is done with a port, but for the knell.
+// bind binds last: nothing of what may fail is done with a port, but for the notice.
 func (p *Port) bind(sys xendev.System) (err error) {
-	if p.knell, err = p.alloc.Knell(p.peer); err != nil {
+	if p.notice, err = p.alloc.EndNotice(p.peer); err != nil {
 		return err
 	}
 	if p.dev, err = xendev.OpenEvtchn(sys); err != nil {
@@ -88,11 +88,11 @@ func (p *Port) bind(sys xendev.System) (err error) {
 	standing.mu.Lock()
 	standing.ports = append(standing.ports, p)
 	standing.mu.Unlock()
-	return p.knell.Ring(number)
+	return p.notice.Set(number)
 }
 
 // Check says whether the kernel still knows the port. An error is certain: the domain was restored since. None is not.
-func (p *Port) Check() error { return p.knell.Ring(p.number) }
+func (p *Port) Check() error { return p.notice.Set(p.number) }
 
 // Files are further descriptors of the port's open devices, for a process that holds them when this one ends: nothing is unbound before it ends, too.
 // The caller closes them.
@@ -149,7 +149,7 @@ func (p *Port) share(ctx context.Context, peer uint16, o ring.Orders) (s shared,
 		return s, err
 	}
 	s = shared{port: p.number, events: l, ended: &l.ended}
-	// No event is asked for, which the unmapping would send through a port of the same number. The knell sends it.
+	// No event is asked for, which the unmapping would send through a port of the same number. The notice sends it.
 	s.memory, s.refs, err = allocateFrom(p.alloc, peer, o, func(m *xendev.Mapping) error {
 		if err := m.ClearAtUnmap(offSrvLive); err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 )
 
 // port makes a Port, which is closed with its process.
-func (w *world) port(p *xendevtest.Process) *Port {
+func (w *fixture) port(p *xendevtest.Process) *Port {
 	w.t.Helper()
 	port, err := OpenPort(hostID, p)
 	require.NoError(w.t, err)
@@ -23,7 +23,7 @@ func (w *world) port(p *xendevtest.Process) *Port {
 	return port
 }
 
-func (w *world) offerOn(port *Port, o ring.Orders) *vchan.Conn {
+func (w *fixture) offerOn(port *Port, o ring.Orders) *vchan.Conn {
 	w.t.Helper()
 	c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Orders: o, Port: port})
 	require.NoError(w.t, err)
@@ -36,7 +36,7 @@ func (w *world) offerOn(port *Port, o ring.Orders) *vchan.Conn {
 func TestPortServesAgain(t *testing.T) {
 	for _, closer := range []string{"server", "client"} {
 		t.Run(closer, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			guest := w.guest.Process()
 			port := w.port(guest)
 			var last Published
@@ -81,7 +81,7 @@ func TestPortServesAgain(t *testing.T) {
 
 // A peer that came and went without anybody's having looked has used the port as well.
 func TestPortUnheard(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	port := w.port(w.guest.Process())
 	server := w.offerOn(port, DefaultOrders)
 	require.NoError(t, w.connect(w.host.Process()).Close())
@@ -91,7 +91,7 @@ func TestPortUnheard(t *testing.T) {
 
 // A channel that is closed while its end waits for an event makes that return, whatever comes meanwhile.
 func TestPortLeftWhileWaiting(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	for range 20 {
 		server := w.offerOn(w.port(w.guest.Process()), DefaultOrders)
 		client := w.connect(w.host.Process())
@@ -111,7 +111,7 @@ func TestPortLeftWhileWaiting(t *testing.T) {
 
 // The peer hears of a process that is killed, and by then the page says that it is gone.
 func TestPortKilled(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	guest := w.guest.Process()
 	port := w.port(guest)
 	w.offerOn(port, DefaultOrders)
@@ -129,7 +129,7 @@ func TestPortKilled(t *testing.T) {
 
 // After a restore the kernel says that it does not know the port. All that may be done with it, and with the page of its last channel, does no harm.
 func TestPortRestored(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	port, met := w.port(w.guest.Process()), w.port(w.guest.Process())
 	server := w.offerOn(met, DefaultOrders)
 	client := w.connect(w.host.Process())
@@ -156,7 +156,7 @@ func TestPortRestored(t *testing.T) {
 // Each call of making a port fails alone; what was bound then stays.
 func TestPortFailures(t *testing.T) {
 	for n := 1; ; n++ {
-		w := newWorld(t)
+		w := newFixture(t)
 		p := w.guest.Process()
 		t.Cleanup(p.End)
 		calls := 0
@@ -182,7 +182,7 @@ func TestPortFailures(t *testing.T) {
 
 // A Wait that comes late, of a channel that is closed by then, does not wait for the next one.
 func TestPortLateWait(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	port := w.port(w.guest.Process())
 	old, err := port.take(w.ctx)
 	require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestPortLateWait(t *testing.T) {
 }
 
 func TestPortOfAnother(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	port := w.port(w.guest.Process())
 	_, err := Offer(w.ctx, w.guestStore, 3, w.path, OfferOptions{Port: port})
 	require.ErrorContains(t, err, "the port is for domain 0")

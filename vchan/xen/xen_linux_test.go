@@ -32,7 +32,7 @@ func TestExchange(t *testing.T) {
 			continue
 		}
 		t.Run(fmt.Sprint(o), func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			server, client, _, _ := w.pair(o)
 			require.Equal(t, 1+o.Grants(), w.guest.Counts().Grants)
 			require.Equal(t, 1+o.Grants(), w.host.Counts().Mappings)
@@ -45,7 +45,7 @@ func TestExchange(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	server, client, _, _ := w.pair(DefaultOrders)
 	require.Equal(t, "xen", server.LocalAddr().Network())
 	require.Equal(t, w.path+" server (domain 7)", server.LocalAddr().String())
@@ -56,7 +56,7 @@ func TestAddresses(t *testing.T) {
 
 // The other role: dom0 offers, the guest connects.
 func TestHostOffers(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	path, err := Path(hostID, guestID, "x")
 	require.NoError(t, err)
 	type result struct {
@@ -82,7 +82,7 @@ func TestHostOffers(t *testing.T) {
 // The nodes are there, readable by the peer alone, and gone after Close.
 func TestNodes(t *testing.T) {
 	for _, fresh := range []bool{false, true} {
-		w := newWorld(t)
+		w := newFixture(t)
 		clients := make(map[uint16]*xenstore.Client)
 		for _, id := range []uint16{hostID, 8, 9} {
 			if id != hostID {
@@ -119,7 +119,7 @@ func TestNodes(t *testing.T) {
 
 // What the nodes hold are grant references and ports, and only they are removed.
 func TestNodeValues(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	c := w.offer(w.guest.Process(), DefaultOrders)
 	require.Equal(t, "8", w.store.Dump()[w.path+"/ring-ref"])
 	require.Equal(t, "1", w.store.Dump()[w.path+"/event-channel"])
@@ -130,7 +130,7 @@ func TestNodeValues(t *testing.T) {
 
 // A later offer under the same path is not removed by the end of an earlier one.
 func TestLaterOfferStays(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	p := w.guest.Process()
 	first := w.offer(p, DefaultOrders)
 	second := w.offer(p, DefaultOrders)
@@ -145,7 +145,7 @@ func TestLaterOfferStays(t *testing.T) {
 
 // An offer that is to be kept, as after a restore, stays where it is.
 func TestKeptOffer(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	for _, keep := range []bool{false, true} {
 		c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{System: w.guest.Process(), Keep: func() bool { return keep }})
 		require.NoError(t, err)
@@ -158,7 +158,7 @@ func TestKeptOffer(t *testing.T) {
 func TestClose(t *testing.T) {
 	for _, first := range []string{"server", "client"} {
 		t.Run(first, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			a, b, _, _ := w.pair(DefaultOrders)
 			if first == "client" {
 				a, b = b, a
@@ -179,7 +179,7 @@ func TestClose(t *testing.T) {
 
 // A blocked reader is woken, and only then is the memory unmapped: the fake's is really gone then.
 func TestCloseUnderRead(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	server, client, _, _ := w.pair(ring.Orders{Left: 12, Right: 12})
 	for _, c := range []*vchan.Conn{server, client} {
 		var wg sync.WaitGroup
@@ -199,7 +199,7 @@ func TestCloseUnderRead(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, client, _, _ := w.pair(DefaultOrders)
 	require.NoError(t, client.SetReadDeadline(time.Now().Add(5*time.Millisecond)))
 	_, err := client.Read(make([]byte, 1))
@@ -212,7 +212,7 @@ func TestKilled(t *testing.T) {
 	for _, who := range []string{"server", "client"} {
 		for _, state := range states {
 			t.Run(who+" "+state, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				server, client, guest, host := w.pair(DefaultOrders)
 				victim, survivor, process := server, client, guest
 				if who == "client" {
@@ -258,7 +258,7 @@ func TestKilled(t *testing.T) {
 
 // A server that is killed before anybody came leaves stale nodes; the next one replaces them.
 func TestKilledBeforeConnect(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	p := w.guest.Process()
 	w.offer(p, DefaultOrders)
 	p.Kill()
@@ -274,7 +274,7 @@ func TestKilledBeforeConnect(t *testing.T) {
 // A destroyed domain tells nobody. Close, as @releaseDomain asks for, frees it.
 func TestDestroyedDomain(t *testing.T) {
 	for _, o := range []ring.Orders{DefaultOrders, {Left: 16, Right: 12}} {
-		w := newWorld(t)
+		w := newFixture(t)
 		server, client, _, _ := w.pair(o)
 		blocked := make(chan error, 1)
 		go func() { _, err := client.Read(make([]byte, 1)); blocked <- err }()
@@ -297,7 +297,7 @@ func TestDestroyedDomain(t *testing.T) {
 
 // A destroyed client domain: the server's pages are free again.
 func TestDestroyedClient(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	path, err := Path(hostID, guestID, "x")
 	require.NoError(t, err)
 	server, err := Offer(w.ctx, w.hostStore, guestID, path, OfferOptions{System: w.host.Process()})
@@ -315,7 +315,7 @@ func TestDestroyedClient(t *testing.T) {
 
 // A peer that floods ends its own channel, with a bounded number of wake-ups.
 func TestFlood(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	_, client, _, _ := w.pair(DefaultOrders)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -340,7 +340,7 @@ func TestFlood(t *testing.T) {
 // An event that comes after a Wait is not lost, though its sender closes at once: a reader that
 // looked in between would sleep for ever.
 func TestEventBeforeClose(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	h := w.hostile(1)
 	e, err := newEvents(w.host.Process(), func(d *xendev.Evtchn) (uint32, error) { return d.BindInterdomain(guestID, h.port) })
 	require.NoError(t, err)
@@ -360,7 +360,7 @@ func TestEventBeforeClose(t *testing.T) {
 }
 
 func TestManyTimes(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	n := 100
 	if os.Getenv("XENTROPYD_SOAK") != "" {
 		n = 2000

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -71,13 +72,12 @@ func TestExec(t *testing.T) {
 	require.Equal(t, "out\nerr\n", string(r.Output))
 	require.Zero(t, r.Lost)
 
-	var seen bytes.Buffer
-	cmd := Command{Argv: []string{"/bin/sh", "-c", `cat; echo "$V"; pwd`}, Env: []string{"V=value"}, Dir: "/", Stdin: bytes.Repeat([]byte("0123456789"), 2000)}
-	cmd.Output = func(b []byte) { seen.Write(b) }
-	r, err = c.Exec(t.Context(), "", cmd)
+	r, err = c.Exec(t.Context(), "", Command{
+		Argv: []string{"/bin/sh", "-c", `cat; echo "$V"; pwd`}, Env: []string{"V=value"}, Dir: "/",
+		Stdin: bytes.Repeat([]byte("0123456789"), 2000),
+	})
 	require.NoError(t, err)
-	require.Equal(t, string(cmd.Stdin)+"value\n/\n", string(r.Output))
-	require.Equal(t, r.Output, seen.Bytes())
+	require.Equal(t, strings.Repeat("0123456789", 2000)+"value\n/\n", string(r.Output))
 
 	r, err = c.Exec(t.Context(), "", sh("kill -9 $$"))
 	require.NoError(t, err)
@@ -101,19 +101,23 @@ func TestExecBackground(t *testing.T) {
 func TestExecCancelled(t *testing.T) {
 	c := pair(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := sh("echo $$; exec sleep 1000")
-	pid := make(chan string, 1)
-	cmd.Output = func(b []byte) { pid <- strings.TrimSpace(string(b)); cancel() }
-	_, err := c.Exec(ctx, "", cmd)
+	file := t.TempDir() + "/pid"
+	go func() {
+		defer cancel()
+		for b := []byte(nil); len(b) == 0; time.Sleep(time.Millisecond) {
+			b, _ = os.ReadFile(file)
+		}
+	}()
+	_, err := c.Exec(ctx, "", sh("echo $$ >"+file+"; exec sleep 1000"))
 	require.ErrorIs(t, err, context.Canceled)
-	p := <-pid
 	require.Eventually(t, func() bool {
-		r, err := c.Exec(t.Context(), "", sh("kill -0 "+p))
+		r, err := c.Exec(t.Context(), "", sh("kill -0 $(cat "+file+")"))
 		return err == nil && r.Code != 0
 	}, 20*time.Second, 50*time.Millisecond, "the command lives on")
 }
 
-// The first answers get lost: the request goes out again, and the command has run once.
+// The first answers get lost: the request goes out again, and the command has
+// run once.
 func TestExecLost(t *testing.T) {
 	file := t.TempDir() + "/ran"
 	c := pair(t, func(n int, _ []byte) bool { return n <= 3 })
@@ -126,7 +130,8 @@ func TestExecLost(t *testing.T) {
 	require.Equal(t, "ran\n", string(r.Output))
 }
 
-// A machine that was started anew does not run again what its forerunner had begun.
+// A machine that was started anew does not run again what its forerunner had
+// begun.
 func TestExecRestarted(t *testing.T) {
 	var out bytes.Buffer
 	NewServer(NewWriter(&out), nil).Handle(Message{Op: OpExec, ID: 1, Argv: []string{"true"}, Boot: "another"})

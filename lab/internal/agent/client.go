@@ -6,24 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // repeat is how often a request goes out again until its result is there.
 const repeat = 5 * time.Second
 
-// Client talks to the agents in a machine; it serves any number of goroutines. Its owner closes the stream and then calls Wait.
+// Client talks to the agents in a machine; it serves any number of goroutines.
+// Its owner closes the stream and then calls Wait.
 type Client struct {
 	out    *Writer
 	log    *transcript
 	repeat time.Duration
 	done   chan struct{}
 
+	last    atomic.Uint64 // request
 	mu      sync.Mutex
-	err     error
-	last    uint64
 	waiting map[key]chan Message
 }
 
@@ -32,9 +34,13 @@ type key struct {
 	id    uint64
 }
 
-// NewClient starts a client on a stream; what is said goes into log as readable text.
+// NewClient starts a client on a stream; what is said goes into log as readable
+// text.
 func NewClient(stream io.ReadWriter, log io.Writer) *Client {
-	c := &Client{out: NewWriter(stream), log: &transcript{w: log, begin: time.Now()}, repeat: repeat, done: make(chan struct{}), waiting: make(map[key]chan Message)}
+	c := &Client{
+		out: NewWriter(stream), log: &transcript{w: log, begin: time.Now()}, repeat: repeat,
+		done: make(chan struct{}), waiting: make(map[key]chan Message),
+	}
 	go c.read(NewReader(stream))
 	return c
 }
@@ -46,12 +52,10 @@ func (c *Client) read(r *Reader) {
 	defer close(c.done)
 	for {
 		m, err := r.Read()
-		c.mu.Lock()
 		if err != nil {
-			c.err = err
-			c.mu.Unlock()
 			return
 		}
+		c.mu.Lock()
 		ch := c.waiting[key{m.Place, m.ID}]
 		c.mu.Unlock()
 		if ch != nil {
@@ -63,128 +67,112 @@ func (c *Client) read(r *Reader) {
 	}
 }
 
-func (c *Client) begin(place string) (id uint64, answers chan Message, end func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last++
-	id = c.last
-	answers = make(chan Message, 4096)
-	k := key{place, id}
-	c.waiting[k] = answers
-	return id, answers, func() {
-		c.mu.Lock()
-		delete(c.waiting, k)
-		c.mu.Unlock()
-	}
-}
-
 // errClosed says that the machine's line has ended: the machine has.
 var errClosed = errors.New("the machine's line has ended")
 
-// Hello waits until the agent of a place answers: "" is dom0, others are guests by name.
-func (c *Client) Hello(ctx context.Context, place string) error {
-	id, answers, end := c.begin(place)
-	defer end()
-	tick := time.NewTicker(time.Second)
+// ask sends a request, and again every so often, until answer says that an
+// answer is the last.
+func (c *Client) ask(ctx context.Context, m Message, every time.Duration, answer func(Message) (last bool)) error {
+	k, answers := key{m.Place, m.ID}, make(chan Message, 4096)
+	c.mu.Lock()
+	c.waiting[k] = answers
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.waiting, k)
+		c.mu.Unlock()
+	}()
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	why := "no answer"
 	for {
-		if err := c.out.Write(Message{Op: OpHello, ID: id, Place: place}); err != nil {
+		if err := c.out.Write(m); err != nil {
 			return fmt.Errorf("%w: %w", errClosed, err)
 		}
-	wait:
-		for {
+		for again := false; !again; {
 			select {
-			case m := <-answers:
-				if m.Op == OpHello {
+			case a := <-answers:
+				if m.Boot == "" {
+					m.Boot = a.Boot
+				}
+				if answer(a) {
 					return nil
 				}
-				why = m.Error
 			case <-tick.C:
-				break wait
+				again = true
 			case <-c.done:
 				return errClosed
 			case <-ctx.Done():
-				return fmt.Errorf("wait for the agent in %s (%s): %w", name(place), why, ctx.Err())
+				return ctx.Err()
 			}
 		}
 	}
 }
 
-// Command is a command to run.
+// Hello waits until the agent of a place answers: "" is dom0, others are guests
+// by name.
+func (c *Client) Hello(ctx context.Context, place string) error {
+	why := "no answer"
+	err := c.ask(ctx, Message{Op: OpHello, ID: c.last.Add(1), Place: place}, time.Second, func(m Message) bool {
+		why = m.Error
+		return m.Op == OpHello
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the agent in %s (%s): %w", name(place), why, err)
+	}
+	return nil
+}
+
+// Command is a program to run. What it prints on both outputs is one stream.
 type Command struct {
 	Argv  []string
 	Env   []string // added to the agent's own
-	Dir   string
-	Stdin []byte // at most MaxInput bytes
-	// Output gets what the command prints, as it comes; may be nil.
-	Output func([]byte)
-	// Quiet keeps the output out of the client's log.
-	Quiet bool
+	Dir   string   // "" for /
+	Stdin []byte   // at most MaxInput
+	Quiet bool     // keep the output out of the transcript
 }
 
 // Result is how a command ended.
 type Result struct {
-	Code   int    // exit status; 128 and the signal's number for a killed one
-	Output []byte // standard output and standard error as they came
-	Lost   int    // pieces of output that the line lost
+	Code   int // 128 and the signal's number if a signal killed it
+	Output []byte
+	Lost   int // pieces of output that got lost on the line
 }
 
-// Exec runs a command and waits for its end. A command that ends badly is no error: look at Result.Code. When ctx ends, the command
-// and its children are killed.
+// Exec runs a command in a place and waits for its end. One that ends badly is
+// no error: look at Result.Code. When ctx ends, it and its children are killed.
 func (c *Client) Exec(ctx context.Context, place string, cmd Command) (*Result, error) {
 	what := fmt.Sprintf("run %s in %s", strings.Join(cmd.Argv, " "), name(place))
 	if len(cmd.Stdin) > MaxInput {
 		return nil, fmt.Errorf("%s: standard input of %d bytes, at most %d are possible", what, len(cmd.Stdin), MaxInput)
 	}
-	id, answers, end := c.begin(place)
-	defer end()
-	c.log.command(place, id, cmd)
+	id := c.last.Add(1)
+	c.log.line(place, id, "$ %s", strings.Join(append(slices.Clone(cmd.Env), cmd.Argv...), " "))
 	request := Message{Op: OpExec, ID: id, Place: place, Argv: cmd.Argv, Env: cmd.Env, Dir: cmd.Dir, Data: cmd.Stdin}
-	tick := time.NewTicker(c.repeat)
-	defer tick.Stop()
 	var result Result
-	var buffer bytes.Buffer
+	var exit Message
 	got := 0
-	if err := c.out.Write(request); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", what, errClosed, err)
-	}
-	for {
-		select {
-		case m := <-answers:
-			if request.Boot == "" {
-				request.Boot = m.Boot
+	err := c.ask(ctx, request, c.repeat, func(m Message) bool {
+		if m.Op == OpOutput {
+			got++
+			result.Output = append(result.Output, m.Data...)
+			if !cmd.Quiet {
+				c.log.output(place, id, m.Data)
 			}
-			switch m.Op {
-			case OpOutput:
-				got++
-				buffer.Write(m.Data)
-				if !cmd.Quiet {
-					c.log.output(place, id, m.Data)
-				}
-				if cmd.Output != nil {
-					cmd.Output(m.Data)
-				}
-			case OpExit:
-				c.log.exit(place, id, m)
-				if m.Error != "" {
-					return nil, fmt.Errorf("%s: %s", what, m.Error)
-				}
-				result.Code, result.Output, result.Lost = m.Code, buffer.Bytes(), max(0, m.Seq-got)
-				return &result, nil
-			}
-		case <-tick.C:
-			if err := c.out.Write(request); err != nil {
-				return nil, fmt.Errorf("%s: %w: %w", what, errClosed, err)
-			}
-		case <-c.done:
-			return nil, fmt.Errorf("%s: %w", what, errClosed)
-		case <-ctx.Done():
-			_ = c.out.Write(Message{Op: OpKill, ID: id, Place: place})
-			c.log.exit(place, id, Message{Code: -1, Error: "given up"})
-			return nil, fmt.Errorf("%s: %w; it had printed:\n%s", what, ctx.Err(), buffer.Bytes())
 		}
+		exit = m
+		return m.Op == OpExit
+	})
+	if err != nil {
+		_ = c.out.Write(Message{Op: OpKill, ID: id, Place: place})
+		c.log.line(place, id, "given up")
+		return nil, fmt.Errorf("%s: %w; it had printed:\n%s", what, err, result.Output)
 	}
+	c.log.line(place, id, "exit %d %s", exit.Code, exit.Error)
+	if exit.Error != "" {
+		return nil, fmt.Errorf("%s: %s", what, exit.Error)
+	}
+	result.Code, result.Lost = exit.Code, max(0, exit.Seq-got)
+	return &result, nil
 }
 
 func name(place string) string {
@@ -192,4 +180,24 @@ func name(place string) string {
 		return "dom0"
 	}
 	return "guest " + place
+}
+
+// transcript writes what went over the line so that a person can read it.
+type transcript struct {
+	mu    sync.Mutex
+	w     io.Writer
+	begin time.Time
+}
+
+func (t *transcript) line(place string, id uint64, format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.w, "%8.2f %s #%d ", time.Since(t.begin).Seconds(), name(place), id)
+	fmt.Fprintf(t.w, format+"\n", args...)
+}
+
+func (t *transcript) output(place string, id uint64, b []byte) {
+	for l := range bytes.Lines(b) {
+		t.line(place, id, "| %s", bytes.TrimRight(l, "\r\n"))
+	}
 }

@@ -9,19 +9,22 @@ import (
 	"hash/crc32"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 )
 
-// mark begins a message: @lab:LENGTH:CRC32:JSON. No other text of a console looks so.
+// mark begins a message: @lab:LENGTH:CRC32:JSON. No other text of a console
+// looks so.
 const mark = "@lab:"
 
 const (
-	// chunk is how many bytes of output go into a message: less than the 2 KiB ring of Xen's console when encoded.
+	// chunk is how many bytes of output go into a message: less than the 2 KiB
+	// ring of Xen's console when encoded.
 	chunk = 1024
-	// maxLine is the longest line that is looked at; longer ones are not the agent's.
+	// maxLine is the longest line that is looked at; longer ones are not the
+	// agent's.
 	maxLine = 256 << 10
-	// MaxInput is how many bytes a command's standard input may have: it travels in one message.
+	// MaxInput is how many bytes a command's standard input may have: it
+	// travels in one message.
 	MaxInput = 24 << 10
 )
 
@@ -37,7 +40,8 @@ type Message struct {
 	Seq   int      `json:"seq,omitempty"`  // OpOutput: the message's number, from 0; OpExit: how many there were
 	Code  int      `json:"code,omitempty"` // OpExit: exit status, 128 and the signal's number for a killed command, or -1
 	Error string   `json:"error,omitempty"`
-	// Boot tells one life of an agent from the next: answers have it, and a repeated request has the one of its first answer.
+	// Boot tells one life of an agent from the next: answers have it, and a
+	// repeated request has the one of its first answer.
 	Boot string `json:"boot,omitempty"`
 }
 
@@ -67,26 +71,19 @@ func encode(m Message) ([]byte, error) {
 	return append(append(line, b...), '\n'), nil
 }
 
-// errNoMessage says that a line is not a whole message.
-var errNoMessage = errors.New("not a message")
-
-// decode finds a message in a line.
-func decode(line []byte) (m Message, err error) {
-	_, rest, ok := bytes.Cut(line, []byte(mark))
-	if !ok {
-		return m, errNoMessage
+// decode finds a message in a line, if there is a whole one.
+func decode(line []byte) (m Message, ok bool) {
+	_, rest, _ := bytes.Cut(line, []byte(mark))
+	f := bytes.SplitN(rest, []byte(":"), 3)
+	if len(f) != 3 {
+		return m, false
 	}
-	size, rest, ok1 := bytes.Cut(rest, []byte(":"))
-	sum, rest, ok2 := bytes.Cut(rest, []byte(":"))
-	n, err1 := strconv.ParseUint(string(size), 10, 31)
-	crc, err2 := strconv.ParseUint(string(sum), 16, 32)
-	if !ok1 || !ok2 || err1 != nil || err2 != nil || n > uint64(len(rest)) || crc32.ChecksumIEEE(rest[:n]) != uint32(crc) {
-		return m, errNoMessage
+	n, err1 := strconv.ParseUint(string(f[0]), 10, 31)
+	sum, err2 := strconv.ParseUint(string(f[1]), 16, 32)
+	if err1 != nil || err2 != nil || n > uint64(len(f[2])) || crc32.ChecksumIEEE(f[2][:n]) != uint32(sum) {
+		return m, false
 	}
-	if err := json.Unmarshal(rest[:n], &m); err != nil {
-		return m, errNoMessage
-	}
-	return m, nil
+	return m, json.Unmarshal(f[2][:n], &m) == nil
 }
 
 // Reader reads messages from a stream and skips everything else.
@@ -105,7 +102,7 @@ func (r *Reader) Read() (Message, error) {
 		case errors.Is(err, bufio.ErrBufferFull) && len(line) < maxLine:
 			continue
 		case err == nil, errors.Is(err, bufio.ErrBufferFull):
-			if m, err := decode(line); err == nil {
+			if m, ok := decode(line); ok {
 				return m, nil
 			}
 			line = line[:0]
@@ -134,21 +131,4 @@ func (w *Writer) Write(m Message) error {
 	defer w.mu.Unlock()
 	_, err = w.w.Write(line)
 	return err
-}
-
-// Plain takes the messages out of a text, such as a console's log.
-func Plain(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		if before, _, ok := strings.Cut(line, mark); ok {
-			if line = before; line == "" {
-				continue
-			}
-			line += "\n"
-		}
-		if strings.TrimSpace(line) != "" {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
 }

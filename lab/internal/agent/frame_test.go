@@ -20,7 +20,8 @@ func TestReaderSkipsWhatIsNotOurs(t *testing.T) {
 	a := Message{Op: OpOutput, ID: 7, Seq: 3, Place: "gäst", Data: []byte("\x00\xff\n@lab:")}
 	b := Message{Op: OpExit, ID: 8, Code: 3}
 	broken := strings.Replace(line(t, b), `"code"`, `"kode"`, 1)
-	stream := "[    0.1] kernel says\r\nhalf a line" + line(t, a) + "@lab:5:00000000:{}\n@lab:\n@lab:99999999999:0:\n" + broken +
+	stream := "[    0.1] kernel says\r\nhalf a line" + line(t, a) +
+		"@lab:5:00000000:{}\n@lab:\n@lab:99999999999:0:\n" + broken +
 		strings.Repeat("x", 3*maxLine) + "\n" + "glued " + strings.TrimPrefix(line(t, b), "\n")
 	r := NewReader(strings.NewReader(stream))
 	got, err := r.Read()
@@ -31,11 +32,6 @@ func TestReaderSkipsWhatIsNotOurs(t *testing.T) {
 	require.Equal(t, b, got)
 	_, err = r.Read()
 	require.ErrorIs(t, err, io.EOF)
-}
-
-func TestPlain(t *testing.T) {
-	text := "before\n" + line(t, Message{Op: OpHello, ID: 1}) + "\nhalf" + strings.TrimPrefix(line(t, Message{Op: OpHello, ID: 2}), "\n") + "after\n"
-	require.Equal(t, "before\nhalf\nafter\n", Plain(text))
 }
 
 func FuzzReader(f *testing.F) {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// afterExit is how long output is still taken after a command has ended, when a child that it left behind keeps it open.
+// afterExit is how long output is still taken after a command has ended, when a
+// child that it left behind keeps it open.
 const afterExit = time.Second
 
 // Server answers requests in the machine.
@@ -25,10 +26,10 @@ type Server struct {
 	jobs map[uint64]*job
 }
 
+// job is a command: its process, 0 before it has one, and how it ended.
 type job struct {
 	pid  int
-	done bool
-	exit Message
+	exit *Message
 }
 
 // NewServer makes a server that answers on out.
@@ -47,7 +48,7 @@ func (s *Server) Handle(m Message) {
 		s.exec(m)
 	case m.Op == OpKill:
 		s.mu.Lock()
-		if j := s.jobs[m.ID]; j != nil && !j.done && j.pid > 0 {
+		if j := s.jobs[m.ID]; j != nil && j.exit == nil && j.pid > 0 {
 			_ = syscall.Kill(-j.pid, syscall.SIGKILL)
 		}
 		s.mu.Unlock()
@@ -67,28 +68,28 @@ func (s *Server) exec(m Message) {
 		return
 	}
 	s.mu.Lock()
-	j := s.jobs[m.ID]
-	if j == nil {
+	j, again := s.jobs[m.ID]
+	if !again {
 		j = new(job)
 		s.jobs[m.ID] = j
-		s.mu.Unlock()
-		s.start(m, j)
-		return
 	}
 	answer := Message{Op: OpStarted, ID: m.ID}
-	if j.done {
-		answer = j.exit
+	if j.exit != nil {
+		answer = *j.exit
 	}
 	s.mu.Unlock()
 	s.answer(answer)
+	if !again {
+		s.start(m, j)
+	}
 }
 
 func (s *Server) start(m Message, j *job) {
 	out := &output{out: s.out, id: m.ID}
 	finish := func(code int, problem string) {
+		exit := Message{Op: OpExit, ID: m.ID, Seq: out.count(), Code: code, Error: problem}
 		s.mu.Lock()
-		j.done, j.exit = true, Message{Op: OpExit, ID: m.ID, Seq: out.count(), Code: code, Error: problem}
-		exit := j.exit
+		j.exit = &exit
 		s.mu.Unlock()
 		s.answer(exit)
 	}
@@ -110,7 +111,6 @@ func (s *Server) start(m Message, j *job) {
 	s.mu.Lock()
 	j.pid = cmd.Process.Pid
 	s.mu.Unlock()
-	s.answer(Message{Op: OpStarted, ID: m.ID})
 	go func() { // ends with the command; the machine's end is the agent's
 		err := cmd.Wait()
 		var exit *exec.ExitError

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenTTY opens a terminal device in raw mode: bytes go through as they are, and nothing is echoed.
+// OpenTTY opens a terminal device in raw mode: bytes go through as they are,
+// and nothing is echoed.
 func OpenTTY(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {

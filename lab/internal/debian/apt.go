@@ -20,7 +20,8 @@ type apt struct {
 	arch string
 }
 
-// newApt makes the root's files; those that are there already are written again.
+// newApt makes the root's files; those that are there already are written
+// again.
 func newApt(ctx context.Context, dir, arch string) (*apt, error) {
 	if _, err := os.Stat(keyring); err != nil {
 		return nil, fmt.Errorf("no keyring to verify packages with, apt-get install debian-archive-keyring: %w", err)
@@ -34,33 +35,29 @@ func newApt(ctx context.Context, dir, arch string) (*apt, error) {
 			return nil, fmt.Errorf("make apt's root: %w", err)
 		}
 	}
-	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s %s-updates\nComponents: main\nArchitectures: %s\nSigned-By: %s\n", uri, Release, Release, arch, keyring)
-	if err := os.WriteFile(filepath.Join(dir, "sources", "lab.sources"), []byte(sources), 0o644); err != nil {
-		return nil, fmt.Errorf("write apt's sources: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "status"), nil, 0o644); err != nil {
-		return nil, fmt.Errorf("write apt's empty status: %w", err)
+	for name, content := range map[string]string{
+		"status": "", // nothing is installed
+		"sources/lab.sources": "Types: deb\nURIs: " + uri + "\nSuites: " + Release + " " + Release + "-updates\n" +
+			"Components: main\nArchitectures: " + arch + "\nSigned-By: " + keyring + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return nil, fmt.Errorf("make apt's root: %w", err)
+		}
 	}
 	return &apt{dir: dir, arch: arch}, nil
 }
 
 // run runs one of apt's programs with the private root, in the directory wd.
 func (a *apt) run(ctx context.Context, wd, program string, args ...string) (string, error) {
-	at := func(elem string) string { return filepath.Join(a.dir, elem) }
-	options := []string{
-		"-q",
-		"-o", "APT::Architecture=" + a.arch,
-		"-o", "APT::Architectures=" + a.arch,
-		"-o", "APT::Sandbox::User=root",
-		"-o", "Acquire::Languages=none",
-		"-o", "Acquire::Retries=3",
-		"-o", "Dir::Etc::sourcelist=/dev/null",
-		"-o", "Dir::Etc::sourceparts=" + at("sources"),
-		"-o", "Dir::Etc::preferences=/dev/null",
-		"-o", "Dir::Etc::preferencesparts=/dev/null",
-		"-o", "Dir::State=" + at("state"),
-		"-o", "Dir::State::status=" + at("status"),
-		"-o", "Dir::Cache=" + at("cache"),
+	options := []string{"-q"}
+	for _, o := range []string{
+		"APT::Architecture=" + a.arch, "APT::Architectures=" + a.arch, "APT::Sandbox::User=root",
+		"Acquire::Languages=none", "Acquire::Retries=3",
+		"Dir::Etc::sourcelist=/dev/null", "Dir::Etc::sourceparts=" + a.dir + "/sources",
+		"Dir::Etc::preferences=/dev/null", "Dir::Etc::preferencesparts=/dev/null",
+		"Dir::State=" + a.dir + "/state", "Dir::State::status=" + a.dir + "/status", "Dir::Cache=" + a.dir + "/cache",
+	} {
+		options = append(options, "-o", o)
 	}
 	cmd := exec.CommandContext(ctx, program, append(options, args...)...)
 	cmd.Dir = wd
@@ -72,12 +69,8 @@ func (a *apt) run(ctx context.Context, wd, program string, args ...string) (stri
 	return string(out), nil
 }
 
-func (a *apt) update(ctx context.Context) error {
-	_, err := a.run(ctx, a.dir, "apt-get", "update")
-	return err
-}
-
-// depends is the first dependency of a package whose name begins with prefix: how a metapackage names what it stands for.
+// depends is the first dependency of a package whose name begins with prefix:
+// how a metapackage names what it stands for.
 func (a *apt) depends(ctx context.Context, name, prefix string) (string, error) {
 	out, err := a.run(ctx, a.dir, "apt-cache", "depends", name)
 	if err != nil {
@@ -91,19 +84,6 @@ func (a *apt) depends(ctx context.Context, name, prefix string) (string, error) 
 	return "", fmt.Errorf("package %s depends on nothing named %s…", name, prefix)
 }
 
-// file is the name that a package's file will have.
-func (a *apt) file(ctx context.Context, name string) (string, error) {
-	out, err := a.run(ctx, a.dir, "apt-get", "download", "--print-uris", name)
-	if err != nil {
-		return "", err
-	}
-	f := strings.Fields(out) // 'address' file size hash
-	if len(f) < 2 || !strings.HasSuffix(f[1], ".deb") || strings.Contains(f[1], "/") {
-		return "", fmt.Errorf("apt-get download --print-uris %s: no file name in what it printed", name)
-	}
-	return f[1], nil
-}
-
 // withStderr puts what a command complained about into its error.
 func withStderr(err error) error {
 	var exit *exec.ExitError
@@ -111,4 +91,41 @@ func withStderr(err error) error {
 		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
 	}
 	return err
+}
+
+// MirrorVariable is the environment variable that names a mirror where the
+// machine's own configuration has none.
+const MirrorVariable = "XENTROPYD_LAB_MIRROR"
+
+// Release is the Debian release that the lab runs: Xen 4.17, Linux 6.1.
+const Release = "bookworm"
+
+// mirror finds a Debian mirror in the machine's own apt configuration.
+func mirror(ctx context.Context) (string, error) {
+	if m := os.Getenv(MirrorVariable); m != "" {
+		return m, nil
+	}
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets",
+		"--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask apt-get for the machine's sources: %w", withStderr(err))
+	}
+	m := chooseMirror(string(out))
+	if m == "" {
+		return "", fmt.Errorf("no mirror of Debian %s among this machine's apt sources: set %s to the address of one",
+			Release, MirrorVariable)
+	}
+	return m, nil
+}
+
+// chooseMirror takes the first place that has both suites: other archives name
+// a suite like Debian's, but none has its updates.
+func chooseMirror(targets string) string {
+	for line := range strings.Lines(targets) {
+		uri, suite, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if suite == Release+" main" && strings.Contains("\n"+targets, "\n"+uri+" "+Release+"-updates main\n") {
+			return uri
+		}
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,10 @@ import (
 func TestChooseMirror(t *testing.T) {
 	for _, c := range []struct{ name, targets, want string }{
 		{"debian's", "http://a/debian/ bookworm main\nhttp://a/debian/ bookworm-updates main\n", "http://a/debian/"},
-		{"another archive with a suite of that name first", "http://b/ bookworm main\nhttp://a/ bookworm-updates main\nhttp://a/ bookworm main\n", "http://a/"},
+		{
+			"another archive with a suite of that name first",
+			"http://b/ bookworm main\nhttp://a/ bookworm-updates main\nhttp://a/ bookworm main\n", "http://a/",
+		},
 		{"other component", "http://a/ bookworm contrib\nhttp://a/ bookworm-updates main\n", ""},
 		{"other release", "http://a/ trixie main\nhttp://a/ trixie-updates main\n", ""},
 		{"security alone", "http://a/ bookworm-security main\n", ""},
@@ -22,53 +26,48 @@ func TestChooseMirror(t *testing.T) {
 	}
 }
 
-func TestDefaultRoot(t *testing.T) {
+func TestOpenCache(t *testing.T) {
 	t.Setenv(CacheVariable, "/somewhere/else")
-	d, err := DefaultRoot()
+	c, err := OpenCache()
 	require.NoError(t, err)
-	require.Equal(t, "/somewhere/else", d)
+	require.Equal(t, "/somewhere/else/lock", c.Path("lock"))
 	t.Setenv(CacheVariable, "")
 	t.Setenv("XDG_CACHE_HOME", "/xdg")
-	d, err = DefaultRoot()
+	c, err = OpenCache()
 	require.NoError(t, err)
-	require.Equal(t, "/xdg/xentropyd-lab", d)
+	require.Equal(t, "/xdg/xentropyd-lab", c.Root)
 }
 
-func TestUnpackAndFind(t *testing.T) {
+func TestUnpackAndFetch(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		t.Skip("no dpkg-deb here: apt-get install dpkg")
 	}
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "tree")
 	require.NoError(t, os.MkdirAll(filepath.Join(tree, "DEBIAN"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(tree, "DEBIAN/control"), []byte("Package: p\nVersion: 1\nArchitecture: all\nMaintainer: m\nDescription: d\n"), 0o644))
+	control := "Package: p\nVersion: 1\nArchitecture: all\nMaintainer: m\nDescription: d\n"
+	require.NoError(t, os.WriteFile(filepath.Join(tree, "DEBIAN/control"), []byte(control), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(tree, "file"), []byte("x"), 0o644))
 	deb := filepath.Join(dir, "p.deb")
 	out, err := exec.Command("dpkg-deb", "--build", "--root-owner-group", tree, deb).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
 	c := &Cache{Root: filepath.Join(dir, "cache")}
-	_, err = c.Dir("amd64", "p")
-	require.ErrorContains(t, err, "lab fetch")
-	require.False(t, c.has("amd64", "p"))
-
-	require.NoError(t, unpack(t.Context(), deb, c.path("packages", "amd64", "p_1")))
-	require.NoError(t, replaceLink("p_1", c.path("packages", "amd64", "p")))
-	require.NoError(t, replaceLink("p_1", c.path("packages", "amd64", "p")), "again")
-	require.True(t, c.has("amd64", "p"))
-	d, err := c.Dir("amd64", "p")
-	require.NoError(t, err)
-	b, err := os.ReadFile(filepath.Join(d, "file"))
+	at := c.Path("tree", "amd64")
+	require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
+	require.NoError(t, unpack(t.Context(), deb, at))
+	require.NoError(t, unpack(t.Context(), deb, at), "beside others")
+	b, err := os.ReadFile(filepath.Join(at, "file"))
 	require.NoError(t, err)
 	require.Equal(t, "x", string(b))
+	require.ErrorContains(t, unpack(t.Context(), filepath.Join(dir, "not-there.deb"), at), "not-there.deb")
 
 	// With all there, Fetch asks nobody.
-	require.NoError(t, c.Fetch(t.Context(), "amd64", []Package{{Name: "p"}}, false))
-
-	require.Error(t, unpack(t.Context(), filepath.Join(dir, "not-there.deb"), c.path("packages", "amd64", "q_1")))
-	left, err := os.ReadDir(c.path("packages", "amd64"))
+	list := []Package{{Name: "p"}}
+	require.NoError(t, os.WriteFile(filepath.Join(at, listFile), fmt.Append(nil, fmt.Sprintln(list)), 0o644))
+	found, err := c.Fetch(t.Context(), "amd64", list, false)
 	require.NoError(t, err)
-	require.Len(t, left, 2, "a failed unpacking leaves nothing")
+	require.Equal(t, at, found)
 }
 
 func TestLock(t *testing.T) {

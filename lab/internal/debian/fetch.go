@@ -11,47 +11,63 @@ import (
 
 // Package is a package to fetch.
 type Package struct {
-	// Name is how the cache calls it.
 	Name string
-	// Stands is set for a metapackage: what is fetched is its first dependency whose name begins so, found out at the time
-	// because such names move with each release.
+	// Stands is set for a metapackage: what is fetched is its first dependency
+	// whose name begins so, found out at the time because such names move with
+	// each release.
 	Stands string
 }
 
-// Fetch gets and unpacks those packages that are not in the cache, or all that have a newer version if update is set. Without
-// anything to do it does not use the network. A fetch that was interrupted goes on where it stopped.
-func (c *Cache) Fetch(ctx context.Context, arch string, packages []Package, update bool) error {
-	var missing []Package
-	for _, p := range packages {
-		if update || !c.has(arch, p.Name) {
-			missing = append(missing, p)
-		}
+// listFile is what names the packages of a tree, in it.
+const listFile = ".packages"
+
+// Fetch gives a directory into which packages are unpacked, all into one tree.
+// It fetches them if it has no such tree yet, or to get newer versions if
+// update is set; otherwise it does not use the network. A fetch that was
+// interrupted goes on where it stopped.
+func (c *Cache) Fetch(ctx context.Context, arch string, packages []Package, update bool) (dir string, err error) {
+	dir = c.Path("tree", arch)
+	list := fmt.Sprintln(packages)
+	if have, err := os.ReadFile(filepath.Join(dir, listFile)); err == nil && string(have) == list && !update {
+		return dir, nil
 	}
-	if len(missing) == 0 {
-		return nil
+	if err := Require(map[string]string{"apt-get": "apt", "apt-cache": "apt", "dpkg-deb": "dpkg"}); err != nil {
+		return "", err
 	}
-	for _, program := range []string{"apt-get", "apt-cache", "dpkg-deb"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("the lab fetches with Debian's own tools: %w", err)
-		}
-	}
-	a, err := newApt(ctx, c.path("apt", arch), arch)
+	a, err := newApt(ctx, c.Path("apt", arch), arch)
 	if err != nil {
-		return err
+		return "", err
 	}
 	c.Log("apt-get update in a private root, %s", arch)
-	if err := a.update(ctx); err != nil {
-		return err
+	if _, err := a.run(ctx, a.dir, "apt-get", "update"); err != nil {
+		return "", err
 	}
-	for i, p := range missing {
-		if err := c.fetch(ctx, a, p, fmt.Sprintf("[%d/%d] ", i+1, len(missing))); err != nil {
-			return fmt.Errorf("fetch %s:%s: %w", p.Name, arch, err)
+	debs, tmp := c.Path("debs", arch), dir+".new"
+	_ = os.RemoveAll(tmp)
+	for _, d := range []string{debs, tmp} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return "", fmt.Errorf("make a directory for packages: %w", err)
 		}
 	}
-	return nil
+	for i, p := range packages {
+		c.Log("[%d/%d] %s", i+1, len(packages), p.Name)
+		if err := a.fetch(ctx, p, debs, tmp); err != nil {
+			return "", fmt.Errorf("fetch %s:%s: %w", p.Name, arch, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tmp, listFile), []byte(list), 0o644); err != nil {
+		return "", fmt.Errorf("note what was fetched: %w", err)
+	}
+	_ = os.RemoveAll(debs) // unpacked, they are not needed any more
+	if err := os.RemoveAll(dir); err != nil {
+		return "", fmt.Errorf("remove the older packages: %w", err)
+	}
+	return dir, os.Rename(tmp, dir)
 }
 
-func (c *Cache) fetch(ctx context.Context, a *apt, p Package, progress string) error {
+// fetch downloads a package, unless it is there already and whole, and unpacks
+// it.
+func (a *apt) fetch(ctx context.Context, p Package, debs, to string) error {
 	name := p.Name
 	if p.Stands != "" {
 		var err error
@@ -59,54 +75,23 @@ func (c *Cache) fetch(ctx context.Context, a *apt, p Package, progress string) e
 			return err
 		}
 	}
-	file, err := a.file(ctx, name)
+	out, err := a.run(ctx, a.dir, "apt-get", "download", "--print-uris", name) // where no such file is
 	if err != nil {
 		return err
 	}
-	version := strings.TrimSuffix(file, ".deb")
-	if !c.has(a.arch, version) {
-		debs := c.path("debs", a.arch)
-		if err := os.MkdirAll(debs, 0o755); err != nil {
-			return err
-		}
-		c.Log("%s%s", progress, version)
-		// A file that is there already, and whole, is not downloaded again.
-		if _, err := a.run(ctx, debs, "apt-get", "download", name); err != nil {
-			return err
-		}
-		if err := unpack(ctx, filepath.Join(debs, file), c.path("packages", a.arch, version)); err != nil {
-			return err
-		}
-		_ = os.Remove(filepath.Join(debs, file)) // unpacked, it is not needed any more
+	f := strings.Fields(out) // 'address' file size hash
+	if len(f) < 2 || !strings.HasSuffix(f[1], ".deb") || strings.Contains(f[1], "/") {
+		return fmt.Errorf("apt-get download --print-uris %s: no file name in what it printed: %q", name, out)
 	}
-	return replaceLink(version, c.path("packages", a.arch, p.Name))
+	if _, err := a.run(ctx, debs, "apt-get", "download", name); err != nil {
+		return err
+	}
+	return unpack(ctx, filepath.Join(debs, f[1]), to)
 }
 
-// unpack unpacks a package into a directory that appears when it is complete.
 func unpack(ctx context.Context, deb, dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".unpack-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	cmd := exec.CommandContext(ctx, "dpkg-deb", "-x", deb, tmp)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", deb, dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("dpkg-deb -x %s: %w: %s", deb, err, out)
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return err
-	}
-	return os.Rename(tmp, dir)
-}
-
-func replaceLink(target, link string) error {
-	tmp := link + ".new"
-	_ = os.Remove(tmp)
-	if err := os.Symlink(target, tmp); err != nil {
-		return err
-	}
-	return os.Rename(tmp, link)
+	return nil
 }

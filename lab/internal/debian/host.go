@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Require checks that programs are installed on the host; the map says which package each is in. The error names one command
-// that installs all that is missing.
+// Require checks that programs are installed on the host; the map says which
+// package each is in. The error names one command that installs all that is
+// missing.
 func Require(programs map[string]string) error {
 	var absent, packages []string
 	for program, pkg := range programs {

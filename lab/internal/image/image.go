@@ -4,117 +4,81 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"io"
+	"maps"
 	"os"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/u-root/u-root/pkg/cpio"
 )
 
-// Image is an initramfs in the making: paths and what they hold. Names have no leading slash, parents are made as needed.
+// Image is an initramfs in the making.
 type Image struct {
-	entries map[string]func() (cpio.Record, error)
+	records map[string]cpio.Record
+	err     error // of the first file that could not be read
 }
 
 // New makes an empty image.
-func New() *Image { return &Image{entries: make(map[string]func() (cpio.Record, error))} }
+func New() *Image { return &Image{records: make(map[string]cpio.Record)} }
 
-func (im *Image) put(name string, record func() (cpio.Record, error)) {
-	name = strings.TrimPrefix(path.Clean("/"+name), "/")
-	if name == "" {
-		return
-	}
-	im.Dir(path.Dir(name))
-	im.entries[name] = func() (cpio.Record, error) {
-		r, err := record()
-		r.Name = name
-		return r, err
-	}
-}
-
-// Dir adds a directory.
-func (im *Image) Dir(names ...string) {
-	for _, name := range names {
-		clean := strings.TrimPrefix(path.Clean("/"+name), "/")
-		if clean == "" {
-			continue
-		}
-		if _, ok := im.entries[clean]; !ok {
-			im.put(clean, func() (cpio.Record, error) { return cpio.Directory(clean, 0o755), nil })
+// Add adds records. Their parents are made as needed.
+func (im *Image) Add(records ...cpio.Record) {
+	for _, r := range records {
+		r.Name = cpio.Normalize(r.Name)
+		im.records[r.Name] = r
+		for dir := path.Dir(r.Name); dir != "."; dir = path.Dir(dir) {
+			if _, ok := im.records[dir]; !ok {
+				im.records[dir] = cpio.Directory(dir, 0o755)
+			}
 		}
 	}
 }
 
-// Bytes adds a file with a content.
-func (im *Image) Bytes(name string, content []byte, perm uint64) {
-	im.put(name, func() (cpio.Record, error) { return cpio.StaticFile(name, string(content), perm), nil })
-}
-
-// File adds a copy of a file of the host's; it is read when the image is written.
+// File adds a copy of a file of the host's.
 func (im *Image) File(name, from string, perm uint64) {
-	im.put(name, func() (cpio.Record, error) {
-		b, err := os.ReadFile(from)
-		if err != nil {
-			return cpio.Record{}, fmt.Errorf("put %s into the image: %w", name, err)
-		}
-		return cpio.StaticRecord(b, cpio.Info{Mode: cpio.S_IFREG | perm}), nil
-	})
-}
-
-// Link adds a symbolic link.
-func (im *Image) Link(name, target string) {
-	im.put(name, func() (cpio.Record, error) { return cpio.Symlink(name, target), nil })
-}
-
-// Device adds a character device.
-func (im *Image) Device(name string, perm, major, minor uint64) {
-	im.put(name, func() (cpio.Record, error) { return cpio.CharDev(name, perm, major, minor), nil })
-}
-
-// Write writes the image as a newc archive.
-func (im *Image) Write(w io.Writer) error {
-	names := make([]string, 0, len(im.entries))
-	for name := range im.entries {
-		names = append(names, name)
+	b, err := os.ReadFile(from)
+	if err != nil && im.err == nil {
+		im.err = fmt.Errorf("put %s into the image: %w", name, err)
 	}
-	slices.Sort(names) // parents before children, and the same archive each time
-	records := cpio.Newc.Writer(w)
-	for _, name := range names {
-		r, err := im.entries[name]()
-		if err != nil {
-			return err
-		}
-		if err := records.WriteRecord(r); err != nil {
-			return fmt.Errorf("write %s into the image: %w", name, err)
+	im.Add(cpio.StaticRecord(b, cpio.Info{Name: name, Mode: cpio.S_IFREG | perm}))
+}
+
+// Pack is the image as a newc archive.
+func (im *Image) Pack() ([]byte, error) {
+	if im.err != nil {
+		return nil, im.err
+	}
+	var b bytes.Buffer
+	records := cpio.Newc.Writer(&b)
+	// Sorted: parents before children, and the same archive each time.
+	for _, name := range slices.Sorted(maps.Keys(im.records)) {
+		if err := records.WriteRecord(im.records[name]); err != nil {
+			return nil, fmt.Errorf("write %s into the image: %w", name, err)
 		}
 	}
 	if err := cpio.WriteTrailer(records); err != nil {
-		return fmt.Errorf("end the image: %w", err)
+		return nil, fmt.Errorf("end the image: %w", err)
 	}
-	return nil
+	return b.Bytes(), nil
 }
 
-// Pack is the archive as it is.
-func (im *Image) Pack() ([]byte, error) {
-	var b bytes.Buffer
-	err := im.Write(&b)
-	return b.Bytes(), err
-}
-
-// Gzip is the archive compressed a little: an emulated machine reads less, and unpacks fast.
+// Gzip is the archive compressed a little: an emulated machine reads less, and
+// unpacks fast.
 func (im *Image) Gzip() ([]byte, error) {
-	var b bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	plain, err := im.Pack()
 	if err != nil {
 		return nil, err
 	}
-	if err := im.Write(zip); err != nil {
-		return nil, err
+	var b bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err == nil {
+		_, err = zip.Write(plain)
 	}
-	if err := zip.Close(); err != nil {
-		return nil, fmt.Errorf("end the image: %w", err)
+	if err == nil {
+		err = zip.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compress the image: %w", err)
 	}
 	return b.Bytes(), nil
 }

@@ -6,69 +6,54 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/u-root/u-root/pkg/cpio"
 )
 
-func records(t *testing.T, archive []byte) (names []string, content map[string]string, mode map[string]uint64) {
-	t.Helper()
-	content, mode = make(map[string]string), make(map[string]uint64)
-	r := cpio.Newc.Reader(bytes.NewReader(archive))
-	for {
-		rec, err := r.ReadRecord()
-		if err == io.EOF {
-			return names, content, mode
-		}
-		require.NoError(t, err)
-		b, err := io.ReadAll(io.NewSectionReader(rec, 0, int64(rec.FileSize)))
-		require.NoError(t, err)
-		names = append(names, rec.Name)
-		content[rec.Name], mode[rec.Name] = string(b), rec.Mode
-	}
-}
-
 func sample(t *testing.T) *Image {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "from")
 	require.NoError(t, os.WriteFile(file, []byte("copied"), 0o600))
 	im := New()
-	im.Bytes("/etc/deep/config", []byte("text"), 0o644)
 	im.File("bin/program", file, 0o755)
-	im.Link("init", "/bin/program")
-	im.Device("dev/console", 0o600, 5, 1)
-	im.Dir("proc", "etc")
+	im.Add(cpio.StaticFile("/etc/deep/config", "text", 0o644), cpio.Symlink("init", "/bin/program"),
+		cpio.CharDev("dev/console", 0o600, 5, 1), cpio.Directory("proc", 0o755), cpio.Directory("etc", 0o755))
 	return im
 }
 
 func TestPack(t *testing.T) {
 	b, err := sample(t).Pack()
 	require.NoError(t, err)
-	names, content, mode := records(t, b)
-	require.Equal(t, []string{"bin", "bin/program", "dev", "dev/console", "etc", "etc/deep", "etc/deep/config", "init", "proc"}, names)
-	require.Equal(t, "copied", content["bin/program"])
-	require.Equal(t, "text", content["etc/deep/config"])
-	require.Equal(t, "/bin/program", content["init"])
-	require.EqualValues(t, cpio.S_IFREG|0o755, mode["bin/program"])
-	require.EqualValues(t, cpio.S_IFDIR|0o755, mode["etc/deep"])
-	require.EqualValues(t, cpio.S_IFCHR|0o600, mode["dev/console"])
-	require.EqualValues(t, cpio.S_IFLNK|0o777, mode["init"])
-}
-
-func TestPackRepeats(t *testing.T) {
-	im := sample(t)
-	a, err := im.Pack()
+	archive, err := cpio.ArchiveFromReader(cpio.Newc.Reader(bytes.NewReader(b)))
 	require.NoError(t, err)
-	b, err := im.Pack()
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(a, b))
+	const all = "bin bin/program dev dev/console etc etc/deep etc/deep/config init proc"
+	require.Equal(t, all, strings.Join(archive.Order, " "))
+	for name, content := range map[string]string{
+		"bin/program": "copied", "etc/deep/config": "text", "init": "/bin/program",
+	} {
+		r := archive.Files[name]
+		b, err := io.ReadAll(io.NewSectionReader(r, 0, int64(r.FileSize)))
+		require.NoError(t, err)
+		require.Equal(t, content, string(b))
+	}
+	for name, mode := range map[string]uint64{
+		"bin/program": cpio.S_IFREG | 0o755, "etc/deep": cpio.S_IFDIR | 0o755,
+		"dev/console": cpio.S_IFCHR | 0o600, "init": cpio.S_IFLNK | 0o777,
+	} {
+		require.Equal(t, mode, archive.Files[name].Mode, name)
+	}
 }
 
 func TestGzip(t *testing.T) {
 	im := sample(t)
 	plain, err := im.Pack()
 	require.NoError(t, err)
+	again, err := im.Pack()
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(plain, again))
 	zipped, err := im.Gzip()
 	require.NoError(t, err)
 	r, err := gzip.NewReader(bytes.NewReader(zipped))

@@ -4,64 +4,50 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 )
 
-// What is used of an x86 kernel's setup header (Linux, Documentation/arch/x86/boot.rst).
-const (
-	setupSects    = 0x1f1 // u8: sectors of 512 bytes after the first, before the protected-mode code
-	setupMagic    = 0x202 // "HdrS"
-	payloadOffset = 0x248 // u32, from the protected-mode code
-	payloadLength = 0x24c // u32
-	setupEnd      = 0x250
-)
-
-// Kernel reads a kernel. An x86 bzImage is unpacked to the ELF file that it holds, once here instead of at each boot in an emulated
-// machine; one that is packed in a way unknown here, or another kind of kernel, stays as it is.
+// Kernel reads a kernel, or Xen. What is packed is unpacked to the ELF file
+// that it holds, once here instead of at each boot in an emulated machine; one
+// that is packed in a way unknown here, or not at all, stays as it is. As
+// Linux's scripts/extract-vmlinux does, it looks for the packed part by its
+// first bytes.
 func Kernel(ctx context.Context, file string) ([]byte, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel: %w", err)
 	}
-	payload := payload(b)
-	var elf []byte
-	switch {
-	case bytes.HasPrefix(payload, []byte("\x1f\x8b")):
-		var r io.Reader
-		if r, err = gzip.NewReader(bytes.NewReader(payload)); err == nil {
-			elf, err = io.ReadAll(r)
+	for magic, unpack := range map[string]func(context.Context, io.Reader) ([]byte, error){
+		"\x1f\x8b\x08": gunzip,
+		"\xfd7zXZ\x00": unxz,
+	} {
+		for rest, found := b, true; found; {
+			_, rest, found = bytes.Cut(rest, []byte(magic))
+			elf, err := unpack(ctx, io.MultiReader(strings.NewReader(magic), bytes.NewReader(rest)))
+			if err == nil && bytes.HasPrefix(elf, []byte("\x7fELF")) {
+				return elf, nil
+			}
 		}
-	case bytes.HasPrefix(payload, []byte("\xfd7zXZ\x00")):
-		// The size of the unpacked kernel follows the stream.
-		cmd := exec.CommandContext(ctx, "xz", "--decompress", "--stdout", "--single-stream")
-		cmd.Stdin = bytes.NewReader(payload)
-		elf, err = cmd.Output()
-	default:
-		return b, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("unpack the kernel %s: %w", file, err)
-	}
-	if !bytes.HasPrefix(elf, []byte("\x7fELF")) {
-		return b, nil
-	}
-	return elf, nil
+	return b, nil
 }
 
-// payload is the packed kernel inside a bzImage, nil if there is none.
-func payload(b []byte) []byte {
-	if len(b) < setupEnd || string(b[setupMagic:setupMagic+4]) != "HdrS" {
-		return nil
+func gunzip(_ context.Context, r io.Reader) ([]byte, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, err
 	}
-	code := (int64(b[setupSects]) + 1) * 512
-	begin := code + int64(binary.LittleEndian.Uint32(b[payloadOffset:]))
-	end := begin + int64(binary.LittleEndian.Uint32(b[payloadLength:]))
-	if begin > end || end > int64(len(b)) {
-		return nil
-	}
-	return b[begin:end]
+	z.Multistream(false)
+	return io.ReadAll(z)
+}
+
+// unxz leaves alone what follows the stream: the size of the unpacked kernel.
+func unxz(ctx context.Context, r io.Reader) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "xz", "--decompress", "--stdout", "--single-stream")
+	cmd.Stdin = r
+	return cmd.Output()
 }

@@ -9,114 +9,97 @@ import (
 	"strings"
 )
 
-// Library is a shared library, or a dynamic linker, that a program needs.
-type Library struct {
-	Name string // the path in the image
-	From string // the path on the host
-}
-
-// Libraries finds what programs need, and what that needs in turn, in the directories that packages were unpacked into. Extra are
-// libraries that are opened while the program runs, by their soname. All go to /lib, where any dynamic linker looks; the linker itself
-// goes where the programs name it.
-func Libraries(dirs []string, extra []string, programs ...string) ([]Library, error) {
-	have, err := shared(dirs)
+// Libraries adds what programs need, and what that needs in turn, from the
+// tree that packages were unpacked into. Extra are libraries that are opened
+// while the program runs, by their soname. All go to /lib, where any dynamic
+// linker looks; the linker itself goes where the programs name it.
+func (im *Image) Libraries(tree string, extra []string, programs ...string) error {
+	have, err := shared(tree)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	done := make(map[string]bool)
-	var list []Library
-	var need func(soname, by string) error
+	var need func(to, by string) error
 	read := func(file string) error {
-		needed, linker, err := dynamic(file)
-		if err != nil {
-			return err
-		}
-		if linker != "" && !done[linker] {
-			done[linker] = true
-			from, ok := have[filepath.Base(linker)]
-			if !ok {
-				return fmt.Errorf("%s needs %s, and no fetched package has it", file, linker)
-			}
-			list = append(list, Library{Name: strings.TrimPrefix(linker, "/"), From: from})
-		}
-		for _, n := range needed {
-			if err := need(n, file); err != nil {
-				return err
+		names, err := dynamic(file)
+		for _, name := range names {
+			if err == nil {
+				err = need(name, file)
 			}
 		}
-		return nil
+		return err
 	}
-	need = func(soname, by string) error {
-		if done[soname] {
+	need = func(to, by string) error {
+		if done[to] {
 			return nil
 		}
-		done[soname] = true
-		from, ok := have[soname]
+		done[to] = true
+		from, ok := have[filepath.Base(to)]
 		if !ok {
-			return fmt.Errorf("%s needs %s, and no fetched package has it: add the package to the lab's list", by, soname)
+			return fmt.Errorf("%s needs %s, and no fetched package has it: add the package to the lab's list", by, to)
 		}
-		list = append(list, Library{Name: "lib/" + soname, From: from})
+		im.File(to, from, 0o755)
 		return read(from)
 	}
 	for _, p := range programs {
 		if err := read(p); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	for _, n := range extra {
-		if err := need(n, "the lab"); err != nil {
-			return nil, err
+	for _, soname := range extra {
+		if err := need("/lib/"+soname, "the lab"); err != nil {
+			return err
 		}
 	}
-	return list, nil
+	return nil
 }
 
-// shared maps file names to shared libraries; symbolic links are followed by opening them.
-func shared(dirs []string) (map[string]string, error) {
+// shared maps file names to shared libraries; symbolic links are followed by
+// opening them.
+func shared(tree string) (map[string]string, error) {
 	have := make(map[string]string)
-	for _, dir := range dirs {
-		for _, sub := range []string{"lib", "lib64", "usr/lib"} {
-			err := filepath.WalkDir(filepath.Join(dir, sub), func(p string, e fs.DirEntry, err error) error {
-				if err != nil || e.IsDir() {
-					if e == nil || e.Name() == "modules" {
-						return fs.SkipDir
-					}
-					return err
-				}
-				if strings.Contains(e.Name(), ".so") {
-					if _, ok := have[e.Name()]; !ok {
-						have[e.Name()] = p
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return nil, fmt.Errorf("look for libraries in %s: %w", dir, err)
+	for _, dir := range []string{"lib", "lib64", "usr/lib"} {
+		err := filepath.WalkDir(filepath.Join(tree, dir), func(p string, e fs.DirEntry, err error) error {
+			switch {
+			case e == nil || e.IsDir() && e.Name() == "modules":
+				return fs.SkipDir
+			case err != nil || e.IsDir():
+				return err
+			case strings.Contains(e.Name(), ".so") && have[e.Name()] == "":
+				have[e.Name()] = p
 			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for libraries in %s: %w", tree, err)
 		}
 	}
 	return have, nil
 }
 
-// dynamic reads what an ELF file names: the libraries that it needs, and the dynamic linker that starts it.
-func dynamic(file string) (needed []string, linker string, err error) {
+// dynamic reads what an ELF file names: the libraries that it needs, and the
+// dynamic linker that starts it, as paths in the image.
+func dynamic(file string) (paths []string, err error) {
 	f, err := elf.Open(file)
 	if err != nil {
-		return nil, "", fmt.Errorf("read %s: %w", file, err)
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	defer f.Close()
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			b, err := io.ReadAll(io.LimitReader(p.Open(), 4096))
 			if err != nil {
-				return nil, "", fmt.Errorf("read %s: %w", file, err)
+				return nil, fmt.Errorf("read %s: %w", file, err)
 			}
-			linker = strings.TrimRight(string(b), "\x00")
+			paths = append(paths, strings.TrimRight(string(b), "\x00"))
 		}
 	}
-	needed, err = f.ImportedLibraries()
+	needed, err := f.ImportedLibraries()
 	if err != nil {
-		return nil, "", fmt.Errorf("read %s: %w", file, err)
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	return needed, linker, nil
+	for _, soname := range needed {
+		paths = append(paths, "/lib/"+soname)
+	}
+	return paths, nil
 }

@@ -2,14 +2,16 @@ package image
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
 )
 
-// Modules finds kernel modules and those that they depend on below a directory, in the order of loading. A package has no modules.dep
-// (that is made when it is installed): the modules' own .modinfo sections say the same.
+// Modules finds kernel modules and those that they depend on below a directory,
+// in the order of loading. A package has no modules.dep (that is made when it
+// is installed): the modules' own .modinfo sections say the same.
 func Modules(dir string, names ...string) ([]string, error) {
 	files := make(map[string]string)
 	err := filepath.WalkDir(dir, func(p string, _ fs.DirEntry, err error) error {
@@ -63,11 +65,11 @@ func moduleDepends(file string) ([]string, error) {
 		return nil, fmt.Errorf("read kernel module %s: %w", file, err)
 	}
 	defer f.Close()
-	s := f.Section(".modinfo")
-	if s == nil {
-		return nil, fmt.Errorf("read kernel module %s: no .modinfo section", file)
+	var b []byte
+	err = errors.New("no .modinfo section")
+	if s := f.Section(".modinfo"); s != nil {
+		b, err = s.Data()
 	}
-	b, err := s.Data()
 	if err != nil {
 		return nil, fmt.Errorf("read kernel module %s: %w", file, err)
 	}

@@ -11,7 +11,8 @@ import (
 // tailLines is how much of a console's end is kept for messages.
 const tailLines = 25
 
-// Console takes what a machine prints on its serial line: each line goes to a log with the time since the start, and the last ones are kept.
+// Console takes what a machine prints on its serial line: each line goes to a
+// log with the time since the start, and the last ones are kept.
 type Console struct {
 	mu    sync.Mutex
 	w     io.Writer

@@ -1,2 +1,3 @@
-// Package qemu runs an emulator as a child that never outlives the lab: Start starts one, Process.Stop ends it.
+// Package qemu runs an emulator as a child that never outlives the lab: Start
+// starts one, Process.Stop ends it.
 package qemu

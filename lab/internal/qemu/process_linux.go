@@ -2,49 +2,31 @@ package qemu
 
 import (
 	"fmt"
-	"io"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // gentle is how long QEMU may take to end when it is asked to.
 const gentle = 3 * time.Second
-
-// Config says what to start.
-type Config struct {
-	Program string
-	Args    []string
-	Dir     string
-	// Stdin is nil, or the terminal that a person sits at: then QEMU keeps the lab's process group, so that it may use the terminal.
-	Stdin          *os.File
-	Stdout, Stderr io.Writer
-	// Files are what QEMU finds as file descriptors 3 and up.
-	Files []*os.File
-}
 
 // Process is a running QEMU.
 type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error
-	stop sync.Once
 }
 
-// Start starts QEMU. The kernel ends it should the lab die.
-func Start(c Config) (*Process, error) {
-	cmd := exec.Command(c.Program, c.Args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = c.Dir, c.Stdout, c.Stderr, c.Files
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if c.Stdin != nil {
-		cmd.Stdin = c.Stdin
-	} else {
-		cmd.SysProcAttr.Setpgid = true // a terminal's interrupt is for the lab, which then ends QEMU
-	}
+// Start starts a command that is QEMU. The kernel ends it should the lab die.
+// If it has a terminal it keeps the lab's process group, so that it may use it.
+func Start(cmd *exec.Cmd) (*Process, error) {
+	// Without, a terminal's interrupt is for the lab, which then ends QEMU.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: cmd.Stdin == nil}
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
@@ -53,20 +35,16 @@ func Start(c Config) (*Process, error) {
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
-		if err != nil {
-			return
+		if err == nil {
+			p.err = cmd.Wait()
+			close(p.done)
 		}
-		p.err = cmd.Wait()
-		close(p.done)
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", c.Program, err)
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	return p, nil
 }
-
-// Pid is the process id.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Done is closed when QEMU has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
@@ -76,16 +54,28 @@ func (p *Process) Err() error { return p.err }
 
 // Stop ends QEMU, gently first, and waits for it.
 func (p *Process) Stop() {
-	p.stop.Do(func() {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-p.done:
-		case <-time.After(gentle):
-			_ = p.cmd.Process.Kill()
-		}
-	})
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error if it has ended
+	select {
+	case <-p.done:
+	case <-time.After(gentle):
+		_ = p.cmd.Process.Signal(os.Kill)
+	}
 	<-p.done
 }
 
-// String is the command line, for logs.
-func (p *Process) String() string { return strings.Join(p.cmd.Args, " ") }
+// Pair makes a connected pair of sockets: one for the lab, one for QEMU's
+// -chardev socket,fd=.
+func Pair() (ours net.Conn, qemus *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a pair of sockets: %w", err)
+	}
+	f := os.NewFile(uintptr(fds[0]), "lab")
+	defer f.Close()
+	qemus = os.NewFile(uintptr(fds[1]), "qemu")
+	if ours, err = net.FileConn(f); err != nil {
+		qemus.Close()
+		return nil, nil, fmt.Errorf("use a pair of sockets: %w", err)
+	}
+	return ours, qemus, nil
+}

@@ -18,7 +18,9 @@ func start(t *testing.T, script string) (*Process, *os.File) {
 	out, in, err := os.Pipe()
 	require.NoError(t, err)
 	t.Cleanup(func() { out.Close() })
-	p, err := Start(Config{Program: "/bin/sh", Args: []string{"-c", script}, Stdout: in, Files: []*os.File{in}})
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.Stdout, cmd.ExtraFiles = in, []*os.File{in}
+	p, err := Start(cmd)
 	in.Close()
 	require.NoError(t, err)
 	t.Cleanup(p.Stop)
@@ -32,7 +34,7 @@ func TestStop(t *testing.T) {
 	p.Stop()
 	p.Stop()
 	require.ErrorContains(t, p.Err(), "terminated")
-	require.ErrorIs(t, syscall.Kill(p.Pid(), 0), syscall.ESRCH)
+	require.ErrorIs(t, syscall.Kill(p.cmd.Process.Pid, 0), syscall.ESRCH)
 }
 
 func TestStopStubborn(t *testing.T) {
@@ -60,7 +62,7 @@ func TestEnds(t *testing.T) {
 }
 
 func TestStartFails(t *testing.T) {
-	_, err := Start(Config{Program: "/not-there"})
+	_, err := Start(exec.Command("/not-there"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 

@@ -3,9 +3,9 @@ package xen
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,9 +16,10 @@ import (
 
 // Limits, ours: several times what the slowest machine seen needed.
 const (
-	bootLimit  = 5 * time.Minute  // from QEMU's start to the agent's first answer; 25 s on an idle machine with 2 cores
-	guestLimit = 5 * time.Minute  // from xl create to the guest's agent
-	probeLimit = 60 * time.Second // a single answer from dom0
+	// bootLimit is from QEMU's start to the agent's first answer; 25 s on an
+	// idle machine with 2 cores.
+	bootLimit  = 5 * time.Minute
+	guestLimit = 5 * time.Minute // from xl create to the guest's agent
 )
 
 // Dom0 is a machine that is up. Scenarios use one after another.
@@ -26,22 +27,19 @@ type Dom0 struct {
 	Place   // dom0 itself
 	Machine *Machine
 	LogDir  string
-	// Patience is the factor by which scenarios lengthen the times that they assert, for a machine with other work; 1 is none.
-	Patience float64
-	// Restores is how often the scenario of that name restores its guest.
-	Restores int
 
 	process *qemu.Process
 	console *qemu.Console
 	client  *agent.Client
 	line    net.Conn
-	logs    []io.Closer
+	logs    []*os.File // the console's, the agent's
 }
 
-// Boot starts a machine and waits until dom0 answers. Logs go to logDir: console.log has Xen's and dom0's console, agent.log what the lab
-// asked for. Whoever gets a Dom0 stops it.
-func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0, error) {
-	d := &Dom0{Machine: m, LogDir: logDir, Patience: 1, Restores: 1}
+// Boot starts a machine and waits until dom0 answers. Logs go to logDir:
+// console.log has Xen's and dom0's console, agent.log what the lab asked for.
+// Whoever gets a Dom0 stops it.
+func Boot(ctx context.Context, m *Machine, images string, logDir string) (*Dom0, error) {
+	d := &Dom0{Machine: m, LogDir: logDir}
 	d.Place.dom0 = d
 	if err := d.start(images); err != nil {
 		d.Stop()
@@ -51,22 +49,22 @@ func Boot(ctx context.Context, m *Machine, images *Images, logDir string) (*Dom0
 	defer cancel()
 	if err := d.client.Hello(ctx, ""); err != nil {
 		d.Stop()
-		return nil, fmt.Errorf("%s does not come up: %w; the console's end:\n\t%s", m.Name, err, strings.Join(d.console.Tail(), "\n\t"))
+		return nil, fmt.Errorf("%s does not come up: %w; the console's end:\n\t%s",
+			m.Name, err, strings.Join(d.console.Tail(), "\n\t"))
 	}
 	return d, nil
 }
 
-func (d *Dom0) start(images *Images) error {
+func (d *Dom0) start(images string) error {
 	if err := os.MkdirAll(d.LogDir, 0o755); err != nil {
 		return fmt.Errorf("make the directory of logs: %w", err)
 	}
-	consoleLog, err := d.open("console.log")
-	if err != nil {
-		return err
-	}
-	agentLog, err := d.open("agent.log")
-	if err != nil {
-		return err
+	for _, name := range []string{"console.log", "agent.log"} {
+		f, err := os.Create(filepath.Join(d.LogDir, name))
+		if err != nil {
+			return fmt.Errorf("open a log: %w", err)
+		}
+		d.logs = append(d.logs, f)
 	}
 	ours, theirs, err := qemu.Pair()
 	if err != nil {
@@ -74,29 +72,17 @@ func (d *Dom0) start(images *Images) error {
 	}
 	d.line = ours
 	defer theirs.Close()
-	d.console = qemu.NewConsole(consoleLog)
-	args := append(d.Machine.Args("lab.line="+d.Machine.Line+" lab.xenstored="+d.Machine.Xenstored),
+	d.console = qemu.NewConsole(d.logs[0])
+	cmd := exec.Command(d.Machine.QEMU, append(d.Machine.Args("lab.line="+d.Machine.Line),
 		"-display", "none", "-monitor", "none", "-no-reboot",
-		"-serial", "stdio", "-chardev", "socket,id=lab,fd=3", "-serial", "chardev:lab")
-	fmt.Fprintf(consoleLog, "# cd %s; %s %q\n", images.Dir, d.Machine.QEMU, args)
-	d.process, err = qemu.Start(qemu.Config{
-		Program: d.Machine.QEMU, Args: args, Dir: images.Dir,
-		Stdout: d.console, Stderr: d.console, Files: []*os.File{theirs},
-	})
-	if err != nil {
+		"-serial", "stdio", "-chardev", "socket,id=lab,fd=3", "-serial", "chardev:lab")...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = images, d.console, d.console, []*os.File{theirs}
+	fmt.Fprintf(d.logs[0], "# cd %s; %q\n", images, cmd.Args)
+	if d.process, err = qemu.Start(cmd); err != nil {
 		return err
 	}
-	d.client = agent.NewClient(ours, agentLog)
+	d.client = agent.NewClient(ours, d.logs[1])
 	return nil
-}
-
-func (d *Dom0) open(name string) (*os.File, error) {
-	f, err := os.Create(filepath.Join(d.LogDir, name))
-	if err != nil {
-		return nil, fmt.Errorf("open a log: %w", err)
-	}
-	d.logs = append(d.logs, f)
-	return f, nil
 }
 
 // Stop ends the machine and closes its logs.
@@ -114,13 +100,3 @@ func (d *Dom0) Stop() {
 		l.Close()
 	}
 }
-
-// Alive says whether dom0 still answers.
-func (d *Dom0) Alive(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
-	defer cancel()
-	return d.client.Hello(ctx, "") == nil
-}
-
-// Tail is the end of the console's log.
-func (d *Dom0) Tail() []string { return d.console.Tail() }

@@ -3,9 +3,8 @@ package xen
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 )
 
 // Kinds of guests.
@@ -17,23 +16,23 @@ const (
 // GuestConfig says what guest to start.
 type GuestConfig struct {
 	Name   string   // may have spaces and UTF-8, but no quotation marks
-	Type   string   // PV or PVH
-	Memory int      // MiB, 0 for the usual
+	Type   string   // PV or PVH, PV if it is empty
 	Image  string   // initramfs in dom0, "" for GuestImage, whose init is the lab's
 	Words  string   // more words for the kernel's command line
 	Follow bool     // entropy-guest runs from the start
 	Lines  []string // more lines for xl's configuration
 }
 
-// usualMemory holds the image, packed and unpacked.
-const usualMemory = 256
+// memory of a guest, MiB: it holds the image, packed and unpacked.
+const memory = 256
 
-// text is xl's configuration (xl.cfg(5)).
+// text is xl's configuration (xl.cfg(5)), which has no way to write a quotation
+// mark.
 func (g GuestConfig) text() string {
-	if g.Memory == 0 {
-		g.Memory = usualMemory
-	}
 	words := "console=hvc0 quiet panic=1 " + g.Words
+	if g.Type == "" {
+		g.Type = PV
+	}
 	if g.Image == "" {
 		g.Image = GuestImage
 		words += " lab.line=/dev/hvc0"
@@ -41,26 +40,19 @@ func (g GuestConfig) text() string {
 			words += " lab.follow"
 		}
 	}
-	lines := append([]string{
-		fmt.Sprintf("name = %q", rawString(g.Name)),
-		fmt.Sprintf("type = %q", g.Type),
-		fmt.Sprintf("kernel = %q", GuestKernel),
-		fmt.Sprintf("ramdisk = %q", g.Image),
-		fmt.Sprintf("memory = %d", g.Memory),
-		"vcpus = 1",
-		fmt.Sprintf("extra = %q", strings.TrimSpace(words)),
-	}, g.Lines...)
-	return strings.Join(lines, "\n") + "\n"
+	return fmt.Sprintf(`name = "%s"
+type = "%s"
+kernel = "%s"
+ramdisk = "%s"
+memory = %d
+vcpus = 1
+extra = "%s"
+`, g.Name, g.Type, GuestKernel, g.Image, memory, words) + strings.Join(append(g.Lines, ""), "\n")
 }
 
-// rawString prints with %q as it is: xl knows no \u.
-type rawString string
-
-// Format writes the string between quotation marks.
-func (r rawString) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "\"%s\"", string(r)) }
-
-// Create starts a guest with xl create and does not wait for it.
-func (d *Dom0) Create(ctx context.Context, g GuestConfig) error {
+// xl runs a command of xl's with a guest's configuration, which it writes, and
+// what stands behind that.
+func (d *Dom0) xl(ctx context.Context, command []string, g GuestConfig, more ...string) error {
 	if strings.ContainsAny(g.Name, "\"'\\\n") {
 		return fmt.Errorf("guest's name %q: no quotation marks and backslashes", g.Name)
 	}
@@ -68,8 +60,19 @@ func (d *Dom0) Create(ctx context.Context, g GuestConfig) error {
 	if err := d.Put(ctx, file, g.text()); err != nil {
 		return err
 	}
-	_, err := d.Run(ctx, "xl", "create", "-q", file)
+	_, err := d.Run(ctx, slices.Concat([]string{"xl"}, command, []string{file}, more)...)
 	return err
+}
+
+// Create starts a guest with xl create and does not wait for it.
+func (d *Dom0) Create(ctx context.Context, g GuestConfig) error {
+	return d.xl(ctx, []string{"create", "-q"}, g)
+}
+
+// Restore makes a guest of a saved one, under the name and with the lines of g,
+// which must be the saved one's otherwise. It stays paused.
+func (d *Dom0) Restore(ctx context.Context, g GuestConfig, file string) error {
+	return d.xl(ctx, []string{"restore", "-p"}, g, file)
 }
 
 // Ready waits until the agent of a guest answers.
@@ -93,61 +96,3 @@ func (d *Dom0) Start(ctx context.Context, g GuestConfig) (Place, error) {
 
 // ConsoleLog is the file in dom0 that has all that a guest printed.
 func ConsoleLog(name string) string { return "/var/log/xen/console/guest-" + name + ".log" }
-
-// Domid asks for a guest's domain number.
-func (d *Dom0) Domid(ctx context.Context, name string) (uint16, error) {
-	out, err := d.Run(ctx, "xl", "domid", name)
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseUint(strings.TrimSpace(out), 10, 16)
-	if err != nil {
-		return 0, fmt.Errorf("xl domid %s: %w", name, err)
-	}
-	return uint16(n), nil
-}
-
-// Destroy ends a guest without asking it.
-func (d *Dom0) Destroy(ctx context.Context, name string) error {
-	_, err := d.Run(ctx, "xl", "destroy", name)
-	return err
-}
-
-// Clear destroys all guests, after a scenario.
-func (d *Dom0) Clear(ctx context.Context) error {
-	_, err := d.Shell(ctx, "for i in $(xenstore-list /local/domain); do [ $i = 0 ] || xl destroy $i || exit; done")
-	return err
-}
-
-// Save saves a guest into a file in dom0 and ends it.
-func (d *Dom0) Save(ctx context.Context, name, file string) error {
-	_, err := d.Run(ctx, "xl", "save", name, file)
-	return err
-}
-
-// Restore makes a guest of a saved one, under the name and with the lines of g, which must be the saved one's otherwise. It stays paused.
-func (d *Dom0) Restore(ctx context.Context, g GuestConfig, file string) error {
-	config := "/etc/xen/" + strings.ReplaceAll(g.Name, "/", "-") + ".cfg"
-	if err := d.Put(ctx, config, g.text()); err != nil {
-		return err
-	}
-	_, err := d.Run(ctx, "xl", "restore", "-p", config, file)
-	return err
-}
-
-// Unpause lets a guest run and gives the time at which it began to, by dom0's clock.
-func (d *Dom0) Unpause(ctx context.Context, name string) (time.Time, error) {
-	id, err := d.Domid(ctx, name)
-	if err != nil {
-		return time.Time{}, err
-	}
-	out, err := d.Run(ctx, "probe", "unpause", fmt.Sprint(id))
-	if err != nil {
-		return time.Time{}, err
-	}
-	ns, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("unpause %s: %w", name, err)
-	}
-	return time.Unix(0, ns), nil
-}

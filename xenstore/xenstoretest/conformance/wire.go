@@ -141,7 +141,7 @@ func wireOverlong(s *suite) {
 		_, _, err := wire.Next(r.rwc, nil)
 		done <- err
 	}()
-	// A second connection is not touched. The C daemon keeps the first open and deaf.
+	// A second connection is not touched. The C daemon keeps the first open and answers nothing.
 	s.wantValue(s.dir, "")
 	_ = r.rwc.Close()
 	if err := <-done; err == nil {

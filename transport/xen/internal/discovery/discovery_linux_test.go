@@ -23,7 +23,7 @@ const frontPath = "/device/console/1"
 
 // A guest that offers is connected, named by what the toolstack says, and everything of ours goes at the end.
 func TestVChan(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(all("i1"))
 	g := w.add(3, "weß \x1b[31m guest", uuid(1))
 	conn := g.offer()
@@ -32,7 +32,7 @@ func TestVChan(t *testing.T) {
 		ID: "domain " + uuid(1), Group: "domain 3", Name: "weß ?[31m guest", Carrier: "vchan", First: true, Incarnation: "domain 3",
 	}, a.peer)
 	echo(t, a.ch, conn, "hello")
-	for node, want := range map[string]string{"instance": "i1", "generation": "1"} {
+	for node, want := range map[string]string{"instance": "i1", "arrival": "1"} {
 		got, err := g.store.Read(w.ctx, "/local/domain/3/data/entropy/"+node)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
@@ -67,7 +67,7 @@ func TestVChan(t *testing.T) {
 
 // A guest with nothing of ours: the console appears, it takes it up, writes, and is served; twice in a row.
 func TestConsole(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(consoleOnly)
 	g := w.add(3, "plain", uuid(1))
 	f, err := consoletest.TakeUp(w.ctx, g.store, g.sys, xenstore.DomainPath(3)+frontPath)
@@ -112,7 +112,7 @@ func TestConsole(t *testing.T) {
 
 // A console that the guest does not see is taken away and plugged again: a restored Linux needs that.
 func TestConsoleIsPluggedAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(consoleOnly)
 	g := w.add(3, "g", uuid(1))
 	path := xenstore.DomainPath(3) + frontPath
@@ -134,7 +134,7 @@ func TestConsoleIsPluggedAgain(t *testing.T) {
 // What is mapped of a dead domain goes at once, with or without the toolstack removing its nodes.
 // A guest that writes to its front end all the time makes each transaction with that meet a conflict. Nothing of ours stays behind for it.
 func TestConflictsLeaveNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(consoleOnly)
 	g := w.add(5, "g", uuid(5))
 	const front, back = "/local/domain/5/device/console/1", "/local/domain/0/backend/entropy/5"
@@ -159,7 +159,7 @@ func TestConflictsLeaveNothing(t *testing.T) {
 
 // A guest that offers anew has no use for the channel that it had, even if nothing else says so.
 func TestOfferReplaced(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(vchanOnly)
 	g := w.add(3, "g", uuid(1))
 	old := g.offer()
@@ -177,7 +177,7 @@ func TestOfferReplaced(t *testing.T) {
 
 // A toolstack that destroys a domain takes its devices and its name first. That is no trouble, and the guest still has its name.
 func TestDomainBeingDestroyed(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(consoleOnly)
 	w.add(3, "g", uuid(1))
 	w.eventually(func() bool { return w.has("/local/domain/3/device/console/1/state") }, "plugged")
@@ -202,7 +202,7 @@ func failures(d transport.Domain) (all string) {
 }
 
 func TestDestroyedGuest(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(all("instance"))
 	g, other := w.add(3, "g", uuid(1)), w.add(4, "other", uuid(2))
 	g.offer()
@@ -224,9 +224,9 @@ func TestDestroyedGuest(t *testing.T) {
 	require.False(t, w.has("/local/domain/3"))
 }
 
-// A guest that reboots or is restored has a new number and the same ID; a clone another ID. Each hears another generation.
+// A guest that reboots or is restored has a new number and the same ID; a clone another ID. Each is another arrival.
 func TestIncarnations(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(vchanOnly)
 	seen := make(map[string]bool)
 	for i, id := range []int{1, 1, 2} {
@@ -236,7 +236,7 @@ func TestIncarnations(t *testing.T) {
 		a := w.next()
 		require.Equal(t, "domain "+uuid(id), a.peer.ID)
 		require.Equal(t, fmt.Sprintf("domain %d", domid), a.peer.Incarnation)
-		n, err := g.store.Read(w.ctx, xenstore.DomainPath(domid)+"/data/entropy/generation")
+		n, err := g.store.Read(w.ctx, xenstore.DomainPath(domid)+"/data/entropy/arrival")
 		require.NoError(t, err)
 		require.False(t, seen[n])
 		seen[n] = true
@@ -254,7 +254,7 @@ func TestIncarnations(t *testing.T) {
 
 // A killed daemon leaves nodes; the next one clears them away, takes the guests up, and tells them.
 func TestRestart(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(all("first"))
 	g := w.add(3, "g", uuid(1))
 	conn := g.offer()
@@ -295,7 +295,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestAllowAndDeny(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(Options{Config: Config{Allow: []string{"web-*", uuid(5)}, Deny: []string{"web-bad"}, VChan: true}})
 	for i, name := range []string{"web-1", "web-bad", "db", "moved--incoming", "by uuid"} {
 		w.add(uint16(10+i), name, uuid(1+i)).offer()
@@ -323,7 +323,7 @@ func TestAllowAndDeny(t *testing.T) {
 
 // Our own domain is passed over, whichever it is, and so is everything below /local/domain that is no number.
 func TestOwnDomainAndJunk(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.store.Write("/local/domain/01", "")
 	w.store.Write("/local/domain/x", "")
 	w.store.Write("/local/domain/32752", "")
@@ -338,7 +338,7 @@ func TestOwnDomainAndJunk(t *testing.T) {
 
 // Junk in the nodes costs its guest its connection, one line in the log, and the others nothing.
 func TestHostileGuests(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(all("instance"))
 	bad, good := w.add(3, "bad", uuid(1)), w.add(4, "good", uuid(2))
 	path := "/local/domain/3/data/vchan/0/entropy"
@@ -393,7 +393,7 @@ func TestHostileGuests(t *testing.T) {
 func TestHalfAnOffer(t *testing.T) {
 	for _, half := range []string{"ring-ref", "event-channel"} {
 		t.Run(half, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.listen(vchanOnly)
 			g := w.add(3, "g", uuid(1))
 			path := "/local/domain/3/data/vchan/0/entropy"
@@ -425,7 +425,7 @@ func TestHalfAnOffer(t *testing.T) {
 
 // A guest whose ring breaks the rules is blamed, by an error that the host's sessions know.
 func TestHostileRing(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(vchanOnly)
 	g := w.add(3, "bad", uuid(1))
 	alloc, err := xendev.OpenGntalloc(g.sys)
@@ -461,7 +461,7 @@ func TestManyAtOnce(t *testing.T) {
 	if testing.Short() {
 		n = 20
 	}
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(all("instance"))
 	guests := make([]*fakeGuest, n)
 	for i := range guests {
@@ -489,7 +489,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // xenstored that goes and comes back changes nothing; one that is gone for good ends Accept with the reason.
 func TestLostXenstored(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	w.listen(all("instance"))
 	w.add(3, "g", uuid(1))
 	w.eventually(func() bool { return w.has("/local/domain/3/data/entropy/instance") }, "announced")

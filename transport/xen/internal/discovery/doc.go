@@ -3,7 +3,7 @@
 //
 // A guest is any domain but our own that xenstored knows and the lists allow. While it lives,
 //
-//   - its part of xenstore holds an announcement, /local/domain/<guest>/data/entropy with the nodes instance and generation, which
+//   - its part of xenstore holds an announcement, /local/domain/<guest>/data/entropy with the nodes instance and arrival, which
 //     only it can read: they change when there is somebody new to talk to, or when its memory may be a copy of another's;
 //   - each vchan that it offers at /local/domain/<guest>/data/vchan/<own>/entropy is connected;
 //   - a PV console named org.openmirage.entropy.1 is plugged into it, for guests that know nothing of vchan.

@@ -191,8 +191,8 @@ func (g *guest) announce(ctx context.Context) error {
 			return err
 		}
 		for name, value := range map[string]string{
-			"instance":   g.d.cfg.Instance,
-			"generation": strconv.FormatUint(g.number, 10),
+			"instance": g.d.cfg.Instance,
+			"arrival":  strconv.FormatUint(g.number, 10),
 		} {
 			if err := tx.Write(ctx, xenstore.Join(at, name), value); err != nil {
 				return err

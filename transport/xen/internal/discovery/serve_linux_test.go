@@ -49,7 +49,7 @@ func seedV2(t *testing.T, rw io.ReadWriter) (protocol.Welcome, protocol.Seed) {
 
 // A real server behind it all: protocol 2 over vchan, both protocols over the console, and what xenstore holds is no secret.
 func TestServerOverBothCarriers(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	store, err := xenstore.Dial(w.ctx, w.store.Dialer(0))
 	require.NoError(t, err)
 	defer func() { _ = store.Close() }()
