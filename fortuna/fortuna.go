@@ -17,7 +17,6 @@ type Fortuna struct {
 	gate     gate
 	fresh    Freshness
 	explicit bool
-	now      func() time.Time // nil is the monotonic clock
 	start    time.Time
 	shards   shards
 	last     atomic.Int64 // when the pools last reseeded, by elapsed; never before that
@@ -128,9 +127,7 @@ func (f *Fortuna) due() bool {
 	if last == never {
 		return true
 	}
-	// A clock that was set back must not stop reseeding until it has caught up.
-	now := int64(f.elapsed())
-	return now < last || now-last >= int64(MinReseedInterval)
+	return f.elapsed()-time.Duration(last) >= MinReseedInterval
 }
 
 func (f *Fortuna) mixPoolsLocked() {
@@ -155,13 +152,8 @@ func (f *Fortuna) mixPoolsLocked() {
 	clear(s)
 }
 
-// elapsed is the clock's reading, as the time since New.
-func (f *Fortuna) elapsed() time.Duration {
-	if f.now == nil {
-		return time.Since(f.start) // monotonic, and half the price of Now
-	}
-	return f.now().Sub(f.start)
-}
+// elapsed is the time since New, by the monotonic clock.
+func (f *Fortuna) elapsed() time.Duration { return time.Since(f.start) }
 
 // Close wipes the state: pools, keys and buffers. Reads and events return ErrClosed from then on; a read that
 // runs at the same time either gets all its bytes or ErrClosed. Closing twice does no harm, and the error is

@@ -6,33 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// clock is a hand-moved clock.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2015, 5, 20, 16, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // addBytes grows a pool by n bytes, headers included.
 func addBytes(t testing.TB, f *Fortuna, pool, n int) {
@@ -100,7 +80,7 @@ func TestNotSeeded(t *testing.T) {
 
 func TestPoolZeroCutoff(t *testing.T) {
 	for size, want := range map[int]bool{63: false, 64: true} {
-		f := New(WithClock(newClock().Now))
+		f := New()
 		addBytes(t, f, 0, size)
 		addBytes(t, f, 1, 1000)
 		assert.Equal(t, want, f.Seeded(), size)
@@ -117,35 +97,36 @@ func TestPoolZeroCutoff(t *testing.T) {
 
 func TestReseedInterval(t *testing.T) {
 	for _, n := range []int{16, smallRead + 1} { // both kinds of read look
-		c := newClock()
-		f := New(WithClock(c.Now))
-		addBytes(t, f, 0, 64)
-		read(t, f, n)
-		require.EqualValues(t, 1, f.Reseeds())
-		addBytes(t, f, 0, 64)
-		c.add(99 * time.Millisecond)
-		read(t, f, n)
-		assert.EqualValues(t, 1, f.Reseeds(), "after 99 ms")
-		c.add(time.Millisecond)
-		read(t, f, n)
-		assert.EqualValues(t, 2, f.Reseeds(), "after 100 ms")
-		c.add(time.Hour)
-		addBytes(t, f, 0, 63)
-		read(t, f, n)
-		assert.EqualValues(t, 2, f.Reseeds(), "pool 0 holds 63 bytes")
-		addBytes(t, f, 0, 3)
-		read(t, f, n)
-		assert.EqualValues(t, 3, f.Reseeds(), "pool 0 holds 66 bytes")
-		addBytes(t, f, 0, 64)
-		c.add(-24 * time.Hour)
-		read(t, f, n)
-		assert.EqualValues(t, 4, f.Reseeds(), "the clock was set back")
+		synctest.Test(t, func(t *testing.T) {
+			f := New()
+			time.Sleep(time.Hour)
+			addBytes(t, f, 0, 64)
+			read(t, f, n)
+			require.EqualValues(t, 1, f.Reseeds())
+			addBytes(t, f, 0, 64)
+			time.Sleep(99 * time.Millisecond)
+			read(t, f, n)
+			assert.EqualValues(t, 1, f.Reseeds(), "after 99 ms")
+			time.Sleep(time.Millisecond - time.Nanosecond)
+			read(t, f, n)
+			assert.EqualValues(t, 1, f.Reseeds(), "just before")
+			time.Sleep(time.Nanosecond)
+			read(t, f, n)
+			assert.EqualValues(t, 2, f.Reseeds(), "after 100 ms")
+			time.Sleep(time.Hour)
+			addBytes(t, f, 0, 63)
+			read(t, f, n)
+			assert.EqualValues(t, 2, f.Reseeds(), "pool 0 holds 63 bytes")
+			addBytes(t, f, 0, 3)
+			read(t, f, n)
+			assert.EqualValues(t, 3, f.Reseeds(), "pool 0 holds 66 bytes")
+		})
 	}
 }
 
 // An explicit seed neither empties pools nor delays them.
 func TestReseedLeavesPools(t *testing.T) {
-	f := New(WithClock(newClock().Now))
+	f := New()
 	addBytes(t, f, 0, 64)
 	f.Reseed([]byte("seed"))
 	read(t, f, 16)
@@ -153,7 +134,7 @@ func TestReseedLeavesPools(t *testing.T) {
 }
 
 func TestExplicitSeed(t *testing.T) {
-	f := New(WithExplicitSeed(), WithClock(newClock().Now))
+	f := New(WithExplicitSeed())
 	addBytes(t, f, 0, 1000)
 	assert.False(t, f.Seeded())
 	_, err := f.Read(make([]byte, 1))
@@ -166,12 +147,15 @@ func TestExplicitSeed(t *testing.T) {
 // The central generator's key after many reseeds is that of a book accumulator written down once more: 32
 // strings, hashed when 2^i divides the count.
 func TestPoolSchedule(t *testing.T) {
+	synctest.Test(t, poolSchedule)
+}
+
+func poolSchedule(t *testing.T) {
 	reseeds := 1<<10 + 3
 	if soak(t) > 0 {
 		reseeds = 1<<14 + 3
 	}
-	c := newClock()
-	f := New(WithClock(c.Now))
+	f := New()
 	var strings [NumPools][]byte
 	var key [32]byte
 	used := [NumPools]int{}
@@ -187,7 +171,7 @@ func TestPoolSchedule(t *testing.T) {
 		before := f.Reseeds()
 		f.reseedFromPools()
 		require.Equal(t, before+1, f.Reseeds())
-		c.add(MinReseedInterval)
+		time.Sleep(MinReseedInterval)
 
 		input := bytes.Clone(key[:])
 		for i := range strings {
@@ -221,7 +205,7 @@ func TestJoins(t *testing.T) {
 
 // The pools drive the book's own generator in the same way, counter included.
 func TestLittleEndianFortuna(t *testing.T) {
-	f := New(WithClock(newClock().Now))
+	f := New()
 	f.gen.mode = littleEndian{}
 	for range 2 {
 		for pool := range NumPools {

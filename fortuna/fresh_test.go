@@ -169,7 +169,7 @@ func TestRenewBeforeSeed(t *testing.T) {
 // The pools' first reseed happens before the renewal, not instead of it.
 func TestRenewWithPoolsAlone(t *testing.T) {
 	h := newHook("a")
-	f := New(WithFreshness(h), WithClock(newClock().Now))
+	f := New(WithFreshness(h))
 	addBytes(t, f, 0, 64)
 	h.generation.Store(2)
 	read(t, f, 1)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -137,25 +138,42 @@ func assertHashWiped(t *testing.T, h any) {
 	}
 }
 
-// A long read that fails at its second request must not leave the first in the caller's slice.
+// reseeding is the real counter mode, with something that happens at each
+// reseed.
+type reseeding struct {
+	bigEndian
+	then func()
+}
+
+func (m reseeding) increment(ctr *[blockSize]byte) {
+	m.bigEndian.increment(ctr)
+	m.then()
+}
+
+// A long read that fails at its second request must not leave the first in the
+// caller's slice. Each request finds the pools full: with the first one's
+// reseed they are so again, and 100 ms go by; with the second one's the state
+// is closed.
 func TestFailedReadClears(t *testing.T) {
-	var f *Fortuna
-	asked := 0
-	c := newClock()
-	f = New(WithClock(func() time.Time {
-		if asked++; asked == 2 {
-			f.gate.close()
-		}
-		return c.Now()
-	}))
-	f.Reseed([]byte("seed"))
-	f.last.Store(int64(f.elapsed())) // the first question
-	asked = 0
-	addBytes(t, f, 0, 64) // from now on each request asks for the time
-	p := make([]byte, 2*MaxRequest)
-	n, err := f.Read(p)
-	assert.ErrorIs(t, err, ErrClosed)
-	assert.Zero(t, n)
-	assert.Equal(t, 2, asked)
-	assert.True(t, bytes.Count(p, []byte{0}) == len(p))
+	synctest.Test(t, func(t *testing.T) {
+		f := New()
+		f.Reseed([]byte("seed"))
+		reseeds := 0
+		f.gen.mode = reseeding{then: func() {
+			if reseeds++; reseeds == 2 {
+				f.gate.close()
+				return
+			}
+			time.Sleep(MinReseedInterval)
+			addBytes(t, f, 0, 64)
+		}}
+		addBytes(t, f, 0, 64)
+		p := make([]byte, 2*MaxRequest)
+		n, err := f.Read(p)
+		assert.ErrorIs(t, err, ErrClosed)
+		assert.Zero(t, n)
+		assert.Equal(t, 2, reseeds)
+		assert.EqualValues(t, 1, f.Stats().Reads, "the first request was served")
+		assert.Equal(t, len(p), bytes.Count(p, []byte{0}))
+	})
 }

@@ -13,6 +13,10 @@ const (
 	// many of the sessions that it may have.
 	sessionsPerShare = 16
 
+	// cpuBurst is how much CPU time a guest that did nothing may cause at once,
+	// so that a handshake is never held up.
+	cpuBurst = 500 * time.Millisecond
+
 	// wakeCost is what it costs to have a session's goroutine sleep and wake, beyond
 	// what its own thread sees of it: the runtime's and the kernel's part, on
 	// other threads. With it BenchmarkByteByByte shows about as much as the process
@@ -42,9 +46,9 @@ type metered struct {
 
 // begin starts the count. It goes to sum, and against all of the shares; slowed is called when that makes the guest wait. quit ends that.
 func (m *metered) begin(s *Server, quit <-chan struct{}, sum *cputime.Sum, slowed func(), shares ...*cputime.Share) {
-	m.meter, m.sum = cputime.NewMeter(sum, s.cfg.threadTime), sum
+	m.meter, m.sum = cputime.NewMeter(sum, s.threadTime), sum
 	m.shares, m.slowed, m.quit = shares, slowed, quit
-	m.longest = min(longPause, s.cfg.WriteTime/2) // a pause must not use up the time that the guest has
+	m.longest = min(longPause, s.cfg.Times.Write/2) // a pause must not use up the time that the guest has
 	var c transport.Sleeper
 	if c, m.tells = m.Conn.(transport.Sleeper); m.tells {
 		m.waking = wakeCost

@@ -63,7 +63,10 @@ func statusOf(t *testing.T, s *Server, id string) GuestStatus {
 
 // The same on a real channel and the real clock: a frame that comes byte by byte, with an event each, without end.
 func TestCPUTimeOverVChan(t *testing.T) {
-	s, l := serveReal(t, Config{FrameRate: 1e6, CPUShare: 0.01, cpuBurst: 50 * time.Millisecond})
+	s, l := serveReal(t, with(func(c *Config) {
+		c.Limits.FramesPerSecond = 1e6
+		c.Limits.CPUShare = 0.01
+	}))
 	bad, proto := overVChan(t, l, "bad")
 	overVChan(t, l, "good")
 	begin := time.Now()
@@ -84,7 +87,7 @@ func TestCPUTimeOverVChan(t *testing.T) {
 		}
 	}
 	g := statusOf(t, s, "bad")
-	require.Less(t, g.CPU, 0.05+0.01*time.Since(begin).Seconds()+0.1)
+	require.Less(t, g.CPU, cpuBurst.Seconds()+0.01*time.Since(begin).Seconds()+0.1)
 	require.NotZero(t, statusOf(t, s, "good").CPU)
 	require.Zero(t, statusOf(t, s, "good").Slowed)
 	t.Logf("%.3f s of CPU time in %v, slowed %d times; the good one %.6f s", g.CPU, time.Since(begin), g.Slowed, statusOf(t, s, "good").CPU)
@@ -98,7 +101,10 @@ func TestSessionsHoldNoThreads(t *testing.T) {
 		require.NoError(t, err)
 		return len(d)
 	}
-	s, l := serveReal(t, Config{MaxPerGroup: 1000, SessionRate: 1e6})
+	s, l := serveReal(t, with(func(c *Config) {
+		c.Limits.SessionsPerGroup = 1000
+		c.Limits.NewSessionsPerSecond = 1e6
+	}))
 	overVChan(t, l, "first")
 	before, goroutines := threads(), runtime.NumGoroutine()
 	for i := range sessions {

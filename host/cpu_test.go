@@ -12,15 +12,19 @@ import (
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
-// costly is a thread's clock on which each stretch of work takes a millisecond.
-func costly() func() time.Duration {
+// costly is a thread's clock on which each stretch of work takes so much.
+func costly(step time.Duration) func() time.Duration {
 	var looks atomic.Int64
-	return func() time.Duration { return time.Duration(looks.Add(1)) * time.Millisecond }
+	return func() time.Duration { return time.Duration(looks.Add(1)) * step }
 }
 
 // quiet is a configuration in which the host does nothing by itself, and frames are free.
 func quiet() Config {
-	return Config{FrameRate: 1e6, SeedInterval: time.Hour, KeepAlive: time.Hour, threadTime: costly()}
+	return with(func(c *Config) {
+		c.Limits.FramesPerSecond = 1e6
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = time.Hour
+	})
 }
 
 // dribble sends n bytes of frames one by one.
@@ -38,7 +42,7 @@ func (c *client) dribble(n int) {
 
 // What a guest sends byte by byte costs work for each of them, and is held to the guest's share, whatever session it comes in.
 func TestCPUTimeIsBounded(t *testing.T) {
-	serve(t, quiet(), func(b *bench) {
+	serveOn(t, quiet(), costly(time.Millisecond), func(b *bench) {
 		begin := time.Now()
 		c := b.join("a")
 		c.seed()
@@ -64,8 +68,8 @@ func TestCPUTimeIsBounded(t *testing.T) {
 // Those who come under ever new names use up what their group has.
 func TestCPUTimeOfAGroupIsBounded(t *testing.T) {
 	cfg := quiet()
-	cfg.SessionRate = 1e6
-	serve(t, cfg, func(b *bench) {
+	cfg.Limits.NewSessionsPerSecond = 1e6
+	serveOn(t, cfg, costly(time.Millisecond), func(b *bench) {
 		begin, used := time.Now(), 0.0
 		for i := range 20 {
 			id := fmt.Sprint("guest ", i)
@@ -81,7 +85,7 @@ func TestCPUTimeOfAGroupIsBounded(t *testing.T) {
 }
 
 func TestGuestThatBehavesIsNotSlowedDown(t *testing.T) {
-	serve(t, Config{SeedInterval: time.Minute, threadTime: costly()}, func(b *bench) {
+	serveOn(t, DefaultConfig(), costly(time.Millisecond), func(b *bench) {
 		c := b.join("a")
 		for seeds := 0; seeds < 100; {
 			switch m := c.next().(type) {
@@ -101,16 +105,15 @@ func TestGuestThatBehavesIsNotSlowedDown(t *testing.T) {
 // A guest deep in debt, with frames that break no rule, is heard again after longPause at the latest, each time.
 func TestPausesAreBounded(t *testing.T) {
 	var dear atomic.Bool
-	cfg := quiet()
-	clock := costly()
+	clock := costly(time.Millisecond)
 	var extra atomic.Int64
-	cfg.threadTime = func() time.Duration {
+	threadTime := func() time.Duration {
 		if dear.Load() {
 			extra.Add(int64(10 * time.Second))
 		}
 		return clock() + time.Duration(extra.Load())
 	}
-	serve(t, cfg, func(b *bench) {
+	serveOn(t, quiet(), threadTime, func(b *bench) {
 		bad := b.join("bad")
 		bad.seed()
 		dear.Store(true)
@@ -135,7 +138,7 @@ func TestPausesAreBounded(t *testing.T) {
 
 // A guest that is being held up does not hold up the end.
 func TestEndInterruptsAPause(t *testing.T) {
-	serve(t, quiet(), func(b *bench) {
+	serveOn(t, quiet(), costly(time.Millisecond), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		go func() { // until the end

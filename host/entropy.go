@@ -11,6 +11,7 @@ import (
 	"github.com/xentropyd/xentropyd/fortuna"
 	"github.com/xentropyd/xentropyd/internal/gather"
 	"github.com/xentropyd/xentropyd/source"
+	"github.com/xentropyd/xentropyd/transport"
 )
 
 // Errors of [Entropy.Draw].
@@ -32,6 +33,15 @@ const (
 	PolicyStop Policy = "stop"
 )
 
+// Check says what is wrong.
+func (p Policy) Check() []transport.Fault {
+	var f faults
+	if p != PolicyDegraded && p != PolicyStop {
+		f.add("", "%q; want one of %s, %s", string(p), PolicyDegraded, PolicyStop)
+	}
+	return f
+}
+
 // creditLimit is what one draw can be credited with: the generator's strength in bits, however long the draw.
 const creditLimit = 256
 
@@ -52,14 +62,29 @@ type SeedStore interface {
 	Store(seed []byte) error
 }
 
-// EntropyConfig is what an [Entropy] is made of.
+// EntropyConfig is what an [Entropy] is made of: add to what
+// [DefaultEntropyConfig] gives.
 type EntropyConfig struct {
-	Sources   []source.Source    // noise sources; closed by Run
-	Kernel    func([]byte) error // fills 8*n bytes from the kernel's RNG without blocking, nil: this system's; never credited, never needed
-	Seeds     SeedStore          // nil: none kept
-	Policy    Policy             // PolicyDegraded
-	Harvester []source.Option    // pace, alpha, clock of the harvest
-	Log       *slog.Logger       // slog.Default()
+	Sources   []source.Source // noise sources; closed by Run
+	Policy    Policy          // when none of them is left
+	Harvester []source.Option // pace and alpha of the harvest
+
+	// Kernel fills 8*n bytes from the kernel's RNG without blocking; nil is
+	// this system's. They are never credited, and never needed.
+	Kernel func([]byte) error
+
+	Seeds SeedStore    // nil: none is kept
+	Log   *slog.Logger // nil: slog.Default()
+}
+
+// DefaultEntropyConfig has no source yet.
+func DefaultEntropyConfig() EntropyConfig { return EntropyConfig{Policy: PolicyDegraded} }
+
+// Check says what is wrong.
+func (c *EntropyConfig) Check() []transport.Fault {
+	var f faults
+	f.in("policy", c.Policy.Check())
+	return f
 }
 
 // Entropy gathers noise, counts what it is worth, and holds the host's Fortuna. All methods are safe for concurrent use.
@@ -81,11 +106,10 @@ type Entropy struct {
 
 // NewEntropy returns an Entropy that gathers once Run is called.
 func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
-	orDefault(&cfg.Policy, PolicyDegraded)
-	if cfg.Policy != PolicyDegraded && cfg.Policy != PolicyStop {
-		return nil, fmt.Errorf("policy %q: use %q or %q", cfg.Policy, PolicyDegraded, PolicyStop)
+	if err := refuse(cfg.Check()); err != nil {
+		return nil, err
 	}
-	orDefault(&cfg.Log, slog.Default())
+	cfg.Log = logger(cfg.Log)
 	f := fortuna.New(fortuna.WithExplicitSeed())
 	pool := gather.New(f, gather.NewKernel(cfg.Kernel, cfg.Log))
 	e := &Entropy{cfg: cfg, fortuna: f, pool: pool, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1), drawn: make(chan struct{}, 1)}

@@ -56,6 +56,20 @@ func (s *seeds) times() int {
 	return s.stores
 }
 
+// from is a configuration with these sources.
+func from(sources ...source.Source) EntropyConfig {
+	cfg := DefaultEntropyConfig()
+	cfg.Sources = sources
+	return cfg
+}
+
+// keeping is one with a good source and a store.
+func keeping(store SeedStore) EntropyConfig {
+	cfg := from(good(4))
+	cfg.Seeds = store
+	return cfg
+}
+
 // gathering runs test in a bubble with an Entropy that gathers from sources.
 func gathering(t *testing.T, cfg EntropyConfig, test func(t *testing.T, e *Entropy)) {
 	t.Helper()
@@ -89,7 +103,7 @@ func isReady(e *Entropy) bool {
 
 func TestEntropySeedsItself(t *testing.T) {
 	store := &seeds{}
-	gathering(t, EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store}, func(t *testing.T, e *Entropy) {
+	gathering(t, keeping(store), func(t *testing.T, e *Entropy) {
 		require.True(t, isReady(e))
 		require.Equal(t, 1, store.times(), "a new seed is kept before any output")
 		b := make([]byte, 64)
@@ -109,7 +123,6 @@ func TestEntropySeedsItself(t *testing.T) {
 	require.Equal(t, 3, store.times(), "and at the end")
 }
 
-// What the kernel gives is never credited, so the host does without it.
 // counting counts the reads of a source.
 type counting struct {
 	source.Source
@@ -127,7 +140,8 @@ func TestEntropyAsksForNoiseAtARate(t *testing.T) {
 	quiet := source.WithPace(func(source.Info) source.Pace { return source.Pace{Samples: 64, Every: time.Hour} })
 	info := sourcetest.Info(2, 4)
 	info.Credited = false
-	cfg := EntropyConfig{Sources: []source.Source{good(4), counting{sourcetest.New(info, sourcetest.Good(8)), &reads}}, Harvester: []source.Option{quiet}}
+	cfg := from(good(4), counting{sourcetest.New(info, sourcetest.Good(8)), &reads})
+	cfg.Harvester = []source.Option{quiet}
 	gathering(t, cfg, func(t *testing.T, e *Entropy) {
 		require.True(t, isReady(e))
 		before, bits := reads.Load(), e.Status().AssessedBits
@@ -143,10 +157,13 @@ func TestEntropyAsksForNoiseAtARate(t *testing.T) {
 	})
 }
 
+// What the kernel gives is never credited, so the host does without it.
 func TestEntropySeedsItselfFromNoiseAlone(t *testing.T) {
 	asked := 0
 	kernel := func([]byte) error { asked++; return errors.New("getrandom: operation not permitted") }
-	gathering(t, EntropyConfig{Sources: []source.Source{good(4)}, Kernel: kernel}, func(t *testing.T, e *Entropy) {
+	cfg := from(good(4))
+	cfg.Kernel = kernel
+	gathering(t, cfg, func(t *testing.T, e *Entropy) {
 		require.True(t, isReady(e))
 		require.Equal(t, 1, asked)
 		credit, err := e.Draw(make([]byte, 64))
@@ -163,7 +180,7 @@ func TestEntropyGivesNothingBeforeItHasEnough(t *testing.T) {
 	}{"320 bits": {320. / 1024, true}, "just under": {319. / 1024, false}} {
 		t.Run(name, func(t *testing.T) {
 			src := sourcetest.New(sourcetest.Info(1, c.bits), sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Blocking()))
-			gathering(t, EntropyConfig{Sources: []source.Source{src}}, func(t *testing.T, e *Entropy) {
+			gathering(t, from(src), func(t *testing.T, e *Entropy) {
 				require.Equal(t, c.ready, isReady(e))
 				if !c.ready {
 					b := make([]byte, 8)
@@ -180,7 +197,7 @@ func TestEntropyCountsNoUncreditedSource(t *testing.T) {
 	info := sourcetest.Info(8, 8)
 	info.Credited = false
 	src := sourcetest.New(info, sourcetest.Good(1))
-	gathering(t, EntropyConfig{Sources: []source.Source{src}}, func(t *testing.T, e *Entropy) {
+	gathering(t, from(src), func(t *testing.T, e *Entropy) {
 		time.Sleep(time.Hour)
 		require.False(t, isReady(e))
 	})
@@ -188,7 +205,7 @@ func TestEntropyCountsNoUncreditedSource(t *testing.T) {
 
 func TestEntropyCountsNoSourceThatFailsItsStartUpTest(t *testing.T) {
 	src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Stuck(3))
-	gathering(t, EntropyConfig{Sources: []source.Source{src}}, func(t *testing.T, e *Entropy) {
+	gathering(t, from(src), func(t *testing.T, e *Entropy) {
 		time.Sleep(time.Hour)
 		require.False(t, isReady(e))
 		require.Equal(t, source.StateQuarantined, e.Status().Sources[0].State)
@@ -199,7 +216,9 @@ func TestEntropyWithoutAHealthySource(t *testing.T) {
 	for _, policy := range []Policy{PolicyDegraded, PolicyStop} {
 		t.Run(string(policy), func(t *testing.T) {
 			src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Then(4096, sourcetest.Good(1), sourcetest.Vanished()))
-			gathering(t, EntropyConfig{Sources: []source.Source{src}, Policy: policy}, func(t *testing.T, e *Entropy) {
+			cfg := from(src)
+			cfg.Policy = policy
+			gathering(t, cfg, func(t *testing.T, e *Entropy) {
 				require.True(t, isReady(e))
 				b := make([]byte, 32)
 				credit, err := e.Draw(b)
@@ -224,7 +243,9 @@ func TestEntropyWithoutAHealthySource(t *testing.T) {
 func TestEntropyComesBack(t *testing.T) {
 	src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Then(2048, sourcetest.Good(1),
 		sourcetest.FailsTimes(3, errors.New("unplugged"), sourcetest.Good(2))))
-	gathering(t, EntropyConfig{Sources: []source.Source{src}, Policy: PolicyStop}, func(t *testing.T, e *Entropy) {
+	cfg := from(src)
+	cfg.Policy = PolicyStop
+	gathering(t, cfg, func(t *testing.T, e *Entropy) {
 		require.True(t, isReady(e))
 		was := false
 		for range 600 {
@@ -241,7 +262,7 @@ func TestEntropyComesBack(t *testing.T) {
 func TestEntropyReplacesTheKeptSeed(t *testing.T) {
 	// That it is mixed in cannot be seen from outside, the kernel RNG being mixed in too.
 	store := &seeds{kept: make([]byte, 64)}
-	gathering(t, EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store}, func(t *testing.T, e *Entropy) {
+	gathering(t, keeping(store), func(t *testing.T, e *Entropy) {
 		require.True(t, isReady(e))
 		require.NotEqual(t, make([]byte, 64), store.kept, "the old seed is replaced before any output")
 	})
@@ -256,7 +277,9 @@ func TestEntropyLivesWithABrokenSeedStore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log syncBuffer
-				e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+				cfg := keeping(store)
+				cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+				e, err := NewEntropy(cfg)
 				require.NoError(t, err)
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
@@ -331,7 +354,9 @@ func TestEntropyLeavesASilentSeedStoreBehind(t *testing.T) {
 				var log syncBuffer
 				store := &silent{from: c.from, answer: make(chan struct{})}
 				store.kept = []byte("a seed")
-				e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+				cfg := keeping(store)
+				cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+				e, err := NewEntropy(cfg)
 				require.NoError(t, err)
 				ctx, cancel := context.WithCancel(t.Context())
 				start := time.Now()
@@ -369,7 +394,9 @@ func TestEntropyLeavesASilentSeedStoreBehind(t *testing.T) {
 func TestEntropyEndsWhileItWaitsForTheSeedStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &silent{from: 1, answer: make(chan struct{})}
-		e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.DiscardHandler)})
+		cfg := keeping(store)
+		cfg.Log = slog.New(slog.DiscardHandler)
+		e, err := NewEntropy(cfg)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -390,7 +417,9 @@ func TestEntropyKeepsASeedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log syncBuffer
 		store := &silent{from: 1, answer: make(chan struct{})}
-		e, err := NewEntropy(EntropyConfig{Sources: []source.Source{good(4)}, Seeds: store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		cfg := keeping(store)
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		e, err := NewEntropy(cfg)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -408,6 +437,11 @@ func TestEntropyKeepsASeedAgain(t *testing.T) {
 }
 
 func TestEntropyRefusesAnUnknownPolicy(t *testing.T) {
-	_, err := NewEntropy(EntropyConfig{Policy: "hope"})
-	require.EqualError(t, err, `policy "hope": use "degraded" or "stop"`)
+	cfg := DefaultEntropyConfig()
+	require.Empty(t, cfg.Check())
+	cfg.Policy = "hope"
+	_, err := NewEntropy(cfg)
+	require.EqualError(t, err, `host configuration: policy: "hope"; want one of degraded, stop`)
+	_, err = NewEntropy(EntropyConfig{})
+	require.ErrorContains(t, err, `policy: ""`, "nothing is a default because it is empty")
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/protocol"
 	"github.com/xentropyd/xentropyd/transport"
 )
@@ -113,14 +114,29 @@ type bench struct {
 	group       string // theirs, if it is not "group"
 }
 
+// with is the default configuration with changes.
+func with(change func(c *Config)) Config {
+	c := DefaultConfig()
+	change(&c)
+	return c
+}
+
 // serve runs test in a bubble with a server of this configuration.
 func serve(t *testing.T, cfg Config, test func(b *bench)) {
+	t.Helper()
+	serveOn(t, cfg, cputime.Thread, test)
+}
+
+// serveOn is serve with another clock of the CPU time of threads: no bubble has
+// one.
+func serveOn(t *testing.T, cfg Config, threadTime func() time.Duration, test func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 		d := newDrawer()
 		s, err := NewServer(d, cfg)
 		require.NoError(t, err)
+		s.threadTime = threadTime
 		ctx, cancel := context.WithCancel(t.Context())
 		b := &bench{T: t, server: s, drawer: d, l: newListener()}
 		var wg sync.WaitGroup

@@ -24,7 +24,7 @@ type group struct {
 	logs     logLimit
 }
 
-// entry is a budget of the configuration that is not the common one.
+// entry is a budget of the configuration. The common one has no name.
 type entry struct {
 	name   string
 	budget Budget
@@ -43,14 +43,14 @@ const (
 
 // newGroup returns a group that may be given as much as its sessions could be one by one, and cost less than they could.
 func newGroup(key groupKey, cfg *Config) *group {
-	shares := max(1, cfg.MaxPerGroup/sessionsPerShare)
+	shares := max(1, cfg.Limits.SessionsPerGroup/sessionsPerShare)
 	return &group{
 		key:      key,
-		arrivals: rate.NewLimiter(rate.Limit(cfg.SessionRate), cfg.MaxPerGroup),
+		arrivals: rate.NewLimiter(rate.Limit(cfg.Limits.NewSessionsPerSecond), cfg.Limits.SessionsPerGroup),
 		tellings: rate.NewLimiter(rate.Every(tellEvery), tellLines),
-		bucket:   newBucket(cfg.Budget, cfg.MaxPerGroup),
+		bucket:   newBucket(cfg.Budget, cfg.Limits.SessionsPerGroup),
 		entries:  make(map[entry]*bucket),
-		cpu:      cputime.NewShare(float64(shares)*cfg.CPUShare, time.Duration(shares)*cfg.cpuBurst),
+		cpu:      cputime.NewShare(float64(shares)*cfg.Limits.CPUShare, time.Duration(shares)*cpuBurst),
 		logs:     logLimit{limiter: rate.NewLimiter(rate.Every(logEvery), logLines)},
 	}
 }

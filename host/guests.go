@@ -108,7 +108,10 @@ func (g *guests) connect(p transport.Peer, cfg *Config, e entry, b *bucket) *rec
 		if len(g.records) >= g.most {
 			g.evictOldest(func(*record) bool { return true }, 8)
 		}
-		r = &record{peer: p, budget: e.budget, bucket: b, common: e.name == "", share: cputime.NewShare(cfg.CPUShare, cfg.cpuBurst)}
+		r = &record{
+			peer: p, budget: e.budget, bucket: b, common: e.name == "",
+			share: cputime.NewShare(cfg.Limits.CPUShare, cpuBurst),
+		}
 		r.generation.Store(g.next())
 		g.records[p.ID] = r
 	} else if r.peer.Incarnation != p.Incarnation {

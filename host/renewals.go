@@ -30,7 +30,7 @@ type renewal struct {
 
 // do has begin called after it was called itself, and returns the number that begin gave. stopped ends the wait for the end of the
 // interval, not the renewal.
-func (p *pace) do(now func() time.Time, stopped <-chan struct{}, begin func() uint64) uint64 {
+func (p *pace) do(stopped <-chan struct{}, begin func() uint64) uint64 {
 	p.mu.Lock()
 	if r := p.next; r != nil {
 		p.mu.Unlock()
@@ -39,11 +39,11 @@ func (p *pace) do(now func() time.Time, stopped <-chan struct{}, begin func() ui
 	}
 	wait := time.Duration(0)
 	if !p.last.IsZero() {
-		wait = min(renewalEvery, p.last.Add(renewalEvery).Sub(now()))
+		wait = min(renewalEvery, time.Until(p.last.Add(renewalEvery)))
 	}
 	if wait <= 0 {
 		defer p.mu.Unlock()
-		p.last = now()
+		p.last = time.Now()
 		return begin()
 	}
 	r := &renewal{decided: make(chan struct{})}
@@ -57,7 +57,7 @@ func (p *pace) do(now func() time.Time, stopped <-chan struct{}, begin func() ui
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.next, p.last = nil, now() // who comes from here on is not covered any more
+	p.next, p.last = nil, time.Now() // who comes from here on is not covered any more
 	r.generation = begin()
 	close(r.decided)
 	return r.generation
@@ -112,7 +112,7 @@ func (r *renewals) log(log *slog.Logger) {
 // acknowledges it. Call it when the guests' state may have been copied. It returns the number of a generation that began
 // after the call; calls that come within a quarter of a second share one, and return when it has begun.
 func (s *Server) NewGeneration() uint64 {
-	g := s.renewals.pace.do(s.cfg.Now, s.stopped, func() uint64 {
+	g := s.renewals.pace.do(s.stopped, func() uint64 {
 		generation := s.guests.renew()
 		s.kick(everybody)
 		return generation
@@ -127,7 +127,7 @@ func (s *Server) NewGenerationFor(id string) (generation uint64, ok bool) {
 	if r == nil {
 		return 0, false
 	}
-	generation = r.renewal.do(s.cfg.Now, s.stopped, func() uint64 {
+	generation = r.renewal.do(s.stopped, func() uint64 {
 		generation := s.guests.renewOne(id)
 		s.kick(func(ses *session) bool { return ses.peer.ID == id })
 		return generation

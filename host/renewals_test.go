@@ -76,7 +76,11 @@ func TestManyRenewals(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, Config{SessionRate: 1e6, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+			serve(t, with(func(c *Config) {
+				c.Limits.NewSessionsPerSecond = 1e6
+				c.Seed.Interval = time.Hour
+				c.Times.KeepAlive = time.Hour
+			}), func(b *bench) {
 				var waits []func() (int, error)
 				for i := range 20 {
 					waits = append(waits, b.join(fmt.Sprint(i)).follow())
@@ -122,7 +126,7 @@ func TestManyRenewals(t *testing.T) {
 
 // The number that a caller gets is of a generation that began after its call.
 func TestRenewalCoversItsCall(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Times.KeepAlive = time.Hour }), func(b *bench) {
 		last := b.server.Status().Generation
 		for i := range 100 {
 			began := time.Now()
@@ -137,7 +141,7 @@ func TestRenewalCoversItsCall(t *testing.T) {
 
 // Requests at one moment have one number, and take one.
 func TestRenewalsAtOnceShareANumber(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Times.KeepAlive = time.Hour }), func(b *bench) {
 		first := b.server.NewGeneration()
 		var numbers sync.Map
 		var all sync.WaitGroup
@@ -152,7 +156,10 @@ func TestRenewalsAtOnceShareANumber(t *testing.T) {
 }
 
 func TestRenewalOfNobody(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour, SeedInterval: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Times.KeepAlive = time.Hour
+		c.Seed.Interval = time.Hour
+	}), func(b *bench) {
 		b.join("a").seed()
 		synctest.Wait()
 		before := b.server.Status().Generation
@@ -184,7 +191,10 @@ func (w *wakes) SetReadDeadline(t time.Time) error {
 }
 
 func TestRenewalOfOneWakesItAlone(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour, SeedInterval: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Times.KeepAlive = time.Hour
+		c.Seed.Interval = time.Hour
+	}), func(b *bench) {
 		channels := make(map[string]*wakes)
 		for _, id := range []string{"a", "b"} {
 			here, there := newPipe(b)
@@ -211,7 +221,7 @@ func TestRenewalOfOneWakesItAlone(t *testing.T) {
 
 // The end of the server does not wait for an interval, and nobody is left without a number.
 func TestRenewalAtTheEnd(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		b.server.NewGeneration()
 		done := make(chan uint64)
 		go func() { done <- b.server.NewGeneration() }()
@@ -243,7 +253,10 @@ func (s *syncBuffer) String() string {
 
 // A thousand renewals a second are a line a second, which says how many there were.
 func TestRenewalsAreLoggedOnceASecond(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour, SeedInterval: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Times.KeepAlive = time.Hour
+		c.Seed.Interval = time.Hour
+	}), func(b *bench) {
 		var out syncBuffer
 		b.server.cfg.Log = slog.New(slog.NewTextHandler(&out, nil))
 		b.join("a").follow()

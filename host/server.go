@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/cputime"
 	"github.com/xentropyd/xentropyd/internal/instance"
 	"github.com/xentropyd/xentropyd/protocol"
 	"github.com/xentropyd/xentropyd/transport"
@@ -30,10 +31,12 @@ type Server struct {
 
 	renewals *renewals
 
+	threadTime func() time.Duration // CPU time of the calling thread; tests count it otherwise
+
 	mu         sync.Mutex
 	sessions   map[*session]struct{}
 	groups     *groups
-	placed     int    // sessions that have one of MaxSessions places
+	placed     int    // sessions that have one of Limits.Sessions places
 	refusing   int    // sessions over a limit that are being told so
 	yielding   int    // sessions that are ending to make room
 	turnedAway uint64 // sessions over a limit since the start
@@ -57,20 +60,22 @@ func tableSize(maxSessions int) int { return max(16384, 2*maxSessions) }
 
 // NewServer returns a server that draws from entropy. It serves nothing until Serve is called.
 func NewServer(entropy Drawer, cfg Config) (*Server, error) {
-	cfg, err := cfg.complete()
-	if err != nil {
-		return nil, fmt.Errorf("host configuration: %w", err)
+	if err := refuse(cfg.Check()); err != nil {
+		return nil, err
 	}
+	cfg.Log = logger(cfg.Log)
 	s := &Server{
 		cfg:      cfg,
 		entropy:  entropy,
 		instance: instance.New(),
-		guests:   newGuests(tableSize(cfg.MaxSessions)),
-		started:  cfg.Now(),
+		guests:   newGuests(tableSize(cfg.Limits.Sessions)),
+		started:  time.Now(),
 		sessions: make(map[*session]struct{}),
-		groups:   newGroups(tableSize(cfg.MaxSessions)),
+		groups:   newGroups(tableSize(cfg.Limits.Sessions)),
 		stopped:  make(chan struct{}),
 		renewals: newRenewals(),
+
+		threadTime: cputime.Thread,
 	}
 	return s, nil
 }
@@ -91,7 +96,7 @@ func (s *Server) Run(ctx context.Context) error {
 			ready = nil
 			s.kick(everybody)
 		case <-tick.C:
-			s.tidy(s.cfg.Now())
+			s.tidy(time.Now())
 		case <-renewed:
 			s.renewals.log(s.cfg.Log)
 			renewed = nil
@@ -130,7 +135,7 @@ func (s *Server) Serve(ctx context.Context, l transport.Listener) error {
 
 // start begins a session in a goroutine of its own, or closes ch.
 func (s *Server) start(ch transport.Conn, peer transport.Peer) {
-	now := s.cfg.Now()
+	now := time.Now()
 	s.mu.Lock()
 	g := s.groups.find(groupKey{peer.Group, peer.First}, &s.cfg, now)
 	over, yields := s.admit(g, peer, now)
@@ -173,18 +178,18 @@ func (s *Server) admit(g *group, peer transport.Peer, now time.Time) (over strin
 	switch {
 	case !g.arrivals.AllowN(now, 1):
 		return "new sessions come too fast", nil
-	case len(g.sessions) >= s.cfg.MaxPerGroup:
-		return fmt.Sprintf("%d sessions of %s at most", s.cfg.MaxPerGroup, peer.Group), nil
-	case same >= s.cfg.MaxPerGuest:
-		return fmt.Sprintf("%d sessions of one guest at most", s.cfg.MaxPerGuest), nil
-	case s.placed < s.cfg.MaxSessions:
+	case len(g.sessions) >= s.cfg.Limits.SessionsPerGroup:
+		return fmt.Sprintf("%d sessions of %s at most", s.cfg.Limits.SessionsPerGroup, peer.Group), nil
+	case same >= s.cfg.Limits.SessionsPerGuest:
+		return fmt.Sprintf("%d sessions of one guest at most", s.cfg.Limits.SessionsPerGuest), nil
+	case s.placed < s.cfg.Limits.Sessions:
 		return "", nil
 	}
 	if s.yielding < maxYielding {
 		yields = s.groups.yielder(g)
 	}
 	if yields == nil {
-		return fmt.Sprintf("this host serves %d sessions at most", s.cfg.MaxSessions), nil
+		return fmt.Sprintf("this host serves %d sessions at most", s.cfg.Limits.Sessions), nil
 	}
 	return "", yields
 }
@@ -206,6 +211,16 @@ func (s *Server) makeRoom(ses *session) {
 	s.turnedAway++
 	ses.finish(&closing{protocol.CloseLimit, errors.New("this host has no place left, and others have fewer")})
 	ses.hurry = time.AfterFunc(yieldTime, func() { ses.ch.Close() })
+}
+
+// entryOf is the budget that the configuration has for a peer.
+func (s *Server) entryOf(p transport.Peer) entry {
+	if s.cfg.BudgetFor != nil {
+		if b, name := s.cfg.BudgetFor(p); name != "" && len(b.Check()) == 0 {
+			return entry{name, b}
+		}
+	}
+	return entry{"", s.cfg.Budget}
 }
 
 // bucketFor is what a guest of this group draws on: a bucket of its own, or the one that all guests with this entry of the configuration share.

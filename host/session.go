@@ -48,9 +48,6 @@ type session struct {
 	unanswered time.Time // the first ping since the guest was last heard; zero for none
 }
 
-// maxBurst bounds a burst of frames, so that it fits an int of 32 bits.
-const maxBurst = 1 << 30
-
 // errStopping ends a session because the server goes down.
 var errStopping = errors.New("server is stopping")
 
@@ -67,16 +64,13 @@ func (c *closing) Unwrap() error { return c.err }
 func (s *session) run() {
 	cfg := &s.server.cfg
 	if s.over == "" {
-		budget, name := cfg.BudgetFor(s.peer)
-		if name == "" || budget.Check() != nil {
-			budget, name = cfg.Budget, ""
-		}
-		e := entry{name, budget}
+		e := s.server.entryOf(s.peer)
 		s.record = s.server.guests.connect(s.peer, cfg, e, s.server.bucketFor(s.group, e))
 	}
 	s.beginCount()
 	defer s.ch.end()
-	s.pace = *rate.NewLimiter(rate.Limit(cfg.FrameRate), int(min(max(1, 2*cfg.FrameRate), maxBurst)))
+	frames := cfg.Limits.FramesPerSecond
+	s.pace = *rate.NewLimiter(rate.Limit(frames), int(max(1, 2*frames)))
 	err := s.serve()
 	s.sayGoodbye(err)
 	s.ch.Close()
@@ -85,7 +79,7 @@ func (s *session) run() {
 	}
 	err = s.judge(err)
 	if s.record != nil {
-		s.server.guests.disconnect(s.record, cfg.Now(), err)
+		s.server.guests.disconnect(s.record, time.Now(), err)
 	}
 }
 
@@ -138,7 +132,7 @@ func (s *session) judge(err error) error {
 		log.Debug("guest turned away", "reason", err)
 		return err
 	}
-	write, unwritten := s.group.mayLog(s.server.cfg.Now())
+	write, unwritten := s.group.mayLog(time.Now())
 	if unwritten > 0 {
 		log = log.With("lines_left_out", unwritten)
 	}
@@ -174,7 +168,7 @@ func (s *session) sayGoodbye(err error) {
 
 // serve finds out which protocol the guest speaks and speaks it.
 func (s *session) serve() error {
-	limit := s.server.cfg.HandshakeTime
+	limit := s.server.cfg.Times.Handshake
 	if s.over != "" {
 		limit = min(limit, time.Second)
 	}
@@ -290,16 +284,16 @@ func (s *session) throttle() error {
 
 // write sends p within the time that a guest has to take it.
 func (s *session) write(p []byte) error {
-	s.ch.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTime))
+	s.ch.SetWriteDeadline(time.Now().Add(s.server.cfg.Times.Write))
 	_, err := s.ch.Write(p)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("guest did not take %d bytes within %v", len(p), s.server.cfg.WriteTime)
+		return fmt.Errorf("guest did not take %d bytes within %v", len(p), s.server.cfg.Times.Write)
 	}
 	return err
 }
 
 // jittered spreads an interval so that guests which started together do not stay together. It needs no secret.
 func (s *session) jittered(d time.Duration) time.Duration {
-	j := s.server.cfg.SeedJitter
+	j := s.server.cfg.Seed.Jitter
 	return time.Duration(float64(d) * (1 - j + 2*j*rand.Float64()))
 }

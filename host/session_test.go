@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,7 +19,7 @@ import (
 )
 
 func TestFirstSeedComesAtOnce(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		start := time.Now()
 		c := b.join("a")
 		require.Equal(t, uint32(1024), c.welcome.BudgetBytes)
@@ -40,7 +41,7 @@ func TestFirstSeedComesAtOnce(t *testing.T) {
 }
 
 func TestSeedNotAcknowledgedIsNotCalledSeeded(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		c := b.join("a")
 		s := c.next().(protocol.Seed)
 		require.False(t, b.guest("a").Seeded)
@@ -59,7 +60,10 @@ func TestSeedNotAcknowledgedIsNotCalledSeeded(t *testing.T) {
 
 // The library of a guest may be of the new generation before its kernel is: each is said for itself.
 func TestKernelIsSaidForItself(t *testing.T) {
-	serve(t, Config{SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = time.Hour
+	}), func(b *bench) {
 		c := b.join("a")
 		s := c.next().(protocol.Seed)
 		ack := func(kernel bool) {
@@ -84,7 +88,10 @@ func TestKernelIsSaidForItself(t *testing.T) {
 }
 
 func TestPushesComeWithJitterForEver(t *testing.T) {
-	serve(t, Config{SeedInterval: 40 * time.Second, KeepAlive: 10 * time.Minute}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Seed.Interval = 40 * time.Second
+		c.Times.KeepAlive = 10 * time.Minute
+	}), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		distinct := map[time.Duration]bool{}
@@ -102,7 +109,11 @@ func TestPushesComeWithJitterForEver(t *testing.T) {
 }
 
 func TestRequestsSpendTheBudget(t *testing.T) {
-	serve(t, Config{Budget: Budget{1000, 100 * time.Second}, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Budget = Budget{1000, 100 * time.Second}
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = time.Hour
+	}), func(b *bench) {
 		c := b.join("a")
 		c.seed() // 64
 		c.send(protocol.Request{ID: 1, Bytes: 900})
@@ -128,7 +139,11 @@ func TestRequestsSpendTheBudget(t *testing.T) {
 }
 
 func TestBudgetOutlivesTheSession(t *testing.T) {
-	serve(t, Config{Budget: Budget{128, time.Hour}, SeedBytes: 64, KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Budget = Budget{128, time.Hour}
+		c.Seed.Bytes = 64
+		c.Times.KeepAlive = time.Hour
+	}), func(b *bench) {
 		for range 2 {
 			c := b.join("a")
 			c.seed()
@@ -153,14 +168,14 @@ func TestBudgetOfOneGuest(t *testing.T) {
 		}
 		return Budget{}, ""
 	}
-	serve(t, Config{BudgetFor: own}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.BudgetFor = own }), func(b *bench) {
 		require.EqualValues(t, 4096, b.join("big").welcome.BudgetBytes)
 		require.EqualValues(t, 1024, b.join("small").welcome.BudgetBytes)
 	})
 }
 
 func TestUnseededHostGivesNothingThenAtOnce(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		b.drawer.fail(ErrNotSeeded)
 		c := b.join("a")
 		require.Equal(t, protocol.RefusedUnseeded, c.next().(protocol.Refusal).Reason)
@@ -176,7 +191,7 @@ func TestUnseededHostGivesNothingThenAtOnce(t *testing.T) {
 }
 
 func TestStoppedAndDegradedHost(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		b.drawer.fail(ErrStopped)
 		c := b.join("a")
 		require.Equal(t, protocol.RefusedStopped, c.next().(protocol.Refusal).Reason)
@@ -187,7 +202,10 @@ func TestStoppedAndDegradedHost(t *testing.T) {
 }
 
 func TestNewGenerationReachesEveryGuest(t *testing.T) {
-	serve(t, Config{Budget: Budget{64, time.Hour}, KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Budget = Budget{64, time.Hour}
+		c.Times.KeepAlive = time.Hour
+	}), func(b *bench) {
 		clients := []*client{b.join("a"), b.join("b")}
 		for _, c := range clients {
 			require.Equal(t, c.welcome.Generation, c.seed().Generation)
@@ -208,7 +226,7 @@ func TestNewGenerationReachesEveryGuest(t *testing.T) {
 }
 
 func TestNewGenerationForOneGuest(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Times.KeepAlive = time.Hour }), func(b *bench) {
 		a, other := b.join("a"), b.join("b")
 		a.seed()
 		other.seed()
@@ -222,7 +240,7 @@ func TestNewGenerationForOneGuest(t *testing.T) {
 }
 
 func TestGenerationBelongsToTheIncarnation(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		join := func(id, incarnation string) uint64 {
 			b.incarnation = incarnation
 			c := b.join(id)
@@ -240,7 +258,7 @@ func TestGenerationBelongsToTheIncarnation(t *testing.T) {
 }
 
 func TestGenerationWaitsForASeededHost(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Times.KeepAlive = time.Hour }), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		b.drawer.fail(ErrStopped)
@@ -258,7 +276,7 @@ func TestGenerationWaitsForASeededHost(t *testing.T) {
 func TestHandshakeIsBounded(t *testing.T) {
 	for name, sent := range map[string]string{"nothing": "", "part of a hello": "\x01\x00\x00", "part of protocol 1": "Hello, may"} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, Config{}, func(b *bench) {
+			serve(t, DefaultConfig(), func(b *bench) {
 				before := time.Now()
 				conn := b.connect("a")
 				io.WriteString(conn, sent)
@@ -273,7 +291,10 @@ func TestHandshakeIsBounded(t *testing.T) {
 }
 
 func TestSilentGuestIsPingedThenGivenUp(t *testing.T) {
-	serve(t, Config{SeedInterval: time.Hour, KeepAlive: 20 * time.Second}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = 20 * time.Second
+	}), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		for range 5 {
@@ -289,7 +310,10 @@ func TestSilentGuestIsPingedThenGivenUp(t *testing.T) {
 
 // A guest that was paused answers when it runs on.
 func TestGuestThatStoodStillIsSeeded(t *testing.T) {
-	serve(t, Config{SeedInterval: time.Hour, KeepAlive: 20 * time.Second}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = 20 * time.Second
+	}), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		ping := c.next().(protocol.Ping)
@@ -308,7 +332,12 @@ func TestGuestThatStoodStillIsSeeded(t *testing.T) {
 }
 
 func TestSmallRequestsCostAsMuchAsASeed(t *testing.T) {
-	serve(t, Config{Budget: Budget{128, time.Hour}, SeedBytes: 64, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Budget = Budget{128, time.Hour}
+		c.Seed.Bytes = 64
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = time.Hour
+	}), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		for id := range uint32(2) {
@@ -322,7 +351,7 @@ func TestSmallRequestsCostAsMuchAsASeed(t *testing.T) {
 }
 
 func TestGuestMayPing(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		c.send(protocol.Ping{Token: 77})
@@ -332,7 +361,10 @@ func TestGuestMayPing(t *testing.T) {
 
 // An operator who renews once a clone begins two hundred generations before a slow guest has answered the first of them.
 func TestManyGenerationsUnacknowledgedEndNoSession(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour, SeedInterval: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Times.KeepAlive = time.Hour
+		c.Seed.Interval = time.Hour
+	}), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		var seeds []protocol.Seed
@@ -357,7 +389,7 @@ func TestManyGenerationsUnacknowledgedEndNoSession(t *testing.T) {
 }
 
 func TestRuleBreakerLosesItsSessionOnly(t *testing.T) {
-	serve(t, Config{KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Times.KeepAlive = time.Hour }), func(b *bench) {
 		good, bad := b.join("good"), b.join("bad")
 		good.seed()
 		bad.seed()
@@ -374,7 +406,7 @@ func TestRuleBreakerLosesItsSessionOnly(t *testing.T) {
 }
 
 func TestUnknownVersionIsTold(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		c := &client{bench: b, conn: b.connect("a"), proto: protocol.NewGuest(protocol.Hello{})}
 		c.decoder = protocol.NewGuestDecoder(c.conn)
 		hello := c.proto.AppendHello(nil)
@@ -385,7 +417,7 @@ func TestUnknownVersionIsTold(t *testing.T) {
 }
 
 func TestGuestThatTakesNothingIsGivenUp(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		b.hello("a")
 		time.Sleep(5*time.Second + time.Millisecond)
 		g := b.guest("a")
@@ -396,7 +428,11 @@ func TestGuestThatTakesNothingIsGivenUp(t *testing.T) {
 }
 
 func TestFloodingGuestIsSlowedDown(t *testing.T) {
-	serve(t, Config{FrameRate: 10, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Limits.FramesPerSecond = 10
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = time.Hour
+	}), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		before := time.Now()
@@ -411,7 +447,10 @@ func TestFloodingGuestIsSlowedDown(t *testing.T) {
 }
 
 func TestLimitOnSessionsOfAGroup(t *testing.T) {
-	serve(t, Config{MaxPerGroup: 3, SessionRate: 1000}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Limits.SessionsPerGroup = 3
+		c.Limits.NewSessionsPerSecond = 1000
+	}), func(b *bench) {
 		var first *client
 		for i := range 3 {
 			c := b.join(fmt.Sprint(i))
@@ -430,7 +469,7 @@ func TestLimitOnSessionsOfAGroup(t *testing.T) {
 }
 
 func TestLimitOnSessionsInAll(t *testing.T) {
-	serve(t, Config{MaxSessions: 2}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Limits.Sessions = 2 }), func(b *bench) {
 		b.join("a")
 		b.join("b")
 		require.Contains(t, b.hello("c").ended(protocol.CloseLimit).Text, "2 sessions at most")
@@ -438,7 +477,10 @@ func TestLimitOnSessionsInAll(t *testing.T) {
 }
 
 func TestLimitOnArrivals(t *testing.T) {
-	serve(t, Config{MaxPerGroup: 2, SessionRate: 1}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Limits.SessionsPerGroup = 2
+		c.Limits.NewSessionsPerSecond = 1
+	}), func(b *bench) {
 		for range 2 {
 			c := b.join("a")
 			c.seed()
@@ -452,7 +494,10 @@ func TestLimitOnArrivals(t *testing.T) {
 }
 
 func TestManyOverTheLimitAreJustClosed(t *testing.T) {
-	serve(t, Config{MaxPerGroup: 1, HandshakeTime: time.Hour}, func(b *bench) {
+	serve(t, with(func(c *Config) {
+		c.Limits.SessionsPerGroup = 1
+		c.Times.Handshake = time.Hour
+	}), func(b *bench) {
 		b.join("a")
 		for range maxRefusingGroup {
 			b.connect("b")
@@ -469,7 +514,7 @@ func TestManyOverTheLimitAreJustClosed(t *testing.T) {
 }
 
 func TestShutdownSaysGoodbye(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		done := make(chan struct{})
@@ -481,7 +526,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 }
 
 func TestGuestThatGoesIsForgottenInTime(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		c.send(protocol.Close{Reason: protocol.CloseDone})
@@ -502,9 +547,9 @@ func TestTableOfGuestsIsBounded(t *testing.T) {
 	maxRecords := tableSize(4096)
 	g := newGuests(maxRecords)
 	now := time.Now()
-	keep := g.connect(transport.Peer{ID: "connected"}, &Config{}, entry{}, nil)
+	keep := g.connect(transport.Peer{ID: "connected"}, new(DefaultConfig()), entry{}, nil)
 	for i := range maxRecords + 100 {
-		r := g.connect(transport.Peer{ID: fmt.Sprint(i), Group: fmt.Sprint(i)}, &Config{}, entry{}, nil)
+		r := g.connect(transport.Peer{ID: fmt.Sprint(i), Group: fmt.Sprint(i)}, new(DefaultConfig()), entry{}, nil)
 		g.disconnect(r, now.Add(time.Duration(i)), nil)
 	}
 	require.LessOrEqual(t, len(g.records), maxRecords)
@@ -519,11 +564,11 @@ func TestTableOfGuestsIsBounded(t *testing.T) {
 func TestGroupIsRememberedByFew(t *testing.T) {
 	g := newGuests(16384)
 	now := time.Now()
-	keep := g.connect(transport.Peer{ID: "connected", Group: "many"}, &Config{}, entry{}, nil)
-	other := g.connect(transport.Peer{ID: "other", Group: "other"}, &Config{}, entry{}, nil)
+	keep := g.connect(transport.Peer{ID: "connected", Group: "many"}, new(DefaultConfig()), entry{}, nil)
+	other := g.connect(transport.Peer{ID: "other", Group: "other"}, new(DefaultConfig()), entry{}, nil)
 	g.disconnect(other, now.Add(-time.Hour), nil)
 	for i := range 10 * maxGone {
-		r := g.connect(transport.Peer{ID: fmt.Sprint(i), Group: "many"}, &Config{}, entry{}, nil)
+		r := g.connect(transport.Peer{ID: fmt.Sprint(i), Group: "many"}, new(DefaultConfig()), entry{}, nil)
 		g.disconnect(r, now.Add(time.Duration(i)), nil)
 		require.LessOrEqual(t, len(g.records), maxGone+2)
 	}
@@ -533,14 +578,14 @@ func TestGroupIsRememberedByFew(t *testing.T) {
 	require.Nil(t, g.records["0"])
 	last := g.records[fmt.Sprint(10*maxGone-1)]
 	before := g.gone["many"]
-	require.Same(t, last, g.connect(last.peer, &Config{}, entry{}, nil))
+	require.Same(t, last, g.connect(last.peer, new(DefaultConfig()), entry{}, nil))
 	require.Equal(t, before-1, g.gone["many"])
 	g.disconnect(last, now, nil)
 	require.Equal(t, before, g.gone["many"])
 }
 
 func TestProtocol1(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		conn := b.connect("a")
 		for _, piece := range []string{"\r\nlogin: Hel", "lo, may I have ", "some entropy?\r", "\n"} {
 			_, err := io.WriteString(conn, piece)
@@ -568,7 +613,7 @@ func TestProtocol1(t *testing.T) {
 }
 
 func TestProtocol1WaitsForASeededHost(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		b.drawer.fail(ErrNotSeeded)
 		conn := b.connect("a")
 		io.WriteString(conn, protocol.V1Request)
@@ -586,7 +631,7 @@ func TestProtocol1WaitsForASeededHost(t *testing.T) {
 }
 
 func TestProtocol1CanBeTurnedOff(t *testing.T) {
-	serve(t, Config{NoVersion1: true}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Protocol1 = false }), func(b *bench) {
 		conn := b.connect("a")
 		io.WriteString(conn, "H")
 		_, err := conn.Read(make([]byte, 1))
@@ -595,7 +640,7 @@ func TestProtocol1CanBeTurnedOff(t *testing.T) {
 }
 
 func TestProtocol1JunkIsBounded(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		conn := b.connect("a")
 		_, err := io.WriteString(conn, strings.Repeat("x", 5000))
 		require.ErrorIs(t, err, io.ErrClosedPipe)
@@ -603,20 +648,109 @@ func TestProtocol1JunkIsBounded(t *testing.T) {
 	})
 }
 
+// Both ends of every range, and what is just beyond them.
 func TestConfigIsChecked(t *testing.T) {
-	for want, cfg := range map[string]Config{
-		"budget of 31 bytes":   {Budget: Budget{31, time.Second}},
-		"budget period":        {Budget: Budget{32, time.Microsecond}},
-		"seed of 31 bytes":     {SeedBytes: 31},
-		"seed of 1025 bytes":   {SeedBytes: 1025},
-		"seed jitter of 1":     {SeedJitter: 1},
-		"must not be negative": {KeepAlive: -1},
+	const ns = time.Nanosecond
+	for want, set := range map[string][2]func(c *Config){
+		"budget.bytes: 31; want 32 to 1073741824": {
+			func(c *Config) { c.Budget.Bytes = 31 },
+			func(c *Config) { c.Budget.Bytes = 32 },
+		},
+		"budget.bytes: 1073741825; want": {
+			func(c *Config) { c.Budget.Bytes = 1<<30 + 1 },
+			func(c *Config) { c.Budget.Bytes = 1 << 30 },
+		},
+		"budget.period: 999.999µs; want 1ms to 24h0m0s": {
+			func(c *Config) { c.Budget.Period = time.Millisecond - ns },
+			func(c *Config) { c.Budget.Period = time.Millisecond },
+		},
+		"budget.period: 24h0m0.000000001s; want": {
+			func(c *Config) { c.Budget.Period = 24*time.Hour + ns },
+			func(c *Config) { c.Budget.Period = 24 * time.Hour },
+		},
+		"seed.bytes: 31; want 32 to 1024": {
+			func(c *Config) { c.Seed.Bytes = 31 },
+			func(c *Config) { c.Seed.Bytes = 32 },
+		},
+		"seed.bytes: 1025; want": {
+			func(c *Config) { c.Seed.Bytes = 1025 },
+			func(c *Config) { c.Seed.Bytes = 1024 },
+		},
+		"seed.interval: 99.999999ms; want 100ms to 24h0m0s": {
+			func(c *Config) { c.Seed.Interval = 100*time.Millisecond - ns },
+			func(c *Config) { c.Seed.Interval = 100 * time.Millisecond },
+		},
+		"seed.interval: 24h0m0.000000001s; want": {
+			func(c *Config) { c.Seed.Interval = 24*time.Hour + ns },
+			func(c *Config) { c.Seed.Interval = 24 * time.Hour },
+		},
+		"seed.jitter: 1; want 0 up to, not including, 1": {
+			func(c *Config) { c.Seed.Jitter = 1 },
+			func(c *Config) { c.Seed.Jitter = math.Nextafter(1, 0) },
+		},
+		"seed.jitter: -0.1; want": {
+			func(c *Config) { c.Seed.Jitter = -0.1 },
+			func(c *Config) { c.Seed.Jitter = 0 },
+		},
+		"times.handshake: 0s; want 10ms to 1h0m0s": {
+			func(c *Config) { c.Times.Handshake = 0 },
+			func(c *Config) { c.Times.Handshake = 10 * time.Millisecond },
+		},
+		"times.write: 1h0m0.000000001s; want": {
+			func(c *Config) { c.Times.Write = time.Hour + ns },
+			func(c *Config) { c.Times.Write = time.Hour },
+		},
+		"times.keep_alive: -1ns; want 100ms to 24h0m0s": {
+			func(c *Config) { c.Times.KeepAlive = -1 },
+			func(c *Config) { c.Times.KeepAlive = 100 * time.Millisecond },
+		},
+		"limits.sessions: 0; want 1 to 1048576": {
+			func(c *Config) { c.Limits.Sessions = 0 },
+			func(c *Config) { c.Limits.Sessions = 1 },
+		},
+		"limits.sessions_per_group: 1048577; want": {
+			func(c *Config) { c.Limits.SessionsPerGroup = 1<<20 + 1 },
+			func(c *Config) { c.Limits.SessionsPerGroup = 1 << 20 },
+		},
+		"limits.sessions_per_guest: -1; want": {
+			func(c *Config) { c.Limits.SessionsPerGuest = -1 },
+			func(c *Config) { c.Limits.SessionsPerGuest = 1 },
+		},
+		"limits.new_sessions_per_second: 0; want 0.01 to 1e+06": {
+			func(c *Config) { c.Limits.NewSessionsPerSecond = 0 },
+			func(c *Config) { c.Limits.NewSessionsPerSecond = 0.01 },
+		},
+		"limits.frames_per_second: NaN; want 0.1 to 1e+06": {
+			func(c *Config) { c.Limits.FramesPerSecond = math.NaN() },
+			func(c *Config) { c.Limits.FramesPerSecond = 1e6 },
+		},
+		"limits.cpu_share: 1025; want 0.001 to 1024": {
+			func(c *Config) { c.Limits.CPUShare = 1025 },
+			func(c *Config) { c.Limits.CPUShare = 1024 },
+		},
 	} {
-		_, err := NewServer(newDrawer(), cfg)
-		require.ErrorContains(t, err, want)
+		_, err := NewServer(newDrawer(), with(set[0]))
+		require.ErrorContains(t, err, "host configuration: "+want)
+		require.NotContains(t, err.Error(), "\n", "one fault")
+		_, err = NewServer(newDrawer(), with(set[1]))
+		require.NoError(t, err, want)
 	}
-	_, err := NewServer(newDrawer(), Config{Budget: Budget{32, time.Millisecond}, SeedBytes: 1024})
-	require.NoError(t, err)
+}
+
+// Nothing is a default because it is zero: each field of a Config without any
+// is refused, and of the default none.
+func TestNoZeroIsADefault(t *testing.T) {
+	good := DefaultConfig()
+	require.Empty(t, good.Check())
+	var keys []string
+	for _, f := range new(Config).Check() {
+		keys = append(keys, f.Key)
+	}
+	require.Equal(t, []string{
+		"budget.bytes", "budget.period", "seed.bytes", "seed.interval", "times.handshake", "times.write", "times.keep_alive",
+		"limits.sessions", "limits.sessions_per_group", "limits.sessions_per_guest", "limits.new_sessions_per_second",
+		"limits.frames_per_second", "limits.cpu_share",
+	}, keys)
 }
 
 // hostile is a channel whose peer breaks the channel's own rules.
@@ -631,7 +765,7 @@ func (hostile) Read([]byte) (int, error) {
 }
 
 func TestHostileChannelIsAViolation(t *testing.T) {
-	serve(t, Config{}, func(b *bench) {
+	serve(t, DefaultConfig(), func(b *bench) {
 		here, there := newPipe(b)
 		defer here.Close()
 		b.l.guests <- arrival{hostile{there}, transport.Peer{ID: "a"}}
@@ -642,7 +776,7 @@ func TestHostileChannelIsAViolation(t *testing.T) {
 // TestStoppedHostDoesNotSpin is a host that has nothing to give for hours while a new generation waits: the session sleeps, pings
 // and gives a silent guest up.
 func TestStoppedHostDoesNotSpin(t *testing.T) {
-	serve(t, Config{KeepAlive: 20 * time.Second}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Times.KeepAlive = 20 * time.Second }), func(b *bench) {
 		c := b.join("a")
 		c.seed()
 		b.drawer.fail(ErrStopped)
@@ -663,7 +797,7 @@ func TestStoppedHostDoesNotSpin(t *testing.T) {
 }
 
 func TestProtocol1SessionsShareTheirBudget(t *testing.T) {
-	serve(t, Config{SessionRate: 1e6}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Limits.NewSessionsPerSecond = 1e6 }), func(b *bench) {
 		total := 0
 		for range 10 {
 			conn := b.connect("a")
@@ -678,7 +812,12 @@ func TestProtocol1SessionsShareTheirBudget(t *testing.T) {
 }
 
 func TestGroupSharesItsBudgets(t *testing.T) {
-	cfg := Config{MaxPerGroup: 4, Budget: Budget{64, time.Hour}, SessionRate: 1e6, KeepAlive: time.Hour}
+	cfg := with(func(c *Config) {
+		c.Limits.SessionsPerGroup = 4
+		c.Budget = Budget{64, time.Hour}
+		c.Limits.NewSessionsPerSecond = 1e6
+		c.Times.KeepAlive = time.Hour
+	})
 	serve(t, cfg, func(b *bench) {
 		for i := range 4 {
 			c := b.join(fmt.Sprint("forked ", i))
@@ -693,7 +832,13 @@ func TestGroupSharesItsBudgets(t *testing.T) {
 
 // A budget that is not the common one is the group's: a new name is no new one, and nobody else's is spent.
 func TestBudgetOfAnEntryIsShared(t *testing.T) {
-	cfg := Config{MaxPerGroup: 4, Budget: Budget{64, time.Hour}, SessionRate: 1e6, SeedInterval: time.Hour, KeepAlive: time.Hour}
+	cfg := with(func(c *Config) {
+		c.Limits.SessionsPerGroup = 4
+		c.Budget = Budget{64, time.Hour}
+		c.Limits.NewSessionsPerSecond = 1e6
+		c.Seed.Interval = time.Hour
+		c.Times.KeepAlive = time.Hour
+	})
 	cfg.BudgetFor = func(p transport.Peer) (Budget, string) {
 		if strings.HasPrefix(p.ID, "big") {
 			return Budget{1024, time.Hour}, "big*"
@@ -716,7 +861,7 @@ func TestBudgetOfAnEntryIsShared(t *testing.T) {
 }
 
 func TestLimitOnSessionsOfOneGuest(t *testing.T) {
-	serve(t, Config{MaxPerGuest: 2}, func(b *bench) {
+	serve(t, with(func(c *Config) { c.Limits.SessionsPerGuest = 2 }), func(b *bench) {
 		b.join("a")
 		b.join("a")
 		require.Equal(t, "2 sessions of one guest at most", b.hello("a").ended(protocol.CloseLimit).Text)
@@ -726,7 +871,7 @@ func TestLimitOnSessionsOfOneGuest(t *testing.T) {
 }
 
 func TestLinesAboutAGroupAreBounded(t *testing.T) {
-	g := newGroup(groupKey{}, &Config{MaxPerGroup: 1, Budget: DefaultBudget, SessionRate: 1})
+	g := newGroup(groupKey{}, new(DefaultConfig()))
 	now := time.Now()
 	written := 0
 	for range 1000 {
@@ -757,7 +902,7 @@ func (l *slowListener) Close() error {
 // A process may end when Serve has returned.
 func TestServeWaitsForItsListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := NewServer(newDrawer(), Config{})
+		s, err := NewServer(newDrawer(), DefaultConfig())
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &slowListener{listener: newListener()}
@@ -772,7 +917,11 @@ func TestServeWaitsForItsListener(t *testing.T) {
 
 // A refusal whose time to wait is next to none is no reason to come again at once.
 func TestPushesThatCannotBeWait(t *testing.T) {
-	cfg := Config{Budget: Budget{64, 10 * time.Millisecond}, SeedInterval: time.Millisecond, KeepAlive: time.Hour}
+	cfg := with(func(c *Config) {
+		c.Seed.Interval, c.Seed.Jitter = minInterval, 0
+		c.Budget = Budget{c.Seed.Bytes, c.Seed.Interval + time.Millisecond} // a push comes a millisecond too early
+		c.Times.KeepAlive = time.Hour
+	})
 	serve(t, cfg, func(b *bench) {
 		c := b.join("a")
 		begin := time.Now()
@@ -780,9 +929,11 @@ func TestPushesThatCannotBeWait(t *testing.T) {
 		for time.Since(begin) < 20*time.Second {
 			if r, ok := c.next().(protocol.Refusal); ok {
 				require.GreaterOrEqual(t, r.RetryAfter, time.Millisecond)
+				require.Less(t, r.RetryAfter, 20*time.Millisecond)
 				refused++
 			}
 		}
+		require.Greater(t, refused, 15)
 		require.LessOrEqual(t, refused, 21)
 	})
 }
@@ -790,7 +941,13 @@ func TestPushesThatCannotBeWait(t *testing.T) {
 // Budgets whose sums need more than 32 bits are given out on every machine.
 func TestLargeBudgetsServe(t *testing.T) {
 	for _, budget := range []Budget{{1 << 20, time.Minute}, {maxBudget, time.Minute}, {MinSeedBytes, 24 * time.Hour}} {
-		serve(t, Config{Budget: budget, MaxPerGroup: 4096, MaxSessions: 1 << 20, SeedInterval: time.Hour, KeepAlive: time.Hour}, func(b *bench) {
+		serve(t, with(func(c *Config) {
+			c.Budget = budget
+			c.Limits.SessionsPerGroup = 4096
+			c.Limits.Sessions = 1 << 20
+			c.Seed.Interval = time.Hour
+			c.Times.KeepAlive = time.Hour
+		}), func(b *bench) {
 			for i := range 3 {
 				c := b.join(fmt.Sprint(i))
 				c.seed()

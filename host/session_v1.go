@@ -13,7 +13,7 @@ import (
 // serveV1 speaks protocol 1: after the line of text, as many bytes as the budget holds, then silence until it is full again.
 // What the guest writes from then on is dropped.
 func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration) error {
-	if s.server.cfg.NoVersion1 {
+	if !s.server.cfg.Protocol1 {
 		return errors.New("guest speaks protocol 1, which the configuration turns off")
 	}
 	if s.over != "" {
@@ -38,15 +38,15 @@ func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration)
 	if err := s.write([]byte(protocol.V1Answer)); err != nil {
 		return err
 	}
-	s.pushAt = s.server.cfg.Now()
+	s.pushAt = time.Now()
 	for {
-		now := s.server.cfg.Now()
+		now := time.Now()
 		if !now.Before(s.pushAt) {
 			if err := s.pushV1(now); err != nil {
 				return err
 			}
 		}
-		switch err := s.arm(time.Now().Add(max(0, s.pushAt.Sub(now)))); {
+		switch err := s.arm(s.pushAt); {
 		case err == errKicked:
 			if s.waiting {
 				s.waiting, s.pushAt = false, now

@@ -48,13 +48,13 @@ func (s *session) serveV2(first []byte, deadline time.Time, limit time.Duration)
 	s.server.guests.update(s.record, func(r *record) { r.label, r.protocol = hello.Label, 2 })
 	greeting = false
 
-	now := cfg.Now()
+	now := time.Now()
 	s.generation = s.record.generation.Load()
 	err = s.send(protocol.Welcome{
 		Degraded:     s.server.entropy.Degraded(),
 		Instance:     s.server.instance,
 		Generation:   s.generation,
-		KeepAlive:    cfg.KeepAlive,
+		KeepAlive:    cfg.Times.KeepAlive,
 		BudgetBytes:  uint32(s.record.budget.Bytes),
 		BudgetPeriod: s.record.budget.Period,
 		MaxRequest:   uint16(min(protocol.MaxSeed, s.record.budget.Bytes)),
@@ -68,7 +68,7 @@ func (s *session) serveV2(first []byte, deadline time.Time, limit time.Duration)
 
 func (s *session) loopV2() error {
 	for {
-		now := s.server.cfg.Now()
+		now := time.Now()
 		if err := s.duties(now); err != nil {
 			return err
 		}
@@ -76,8 +76,7 @@ func (s *session) loopV2() error {
 		if t := s.pingAt(); t.Before(wake) {
 			wake = t
 		}
-		// The channel's deadline is on the real clock; an injected clock says how far off it is.
-		switch err := s.arm(time.Now().Add(max(0, wake.Sub(now)))); {
+		switch err := s.arm(wake); {
 		case err == errKicked:
 			if s.waiting {
 				s.waiting, s.pushAt = false, now
@@ -93,7 +92,7 @@ func (s *session) loopV2() error {
 		case err != nil:
 			return err
 		}
-		s.heard = s.server.cfg.Now()
+		s.heard = time.Now()
 		s.pinged = s.heard
 		if !s.unanswered.IsZero() && s.heard.Sub(s.unanswered) >= standstill {
 			s.pushAt = s.heard
@@ -113,7 +112,7 @@ func (s *session) loopV2() error {
 }
 
 // pingAt is when the guest is next asked whether it is there.
-func (s *session) pingAt() time.Time { return s.pinged.Add(s.server.cfg.KeepAlive) }
+func (s *session) pingAt() time.Time { return s.pinged.Add(s.server.cfg.Times.KeepAlive) }
 
 // duties does what the time or a kick calls for.
 func (s *session) duties(now time.Time) error {
@@ -125,7 +124,7 @@ func (s *session) duties(now time.Time) error {
 		}
 	}
 	if !now.Before(s.pingAt()) {
-		if now.Sub(s.heard) >= 3*cfg.KeepAlive {
+		if now.Sub(s.heard) >= 3*cfg.Times.KeepAlive {
 			return &closing{protocol.CloseTimeout, errors.New("guest answers no ping")}
 		}
 		s.pinged = now
@@ -148,12 +147,12 @@ func (s *session) push(now time.Time, generation uint64) error {
 	case generation != s.generation:
 		retry, sent, err = s.beginGeneration(now, generation)
 	case s.proto.Sequence() == 0:
-		retry, sent, err = s.give(now, protocol.ReasonConnect, 0, min(cfg.SeedBytes, s.record.budget.Bytes))
+		retry, sent, err = s.give(now, protocol.ReasonConnect, 0, min(cfg.Seed.Bytes, s.record.budget.Bytes))
 	default:
-		retry, sent, err = s.give(now, protocol.ReasonPeriodic, 0, min(cfg.SeedBytes, s.record.budget.Bytes))
+		retry, sent, err = s.give(now, protocol.ReasonPeriodic, 0, min(cfg.Seed.Bytes, s.record.budget.Bytes))
 	}
 	if sent {
-		retry = s.jittered(cfg.SeedInterval)
+		retry = s.jittered(cfg.Seed.Interval)
 	} else {
 		retry = max(retry, pushRetry)
 	}
@@ -168,7 +167,7 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 		if int(m.Bytes) > s.record.budget.Bytes {
 			return false, s.refuse(m.ID, protocol.RefusedTooLarge, 0)
 		}
-		_, _, err := s.give(s.server.cfg.Now(), protocol.ReasonRequest, m.ID, int(m.Bytes))
+		_, _, err := s.give(time.Now(), protocol.ReasonRequest, m.ID, int(m.Bytes))
 		return false, err
 	case protocol.Ack:
 		s.acknowledge(m)
@@ -183,7 +182,7 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 // beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it: it is not on its budget.
 func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.Duration, sent bool, err error) {
 	defer scrub.Stack()
-	seed := make([]byte, s.server.cfg.SeedBytes)
+	seed := make([]byte, s.server.cfg.Seed.Bytes)
 	defer clear(seed)
 	credit, err := s.server.entropy.Draw(seed)
 	if err != nil {
@@ -242,7 +241,7 @@ func (s *session) refuse(request uint32, reason protocol.RefusalReason, retry ti
 // acknowledge notes what the guest says became of a seed. Of one so old that the protocol has forgotten it nobody knows the generation: none counts
 // that was not sent.
 func (s *session) acknowledge(m protocol.Ack) {
-	now := s.server.cfg.Now()
+	now := time.Now()
 	m.Generation = min(m.Generation, s.generation)
 	s.server.guests.update(s.record, func(r *record) {
 		r.lastAck = now

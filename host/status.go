@@ -56,7 +56,7 @@ type Status struct {
 
 // Status returns a snapshot.
 func (s *Server) Status() Status {
-	now := s.cfg.Now()
+	now := time.Now()
 	s.mu.Lock()
 	n, away := len(s.sessions), s.turnedAway
 	s.mu.Unlock()

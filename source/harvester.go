@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Batch is what a source delivers at once.
@@ -105,14 +106,14 @@ func (h *Harvester) await(end func(*worker) <-chan struct{}) (left []*worker) {
 	if len(h.workers) == 0 {
 		return nil
 	}
-	over, release := h.cfg.clock.After(h.cfg.grace)
-	defer release()
+	over := time.NewTimer(h.cfg.grace)
+	defer over.Stop()
 	late := false
 	for _, w := range h.workers {
 		if !late {
 			select {
 			case <-end(w):
-			case <-over:
+			case <-over.C:
 				late = true
 			}
 		}

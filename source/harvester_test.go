@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -600,6 +601,28 @@ func TestRefusedDeclaration(t *testing.T) {
 		assert.Equal(t, 1, s.Closes())
 		require.ErrorContains(t, r.Run(t.Context()), "ran before")
 	})
+}
+
+// What cannot be is refused, and no default stands in for it.
+func TestRefusedOptions(t *testing.T) {
+	good := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1))
+	for _, p := range []source.Pace{{Every: 0, Samples: 1}, {Every: -1, Samples: 1}, {Every: 1, Samples: 0}} {
+		assert.Panics(t, func() {
+			source.NewHarvester(one(good), nil, source.WithPace(func(source.Info) source.Pace { return p }))
+		})
+	}
+	assert.Panics(t, func() { source.WithBackoff(0, time.Second) })
+	assert.Panics(t, func() { source.WithBackoff(time.Second, time.Second-1) })
+	source.WithBackoff(1, 1)
+	for alpha, ok := range map[float64]bool{
+		0x1p-60: true, math.Nextafter(0x1p-60, 0): false, 0x1p-10: true, math.Nextafter(0x1p-10, 1): false, math.NaN(): false,
+	} {
+		assert.Equal(t, ok, source.CheckAlpha(alpha) == nil, "%v", alpha)
+		st := source.NewHarvester(one(good), nil, source.WithAlpha(alpha)).Status()[0]
+		assert.Equal(t, ok, st.State == source.StateStarting, "%v", alpha)
+		assert.Equal(t, !ok, strings.Contains(st.LastError, "false-alarm probability"), st.LastError)
+	}
+	assert.NoError(t, source.CheckAlpha(source.DefaultAlpha))
 }
 
 // A call that hangs, whatever its context says, is given up at the read timeout:

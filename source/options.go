@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -27,7 +28,6 @@ const (
 type Option func(*config)
 
 type config struct {
-	clock                  Clock
 	log                    *slog.Logger
 	alpha                  float64
 	pace                   func(Info) Pace
@@ -38,7 +38,7 @@ type config struct {
 
 func defaultConfig() config {
 	return config{
-		clock: systemClock{}, log: slog.New(slog.DiscardHandler), alpha: health.DefaultAlpha, pace: DefaultPace,
+		log: slog.New(slog.DiscardHandler), alpha: DefaultAlpha, pace: DefaultPace,
 		backoffMin: defaultBackoffMin, backoffMax: defaultBackoffMax,
 		readTimeout: defaultReadTimeout, grace: defaultGrace,
 	}
@@ -60,29 +60,44 @@ func DefaultPace(info Info) Pace {
 	return Pace{Every: 15 * time.Second, Samples: 256}
 }
 
-// WithClock sets the clock of back-off, pace and rates.
-func WithClock(c Clock) Option { return func(o *config) { o.clock = c } }
-
 // WithLogger sets where changes of state are logged. Samples never are. The
 // default logs nothing.
 func WithLogger(l *slog.Logger) Option { return func(o *config) { o.log = l } }
 
+// DefaultAlpha is the false-alarm probability of the health tests.
+const DefaultAlpha = health.DefaultAlpha
+
+// Bounds on it, our own. SP 800-90B, 4.4.1, recommends 2^-20 to 2^-40. Beyond
+// them tests would ring all day, or see a failure too late to be of use.
+const (
+	minAlpha = 0x1p-60
+	maxAlpha = 0x1p-10
+)
+
+// CheckAlpha says what is wrong with a false-alarm probability.
+func CheckAlpha(alpha float64) error {
+	if !(alpha >= minAlpha && alpha <= maxAlpha) { // so written, NaN is refused
+		return fmt.Errorf("%v; want a probability of 2^-60 (8.7e-19) to 2^-10 (9.8e-4)", alpha)
+	}
+	return nil
+}
+
 // WithAlpha sets the false-alarm probability of the health tests
-// ([health.DefaultAlpha]).
+// ([DefaultAlpha]). With one that [CheckAlpha] refuses every source is absent.
 func WithAlpha(alpha float64) Option { return func(o *config) { o.alpha = alpha } }
 
-// WithPace sets the pace of each source ([DefaultPace]). An interval of zero
-// or less, or a batch of no samples, is replaced by the default's.
+// WithPace sets the pace of each source ([DefaultPace]). NewHarvester panics if
+// it gives an interval that is not positive, or a batch of no samples.
 func WithPace(f func(Info) Pace) Option { return func(o *config) { o.pace = f } }
 
 // WithBackoff sets how long a failed source waits before it is tried again:
-// first, then twice as long each time, up to most (1 s and 5 min). A first wait
-// that is not positive is replaced by the default.
+// first, then twice as long each time, up to most (1 s and 5 min). It panics
+// unless first is positive and most no less.
 func WithBackoff(first, most time.Duration) Option {
-	if first <= 0 {
-		first = defaultBackoffMin
+	if first <= 0 || most < first {
+		panic(fmt.Sprintf("source: back-off of %v to %v", first, most))
 	}
-	return func(o *config) { o.backoffMin, o.backoffMax = first, max(first, most) }
+	return func(o *config) { o.backoffMin, o.backoffMax = first, most }
 }
 
 // WithReadTimeout bounds how long a source may take to answer (10 s). One whose

@@ -115,7 +115,7 @@ func (w *worker) retryIn(d time.Duration) {
 	defer w.mu.Unlock()
 	w.retryAt = time.Time{}
 	if d > 0 {
-		w.retryAt = w.h.cfg.clock.Now().Add(d)
+		w.retryAt = time.Now().Add(d)
 	}
 }
 
@@ -130,7 +130,7 @@ func (w *worker) tell() {
 func (w *worker) snapshot() Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.h.cfg.clock.Now()
+	now := time.Now()
 	s := w.status.copy()
 	if w.spent > 0 {
 		s.BytesPerSecond = float64(w.bytes) / w.spent.Seconds()

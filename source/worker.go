@@ -56,22 +56,25 @@ func newWorker(h *Harvester, s Source) *worker {
 	w.backoff = backoff{first: h.cfg.backoffMin, most: h.cfg.backoffMax}
 	w.looks = backoff{first: lookFirst, most: lookMost}
 	w.pace = h.cfg.pace(w.info)
-	d := DefaultPace(w.info)
-	if w.pace.Every <= 0 {
-		w.pace.Every = d.Every
+	if w.pace.Every <= 0 || w.pace.Samples <= 0 {
+		panic(fmt.Sprintf("source: pace of %d samples every %v", w.pace.Samples, w.pace.Every))
 	}
-	if w.pace.Samples <= 0 {
-		w.pace.Samples = d.Samples
-	}
-	m, err := health.New(health.Config{
-		SampleBytes: w.info.SampleBytes, MinEntropy: w.info.MinEntropy, Alpha: h.cfg.alpha,
-	})
+	m, err := w.newMonitor()
 	if err != nil {
 		w.status.State, w.status.LastError = StateAbsent, err.Error()
 		return w
 	}
 	w.monitor = m
 	return w
+}
+
+// newMonitor makes the health tests of what the source declares.
+func (w *worker) newMonitor() (*health.Monitor, error) {
+	alpha := w.h.cfg.alpha
+	if err := CheckAlpha(alpha); err != nil {
+		return nil, fmt.Errorf("false-alarm probability of %w", err)
+	}
+	return health.New(health.Config{SampleBytes: w.info.SampleBytes, MinEntropy: w.info.MinEntropy, Alpha: alpha})
 }
 
 func (w *worker) run(ctx context.Context) {
@@ -89,7 +92,7 @@ func (w *worker) run(ctx context.Context) {
 			w.settle()
 			return
 		}
-		now := w.h.cfg.clock.Now()
+		now := time.Now()
 		if errors.Is(err, ErrAbsent) {
 			wait := w.looks.failed(now)
 			w.absent(err, wait)
@@ -132,12 +135,12 @@ func (w *worker) settle() {
 // look.
 func (w *worker) rest(ctx context.Context, d time.Duration, look <-chan struct{}) bool {
 	w.retryIn(d)
-	over, release := w.h.cfg.clock.After(d)
-	defer release()
+	over := time.NewTimer(d)
+	defer over.Stop()
 	defer w.retryIn(0)
 	select {
 	case <-ctx.Done():
-	case <-over:
+	case <-over.C:
 	case <-look:
 		return true
 	}
@@ -149,7 +152,7 @@ func (w *worker) live(ctx context.Context) error {
 	if err := w.startup(ctx); err != nil {
 		return err
 	}
-	now := w.h.cfg.clock.Now()
+	now := time.Now()
 	w.backoff.passed(now)
 	w.looks.passed(now)
 	w.warned = ""
@@ -192,11 +195,11 @@ func (w *worker) startup(ctx context.Context) error {
 // with something or an error; what is not may have nothing for as long as it
 // likes.
 func (w *worker) fetch(ctx context.Context, from, to int) (int, error) {
-	begin := w.h.cfg.clock.Now()
+	begin := time.Now()
 	left := w.h.cfg.readTimeout
 	for {
 		n, err := w.read(ctx, from, to, left)
-		quiet := w.h.cfg.clock.Now().Sub(begin)
+		quiet := time.Since(begin)
 		left = w.h.cfg.readTimeout - quiet
 		switch {
 		case errors.Is(err, errLate), err == nil && n == 0 && w.info.Credited && left <= 0:
@@ -225,14 +228,14 @@ func (w *worker) next(ctx context.Context) (int, bool) {
 			w.round = round
 			return paced, ctx.Err() == nil
 		}
-		over, release := w.h.cfg.clock.After(w.pace.Every)
+		over := time.NewTimer(w.pace.Every)
 		select {
 		case <-ctx.Done():
-			release()
+			over.Stop()
 			return 0, false
 		case <-wake:
-			release()
-		case <-over:
+			over.Stop()
+		case <-over.C:
 			return paced, true
 		}
 	}
@@ -240,12 +243,12 @@ func (w *worker) next(ctx context.Context) (int, bool) {
 
 // sleep waits for d and reports whether ctx is still alive.
 func (w *worker) sleep(ctx context.Context, d time.Duration) bool {
-	over, release := w.h.cfg.clock.After(d)
-	defer release()
+	over := time.NewTimer(d)
+	defer over.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-over:
+	case <-over.C:
 		return true
 	}
 }
@@ -285,10 +288,10 @@ func (w *worker) ask(ctx context.Context, from, to int, limit time.Duration) (in
 	c := &call{from, make(chan answer, 1)}
 	rctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	over, release := w.h.cfg.clock.After(limit)
-	defer release()
+	over := time.NewTimer(limit)
+	defer over.Stop()
 	w.mu.Lock()
-	w.reading = w.h.cfg.clock.Now()
+	w.reading = time.Now()
 	w.mu.Unlock()
 	go func() {
 		n, err := w.src.Sample(rctx, w.buf[from:to:to])
@@ -299,7 +302,7 @@ func (w *worker) ask(ctx context.Context, from, to int, limit time.Duration) (in
 	case a = <-c.answer:
 	case <-ctx.Done():
 		a = <-c.answer // Run has its grace, and then leaves us behind
-	case <-over:
+	case <-over.C:
 		select {
 		case a = <-c.answer:
 		default:
@@ -321,7 +324,7 @@ func (w *worker) answered(n int) {
 	defer w.mu.Unlock()
 	if n > 0 {
 		w.bytes += uint64(n)
-		w.spent += w.h.cfg.clock.Now().Sub(w.reading)
+		w.spent += time.Since(w.reading)
 	}
 	w.reading = time.Time{}
 }

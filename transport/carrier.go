@@ -43,6 +43,11 @@ type Carrier struct {
 	Listen   func(path string, o ListenOptions) (Listener, error)
 	NoListen string
 
+	// Default is where a host listens unless its configuration says otherwise,
+	// with the directory that sockets are in: "/run", or a user's own; nil:
+	// nowhere.
+	Default func(runtimeDir string) (path string)
+
 	// Usual says that this machine has guests that are served, at the scheme
 	// alone, unless the configuration says otherwise.
 	Usual func() bool

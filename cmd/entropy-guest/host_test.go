@@ -8,7 +8,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/transport"
@@ -46,9 +45,9 @@ type testHost struct {
 }
 
 func startHost(l transport.Listener, d *drawer) (*testHost, error) {
-	s, err := host.NewServer(d, host.Config{
-		Budget: host.Budget{Bytes: 1 << 20, Period: time.Minute}, SessionRate: 1e6, Log: slog.New(slog.DiscardHandler),
-	})
+	cfg := host.DefaultConfig()
+	cfg.Budget.Bytes, cfg.Limits.NewSessionsPerSecond, cfg.Log = 1<<20, 1e6, slog.New(slog.DiscardHandler)
+	s, err := host.NewServer(d, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -9,34 +9,13 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// hostConfig says in the host's terms what the file says. Budgets are looked up when a guest first comes, so that they can be reloaded.
+// hostConfig says in the host's terms what the file says. Budgets are looked up
+// when a guest first comes, so that they can be reloaded.
 func hostConfig(c config.Config, d *daemon) host.Config {
-	return host.Config{
-		Budget: hostBudget(c.Budget),
-		BudgetFor: func(p transport.Peer) (host.Budget, string) {
-			name := p.Name
-			if p.OwnName {
-				name = "" // a process chooses its name itself
-			}
-			b, pattern := d.cfg.Load().BudgetFor(p.ID, name)
-			return hostBudget(b), pattern
-		},
-		SeedBytes:     c.Seed.Bytes,
-		SeedInterval:  c.Seed.Interval.Duration,
-		SeedJitter:    max(c.Seed.Jitter, noJitter),
-		KeepAlive:     c.Times.KeepAlive.Duration,
-		HandshakeTime: c.Times.Handshake.Duration,
-		WriteTime:     c.Times.Write.Duration,
-		MaxSessions:   c.Limits.Sessions,
-		MaxPerGroup:   c.Limits.SessionsPerGroup,
-		MaxPerGuest:   c.Limits.SessionsPerGuest,
-		SessionRate:   c.Limits.NewSessionsPerSecond,
-		FrameRate:     c.Limits.FramesPerSecond,
-		CPUShare:      c.Limits.CPUShare,
-		NoVersion1:    !c.Protocol1,
-		OnFrame:       d.sources.arrival,
-		Log:           d.log,
-	}
+	h := c.Host()
+	h.BudgetFor = func(p transport.Peer) (host.Budget, string) { return d.cfg.Load().BudgetFor(p) }
+	h.OnFrame, h.Log = d.sources.arrival, d.log
+	return h
 }
 
 const (
@@ -54,11 +33,4 @@ func (d *daemon) refused(p transport.Peer, err error) {
 	if d.refusals.Get(p.Group).Allow() {
 		d.log.Warn("guest turned away; of many at once only some are logged", "guest", p.ID, "name", p.Name, "error", err)
 	}
-}
-
-// noJitter stands for a jitter of 0, which the host would take as "not given".
-const noJitter = 1e-9
-
-func hostBudget(b config.Budget) host.Budget {
-	return host.Budget{Bytes: b.Bytes, Period: b.Period.Duration}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,7 +60,8 @@ func (d *daemon) open(c config.Config) (err error) {
 	if d.control, err = control.Listen(c.Control); err != nil {
 		return err
 	}
-	entropy := host.EntropyConfig{Policy: host.Policy(c.Policy), Harvester: []source.Option{source.WithAlpha(c.Sources.Alpha)}, Log: d.log}
+	entropy := host.DefaultEntropyConfig()
+	entropy.Policy, entropy.Harvester, entropy.Log = c.Policy, []source.Option{source.WithAlpha(c.Sources.Alpha)}, d.log
 	if c.SeedFile != "" {
 		if d.seeds, err = openSeeds(c.SeedFile, seedfile.Open, d.log); err != nil {
 			return err
@@ -76,7 +76,7 @@ func (d *daemon) open(c config.Config) (err error) {
 		return err
 	}
 	d.warnOfDescriptors(c.Limits.Sessions)
-	mode, err := strconv.ParseUint(c.SocketMode, 8, 32)
+	mode, err := c.Mode()
 	if err != nil {
 		return fmt.Errorf("socket mode: %w", err)
 	}
@@ -88,7 +88,7 @@ func (d *daemon) open(c config.Config) (err error) {
 	if d.server, err = host.NewServer(d.entropy, hostConfig(c, d)); err != nil {
 		return err
 	}
-	return d.listen(c, fs.FileMode(mode), guests)
+	return d.listen(c, mode, guests)
 }
 
 // listen takes guests at each address.

@@ -75,7 +75,7 @@ func theGuest(t *testing.T, c *control.Client, is func(host.GuestStatus) bool) h
 func TestDaemonAndGuest(t *testing.T) {
 	noLeaks(t)
 	c, client, stop := inProcess(t, func(c *config.Config) {
-		c.Guests = []config.Guest{{Match: "local:*", Bytes: 512}}
+		c.Guests = []config.Guest{{Match: "local:*", Bytes: new(512)}}
 	})
 	dial, err := all.Dialer(c.Listen[0])
 	require.NoError(t, err)
@@ -134,7 +134,7 @@ func TestStartFails(t *testing.T) {
 		"listen":         func(c *config.Config) { c.Listen = []string{c.Listen[0], "local:/proc/none/l"} },
 		"policy":         func(c *config.Config) { c.Policy = "panic" },
 		"modprobe xen-":  func(c *config.Config) { c.Listen = append(c.Listen, "xen:") }, // not run under Xen
-		"seed of":        func(c *config.Config) { c.Seed.Bytes = 1 << 20 },
+		"seed.bytes":     func(c *config.Config) { c.Seed.Bytes = 1 << 20 },
 	} {
 		dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
 		require.NoError(t, err)

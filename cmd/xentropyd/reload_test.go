@@ -46,7 +46,7 @@ func TestReload(t *testing.T) {
 	d.fixedLevel = true
 	d.reload()
 	assert.Equal(t, slog.LevelError, cli.Level.Level(), "the command line wins")
-	assert.Equal(t, "degraded", d.cfg.Load().Policy, "takes a restart")
+	assert.Equal(t, host.PolicyDegraded, d.cfg.Load().Policy, "takes a restart")
 	assert.Contains(t, said(), `other changes, which take a restart" keys="policy, times.write, limits.sessions, limits.cpu_share"`)
 
 	write("policy = 'panic'\n[budget]\nbytes = 4096")
@@ -57,11 +57,4 @@ func TestReload(t *testing.T) {
 	d.file = ""
 	d.reload()
 	assert.Contains(t, said(), "nothing to reload")
-}
-
-// TestDefaultsAreTheHosts: the configuration's defaults and the library's are the same.
-func TestDefaultsAreTheHosts(t *testing.T) {
-	c := config.Default()
-	assert.Equal(t, host.DefaultBudget, hostBudget(c.Budget))
-	assert.Equal(t, string(host.PolicyDegraded), c.Policy)
 }

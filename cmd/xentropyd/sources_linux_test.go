@@ -125,7 +125,9 @@ func TestHangupLooksAgain(t *testing.T) {
 
 // bare is a daemon with sources and nothing else, whose entropy runs until stop.
 func bare(t *testing.T, log *slog.Logger, list ...source.Source) (d *daemon, stop func()) {
-	e, err := host.NewEntropy(host.EntropyConfig{Sources: list, Log: slog.New(slog.DiscardHandler)})
+	cfg := host.DefaultEntropyConfig()
+	cfg.Sources, cfg.Log = list, slog.New(slog.DiscardHandler)
+	e, err := host.NewEntropy(cfg)
 	require.NoError(t, err)
 	d = &daemon{log: log, entropy: e}
 	ctx, cancel := context.WithCancel(t.Context())

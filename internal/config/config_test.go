@@ -13,8 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/source/hwrng"
-	"github.com/xentropyd/xentropyd/source/tpm"
+	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 const example = "../../packaging/xentropyd.toml"
@@ -22,9 +24,6 @@ const example = "../../packaging/xentropyd.toml"
 func TestDefaultsAreGood(t *testing.T) {
 	d := Default()
 	assert.Empty(t, d.Check())
-	assert.Equal(t, Paths{hwrng.DefaultDevice}, d.Sources.HWRNG)
-	assert.Equal(t, hwrng.Max, maxHWRNG)
-	assert.Equal(t, tpm.DefaultDevice, d.Sources.TPM)
 	u := UserDefault("/run/user/1000", "/home/anna/.local/state")
 	assert.Empty(t, u.Check())
 	assert.Equal(t, "/home/anna/.local/state/xentropyd/seed", u.SeedFile)
@@ -34,6 +33,45 @@ func TestEmptyFileIsTheDefault(t *testing.T) {
 	c, err := Parse("f", nil, Default())
 	require.NoError(t, err)
 	assert.Equal(t, Default(), c)
+}
+
+// TestParseWritesToNothing: what a file is read over stays as it was, lists and
+// carriers' tables too.
+func TestParseWritesToNothing(t *testing.T) {
+	over := Default()
+	c, err := Parse("f", []byte("listen = ['local:/run/x']\n[xen]\nallow = ['a']\n[rights]\nlook = ['root']"), over)
+	require.NoError(t, err)
+	assert.Equal(t, Default(), over)
+	assert.Equal(t, []string{"local:/run/x"}, c.Listen)
+	assert.Equal(t, []string{"listen", "rights.look", "xen.allow"}, Differences(over, c))
+	again, err := Parse("f", []byte("[xen]\ndeny = ['b']"), c)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"xen.deny"}, Differences(c, again), "what is not in the file is as it was")
+}
+
+// TestTable: a carrier that has a table of its own is handed that, and no other
+// one is.
+func TestTable(t *testing.T) {
+	c := Default()
+	for _, carrier := range all.Carriers {
+		table := c.Table(carrier.Scheme + ":path")
+		assert.Equal(t, carrier.Config != nil, table != nil, carrier.Scheme)
+		if table != nil {
+			assert.Equal(t, carrier.Config(), table)
+		}
+	}
+}
+
+// TestHost: all that the file says of a host's tables is said to the host.
+func TestHost(t *testing.T) {
+	c := Default()
+	assert.Equal(t, host.DefaultConfig(), c.Host())
+	text := "protocol1 = false\n[budget]\nbytes = 99\n[seed]\njitter = 0.0\n[times]\nwrite = '1s'\n[limits]\nsessions = 7"
+	c, err := Parse("f", []byte(text), Default())
+	require.NoError(t, err)
+	want := host.DefaultConfig()
+	want.Protocol1, want.Budget.Bytes, want.Seed.Jitter, want.Times.Write, want.Limits.Sessions = false, 99, 0, time.Second, 7
+	assert.Equal(t, want, c.Host())
 }
 
 // commented matches a line of the example that is a key or a table, not a sentence.
@@ -70,11 +108,22 @@ func TestExample(t *testing.T) {
 	assert.NotZero(t, c.Guests[0].Period)
 }
 
-// TestGoldenErrors reads each testdata/*.toml, whose first lines say in comments what error it must give.
+// TestGoldenErrors reads each testdata/*.toml, which says in comments what
+// error it must give. ${carriers} stands there for the carriers' addresses, and
+// ${tables} for the names of their tables.
 func TestGoldenErrors(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.toml")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
+	var carriers []string
+	var tables string
+	for _, c := range all.Carriers {
+		carriers = append(carriers, c.Scheme+":"+c.Form)
+		if c.Config != nil {
+			tables += ", " + c.Scheme
+		}
+	}
+	fill := strings.NewReplacer("${carriers}", strings.Join(carriers, ", "), "${tables}", tables)
 	for _, f := range files {
 		t.Run(filepath.Base(f), func(t *testing.T) {
 			text, err := os.ReadFile(f)
@@ -82,7 +131,7 @@ func TestGoldenErrors(t *testing.T) {
 			var want []string
 			for line := range strings.SplitSeq(string(text), "\n") {
 				if rest, ok := strings.CutPrefix(line, "#! "); ok {
-					want = append(want, rest)
+					want = append(want, fill.Replace(rest))
 				}
 			}
 			_, err = Load(f, Default())
@@ -120,12 +169,12 @@ func TestGenerators(t *testing.T) {
 		assert.Equal(t, want, c.Sources.HWRNG)
 	}
 	for text, want := range map[string]string{
-		`hwrng = "ttyACM0"`:                       `f:2:1: sources.hwrng: "ttyACM0"; want an absolute path`,
-		`hwrng = ["/dev/hwrng", "ttyACM0"]`:       `f:2:24: sources.hwrng[1]: "ttyACM0"; want an absolute path`,
-		`hwrng = ["/dev/x", "/dev/x"]`:            `f:2:20: sources.hwrng[1]: "/dev/x" stands there twice`,
-		`hwrng = {path = "/dev/x"}`:               `sources.hwrng: want a path in quotes, or a list of them`,
-		`hwrng = 7`:                               `want an absolute path`,
-		`hwrng = [` + manyPaths(maxHWRNG+1) + `]`: `f:2:1: sources.hwrng: 17 devices; at most 16`,
+		`hwrng = "ttyACM0"`:                        `f:2:1: sources.hwrng: "ttyACM0"; want an absolute path`,
+		`hwrng = ["/dev/hwrng", "ttyACM0"]`:        `f:2:24: sources.hwrng[1]: "ttyACM0"; want an absolute path`,
+		`hwrng = ["/dev/x", "/dev/x"]`:             `f:2:20: sources.hwrng[1]: "/dev/x" stands there twice`,
+		`hwrng = {path = "/dev/x"}`:                `sources.hwrng: want a path in quotes, or a list of them`,
+		`hwrng = 7`:                                `want an absolute path`,
+		`hwrng = [` + manyPaths(hwrng.Max+1) + `]`: `f:2:1: sources.hwrng: 17 devices; at most 16`,
 	} {
 		_, err := Parse("f", []byte("[sources]\n"+text), Default())
 		assert.ErrorContains(t, err, want)
@@ -244,17 +293,16 @@ bytes = 400
 period = "4s"
 `), Default())
 	require.NoError(t, err)
-	second := func(n int) Duration { return Duration{Duration: time.Duration(n) * time.Second} }
 	for _, g := range []struct {
 		id, name, pattern string
-		budget            Budget
+		budget            host.Budget
 	}{
-		{"local:1000/17", "qemu-1", "local:1000/*", Budget{200, second(1)}}, // the first that matches counts
-		{"xen:3", "qemu-1", "qemu-*", Budget{100, second(2)}},               // by name
-		{"local:0/17", "init", "local:*", Budget{400, second(4)}},           // a star goes over slashes
-		{"xen:3", "init", "", Budget{100, second(1)}},                       // none
+		{"local:1000/17", "qemu-1", "local:1000/*", host.Budget{Bytes: 200, Period: time.Second}}, // the first that matches counts
+		{"xen:3", "qemu-1", "qemu-*", host.Budget{Bytes: 100, Period: 2 * time.Second}},           // by name
+		{"local:0/17", "init", "local:*", host.Budget{Bytes: 400, Period: 4 * time.Second}},       // a star goes over slashes
+		{"xen:3", "init", "", host.Budget{Bytes: 100, Period: time.Second}},                       // none
 	} {
-		budget, pattern := c.BudgetFor(g.id, g.name)
+		budget, pattern := c.BudgetFor(transport.Peer{ID: g.id, Name: g.name})
 		assert.Equal(t, g.budget, budget, "%+v", g)
 		assert.Equal(t, g.pattern, pattern)
 	}

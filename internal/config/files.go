@@ -38,11 +38,7 @@ func (k *checker) files(c *Config, file string) {
 	}
 	taken = k.claim(taken, place{"control", c.Control}, "")
 	for i, path := range c.Sources.HWRNG {
-		key := "sources.hwrng"
-		if len(c.Sources.HWRNG) > 1 {
-			key = fmt.Sprintf("%s[%d]", key, i)
-		}
-		taken = append(taken, place{key, path}) // twice is found elsewhere
+		taken = append(taken, place{join("sources", c.Sources.hwrngKey(i)), path}) // twice is found elsewhere
 	}
 	taken = append(taken, place{"sources.tpm", c.Sources.TPM})
 	if c.SeedFile == "" {

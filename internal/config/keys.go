@@ -4,15 +4,20 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/xentropyd/xentropyd/transport/all"
 )
 
 // field finds the type that a key has, and the table that the search ended in.
 func field(key []string) (found reflect.Type, table reflect.Type, depth int) {
-	table = reflect.TypeFor[Config]()
+	table = fileType()
 	for i, name := range key {
 		f, ok := lookup(table, name)
 		if !ok {
 			return nil, table, i
+		}
+		if f.Kind() == reflect.Pointer {
+			f = f.Elem()
 		}
 		if i == len(key)-1 {
 			return f, table, i
@@ -20,7 +25,7 @@ func field(key []string) (found reflect.Type, table reflect.Type, depth int) {
 		if f.Kind() == reflect.Slice {
 			f = f.Elem()
 		}
-		if f.Kind() != reflect.Struct {
+		if f.Kind() != reflect.Struct || f == reflect.TypeFor[duration]() {
 			return nil, table, i
 		}
 		table = f
@@ -60,8 +65,8 @@ func wanted(key []string) string {
 	if t == nil {
 		return ""
 	}
-	if t == reflect.TypeFor[Duration]() {
-		return "a duration in quotes, such as \"1m30s\""
+	if t == reflect.TypeFor[duration]() {
+		return wantDuration
 	}
 	if t == reflect.TypeFor[Paths]() {
 		return "a path in quotes, or a list of them"
@@ -86,17 +91,24 @@ func wanted(key []string) string {
 	return ""
 }
 
-// Differences are the keys whose values differ, such as "limits.sessions", in the order of [Config].
+// Differences are the keys whose values differ, such as "limits.sessions", in
+// the order of [Config], then those of the carriers.
 func Differences(a, b Config) []string {
-	return differences("", reflect.ValueOf(a), reflect.ValueOf(b))
+	keys := differences("", reflect.ValueOf(a), reflect.ValueOf(b))
+	for _, c := range all.Carriers {
+		if v, w := a.Tables[c.Scheme], b.Tables[c.Scheme]; v != nil && w != nil {
+			keys = append(keys, differences(c.Scheme, reflect.ValueOf(v).Elem(), reflect.ValueOf(w).Elem())...)
+		}
+	}
+	return keys
 }
 
 func differences(table string, a, b reflect.Value) (keys []string) {
-	for f, v := range a.Fields() {
-		w, key := b.FieldByIndex(f.Index), table+f.Tag.Get("toml")
+	for _, f := range fileFields(a.Type()) {
+		v, w, key := a.FieldByName(f.Name), b.FieldByName(f.Name), join(table, f.Tag.Get("toml"))
 		switch {
-		case f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[Duration]():
-			keys = append(keys, differences(key+".", v, w)...)
+		case v.Kind() == reflect.Struct:
+			keys = append(keys, differences(key, v, w)...)
 		case !reflect.DeepEqual(v.Interface(), w.Interface()):
 			keys = append(keys, key)
 		}

@@ -54,16 +54,16 @@ func Parse(file string, data []byte, over Config) (Config, error) {
 	}
 	d := toml.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	c := over
-	c.Guests = nil
-	if err := d.Decode(&c); err != nil {
+	values := write(over)
+	if err := d.Decode(values.Addr().Interface()); err != nil {
 		return Config{}, decodeError(file, err)
 	}
+	c, unread := read(values, over)
 	own, err := filepath.Abs(file)
 	if err != nil {
 		own = "" // of a directory that is gone: nothing to compare with
 	}
-	problems := c.check(own)
+	problems := c.check(own, unread)
 	if len(problems) == 0 {
 		return c, nil
 	}

@@ -57,7 +57,7 @@ func TestThread(t *testing.T) {
 		t.Skip("there is no clock of threads here")
 	}
 	var sum Sum
-	m := NewMeter(&sum, nil)
+	m := NewMeter(&sum, Thread)
 	m.Begin()
 	for start, x := Thread(), 0; Thread()-start < 20*time.Millisecond; x++ {
 	}
@@ -67,7 +67,7 @@ func TestThread(t *testing.T) {
 }
 
 func BenchmarkSpan(b *testing.B) {
-	m := NewMeter(new(Sum), nil)
+	m := NewMeter(new(Sum), Thread)
 	for b.Loop() {
 		m.Begin()
 		m.End()
@@ -82,7 +82,7 @@ func TestFewCountAtOnce(t *testing.T) {
 	mu.Lock()
 	for range 1000 {
 		all.Go(func() {
-			m := NewMeter(new(Sum), nil)
+			m := NewMeter(new(Sum), Thread)
 			m.Begin()
 			defer m.End()
 			n := counted.Add(1)
@@ -121,7 +121,7 @@ func TestYield(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		m := NewMeter(new(Sum), nil)
+		m := NewMeter(new(Sum), Thread)
 		m.Begin()
 		m.End()
 	}()

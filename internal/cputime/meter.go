@@ -27,11 +27,9 @@ type Meter struct {
 	since time.Duration
 }
 
-// NewMeter returns a meter that stands still. clock is for tests, nil for [Thread].
+// NewMeter returns a meter that stands still. clock is [Thread], but in tests:
+// a bubble of testing/synctest has no CPU time.
 func NewMeter(sum *Sum, clock func() time.Duration) *Meter {
-	if clock == nil {
-		clock = Thread
-	}
 	return &Meter{sum: sum, clock: clock}
 }
 

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"log/slog"
 	"runtime"
 	"testing"
 	"time"
@@ -23,11 +22,8 @@ func TestAMillionEvents(t *testing.T) {
 	const events = 1_000_000
 	dir := t.TempDir()
 	src := sourcetest.New(sourcetest.Info(8, 4), sourcetest.Good(1))
-	log := slog.New(slog.DiscardHandler)
-	entropy, err := host.NewEntropy(host.EntropyConfig{
-		Sources: []source.Source{src}, Log: log,
-		Harvester: []source.Option{source.WithPace(func(source.Info) source.Pace { return source.Pace{Every: 50 * time.Microsecond, Samples: 1024} })},
-	})
+	quick := func(source.Info) source.Pace { return source.Pace{Every: 50 * time.Microsecond, Samples: 1024} }
+	entropy, err := gathering([]source.Source{src}, nil, source.WithPace(quick))
 	require.NoError(t, err)
 	server, err := host.NewServer(entropy, generous())
 	require.NoError(t, err)

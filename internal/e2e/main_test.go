@@ -55,10 +55,19 @@ func socketIn(dir string) string { return "local:" + filepath.Join(dir, "local.s
 
 // generous lets many guests of one user connect and draw.
 func generous() host.Config {
-	return host.Config{
-		Budget: host.Budget{Bytes: 1 << 20, Period: time.Second}, MaxPerGroup: 4096, MaxPerGuest: 4096, SessionRate: 1e6,
-		SeedInterval: 100 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
-	}
+	c := host.DefaultConfig()
+	c.Budget = host.Budget{Bytes: 1 << 20, Period: time.Second}
+	c.Limits.SessionsPerGroup, c.Limits.SessionsPerGuest, c.Limits.NewSessionsPerSecond = 4096, 4096, 1e6
+	c.Seed.Interval = 100 * time.Millisecond
+	c.Log = slog.New(slog.DiscardHandler)
+	return c
+}
+
+// gathering is an Entropy that logs nothing.
+func gathering(sources []source.Source, seeds host.SeedStore, options ...source.Option) (*host.Entropy, error) {
+	c := host.DefaultEntropyConfig()
+	c.Sources, c.Seeds, c.Harvester, c.Log = sources, seeds, options, slog.New(slog.DiscardHandler)
+	return host.NewEntropy(c)
 }
 
 // daemon is a host with this machine's sources, serving until ctx ends.
@@ -74,7 +83,7 @@ func daemon(ctx context.Context, dir string, listening func()) error {
 		return err
 	}
 	defer file.Close()
-	entropy, err := host.NewEntropy(host.EntropyConfig{Sources: sources, Seeds: file, Log: slog.New(slog.DiscardHandler)})
+	entropy, err := gathering(sources, file)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -154,15 +153,14 @@ func secretsProcess(part, dir, name string) error {
 				sources = append(sources, f.Source)
 			}
 		}
-		log := slog.New(slog.DiscardHandler)
-		entropy, err := host.NewEntropy(host.EntropyConfig{Sources: sources, Log: log})
+		entropy, err := gathering(sources, nil)
 		if err != nil {
 			return err
 		}
-		server, err := host.NewServer(noting{entropy, known}, host.Config{
-			Log: log, SeedBytes: c.seedBytes, SeedInterval: time.Hour, KeepAlive: time.Hour,
-			Budget: host.Budget{Bytes: 1 << 14, Period: time.Hour},
-		})
+		cfg := generous()
+		cfg.Seed.Bytes, cfg.Seed.Interval, cfg.Times.KeepAlive = c.seedBytes, time.Hour, time.Hour
+		cfg.Budget = host.Budget{Bytes: 1 << 14, Period: time.Hour}
+		server, err := host.NewServer(noting{entropy, known}, cfg)
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"sync"
@@ -106,11 +105,10 @@ func TestSeedsAreNeverShared(t *testing.T) {
 		require.NoError(t, err)
 		file, err := seedfile.Open(filepath.Join(dir, "seed"))
 		require.NoError(t, err)
-		log := slog.New(slog.DiscardHandler)
-		entropy, err := host.NewEntropy(host.EntropyConfig{Sources: sources, Seeds: file, Log: log})
+		entropy, err := gathering(sources, file)
 		require.NoError(t, err)
 		cfg := generous()
-		cfg.Budget.Bytes, cfg.SeedInterval = 1<<24, time.Hour
+		cfg.Budget.Bytes, cfg.Seed.Interval = 1<<24, time.Hour
 		server, err := host.NewServer(entropy, cfg)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())

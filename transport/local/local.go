@@ -15,19 +15,23 @@ import (
 
 const scheme = "local"
 
+// inRuntimeDir is where a daemon listens, below a directory for sockets.
+const inRuntimeDir = "/xentropyd/local.sock"
+
 // DefaultSocket is where the system's daemon listens.
-const DefaultSocket = "/run/xentropyd/local.sock"
+const DefaultSocket = "/run" + inRuntimeDir
 
 // Carrier is the vchan between two processes of one machine.
 var Carrier = &transport.Carrier{
-	Scheme: scheme,
-	Form:   "/PATH/OF/SOCKET",
-	Check:  func(path string) (int, string) { return socket.Check(scheme, path) },
-	Dial:   func(ctx context.Context, path string) (transport.Conn, error) { return Dialer(path)(ctx) },
-	Find:   find,
-	Cure:   socket.Cure,
-	Listen: Listen,
-	File:   func(path string) string { return path },
+	Scheme:  scheme,
+	Form:    "/PATH/OF/SOCKET",
+	Check:   func(path string) (int, string) { return socket.Check(scheme, path) },
+	Dial:    func(ctx context.Context, path string) (transport.Conn, error) { return Dialer(path)(ctx) },
+	Find:    find,
+	Cure:    socket.Cure,
+	Listen:  Listen,
+	Default: UserSocket,
+	File:    func(path string) string { return path },
 }
 
 // orNil makes no connection of a nil pointer.
@@ -56,7 +60,7 @@ func find(context.Context) (string, error) {
 // UserSocket is where a user's own daemon listens, with the directory that
 // XDG_RUNTIME_DIR names.
 func UserSocket(runtimeDir string) string {
-	return filepath.Join(runtimeDir, "xentropyd", "local.sock")
+	return filepath.Join(runtimeDir, inRuntimeDir)
 }
 
 // Orders keep a channel in one page. The right ring, from host to guest, is the

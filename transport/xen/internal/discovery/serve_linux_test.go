@@ -54,7 +54,9 @@ func TestServerOverBothCarriers(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = store.Close() }()
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	server, err := host.NewServer(drawer{}, host.Config{Log: log, Budget: host.Budget{Bytes: 1024, Period: 100 * time.Millisecond}})
+	cfg := host.DefaultConfig()
+	cfg.Budget.Period, cfg.Log = 100*time.Millisecond, log
+	server, err := host.NewServer(drawer{}, cfg)
 	require.NoError(t, err)
 	d, err := Listen(w.ctx, Options{Config: DefaultConfig(), Store: store, System: w.host, Log: log, Instance: server.Status().Instance})
 	require.NoError(t, err)
