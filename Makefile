@@ -7,7 +7,7 @@ FUZZTIME ?= 20000x
 SOAK ?= 60s
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: all build install check fmt vet staticcheck vulncheck race cross wasip1 test386 boot fuzz secret soak clean
+.PHONY: all build check fmt vet staticcheck vulncheck race cross wasip1 test386 boot fuzz secret soak clean
 
 all: build
 
@@ -71,7 +71,7 @@ fuzz:
 	done
 
 # The long forms of the tests, each bounded by SOAK or by a count of its own; docs/soak.md has the last results.
-SOAKS = ./vchan/local:HostileRing ./internal/e2e:. ./fortuna:NoReadRepeats ./source/health:FalseAlarm \
+SOAKS = ./transport/local:HostileRing ./internal/e2e:. ./fortuna:NoReadRepeats ./source/health:FalseAlarm \
 	./internal/seedfile:KilledWhileStoring ./xenstore:ReconnectStress
 soak:
 	@set -e; for s in $(SOAKS); do \

@@ -14,7 +14,7 @@ import (
 // scale with the cores: each takes its bytes from one of several shards, which the central generator keys.
 type Fortuna struct {
 	// Read-mostly, and read by every Read.
-	gate     gate
+	state    state
 	fresh    Freshness
 	explicit bool
 	start    time.Time
@@ -49,7 +49,7 @@ func New(opts ...Option) *Fortuna {
 	for _, opt := range opts {
 		opt(f)
 	}
-	f.pools[0].ready = &f.gate
+	f.pools[0].ready = &f.state
 	f.shards.init()
 	if f.fresh != nil {
 		f.renew.generation.Store(f.fresh.Generation())
@@ -81,13 +81,13 @@ func (f *Fortuna) Reseed(seed []byte) { f.mix(seed, &f.seeds) }
 // mix reseeds the generator, counts that, and discards what was buffered. It returns false when closed.
 func (f *Fortuna) mix(seed []byte, count *uint64) bool {
 	f.mu.Lock()
-	if f.gate.closed() {
+	if f.state.closed() {
 		f.mu.Unlock()
 		return false
 	}
 	*count++
 	f.gen.Reseed(seed)
-	f.gate.advance()
+	f.state.advance()
 	f.mu.Unlock()
 	f.discard()
 	return true
@@ -95,8 +95,8 @@ func (f *Fortuna) mix(seed []byte, count *uint64) bool {
 
 // Seeded says whether a read would find a seed: there was a Reseed, or the pools have had enough for one.
 func (f *Fortuna) Seeded() bool {
-	g := f.gate.load()
-	return g&gateClosed == 0 && (g >= gateEpoch || g&gateReady != 0 && !f.explicit)
+	g := f.state.load()
+	return g&stateClosed == 0 && (g >= stateEpoch || g&stateReady != 0 && !f.explicit)
 }
 
 // reseedFromPools does the first half of the book's RandomData: the reseed, when one is due.
@@ -119,8 +119,8 @@ func (f *Fortuna) reseedFromPools() {
 // due says whether the pools should reseed now.
 func (f *Fortuna) due() bool {
 	// if length(P_0) >= MinPoolSize and last reseed > 100 ms ago then
-	g := f.gate.load()
-	if g&gateClosed != 0 || g&gateReady == 0 || f.explicit && g < gateEpoch {
+	g := f.state.load()
+	if g&stateClosed != 0 || g&stateReady == 0 || f.explicit && g < stateEpoch {
 		return false
 	}
 	last := f.last.Load()
@@ -148,7 +148,7 @@ func (f *Fortuna) mixPoolsLocked() {
 	}
 	// Reseed(G, s)
 	f.gen.reseed(s)
-	f.gate.advance()
+	f.state.advance()
 	clear(s)
 }
 
@@ -160,7 +160,7 @@ func (f *Fortuna) elapsed() time.Duration { return time.Since(f.start) }
 // always nil.
 func (f *Fortuna) Close() error {
 	f.mu.Lock()
-	f.gate.close()
+	f.state.close()
 	f.gen.Wipe()
 	for i := range f.pools {
 		f.pools[i].close()

@@ -77,16 +77,16 @@ func (f *Fortuna) renewState() (uint64, error) {
 	if r.current(generation) {
 		return generation, nil // another read has waited for the same
 	}
-	if f.gate.closed() {
+	if f.state.closed() {
 		return 0, ErrClosed
 	}
 	f.reseedFromPools()
-	if f.gate.load() < gateEpoch {
+	if f.state.load() < stateEpoch {
 		return 0, ErrNotSeeded
 	}
 	r.stale.Store(true)
 	f.mu.Lock()
-	f.gate.advance()
+	f.state.advance()
 	f.mu.Unlock()
 	f.discard()
 	seed, err := f.fresh.Renew(generation)

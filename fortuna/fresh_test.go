@@ -46,7 +46,7 @@ func (h *hook) Renew(generation uint64) ([]byte, error) {
 // clone copies the whole state, as a snapshot of the machine would, to a Fortuna with a hook of its own.
 func clone(f *Fortuna, h *hook) *Fortuna {
 	c := New(WithFreshness(h))
-	c.gate.word.Store(f.gate.load())
+	c.state.word.Store(f.state.load())
 	c.gen = f.gen
 	c.renew.generation.Store(f.renew.generation.Load())
 	c.renew.stale.Store(f.renew.stale.Load())

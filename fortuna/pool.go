@@ -16,7 +16,7 @@ type pool struct {
 
 	event  [2 + MaxEvent]byte // here rather than on the stack, which hash.Hash would make it leave
 	closed bool
-	ready  *gate // pool 0 tells here that it holds MinPoolSize, nil for the others
+	ready  *state // pool 0 tells here that it holds MinPoolSize, nil for the others
 }
 
 // add appends an event of at most MaxEvent bytes. The error is ErrClosed or nil.

@@ -31,12 +31,12 @@ func (f *Fortuna) read(p []byte) (int, error) {
 
 // readSmall fills p from a shard; as is what the statistics shall show of it.
 func (f *Fortuna) readSmall(p []byte, as int) error {
-	if f.gate.load()&gateReady != 0 {
+	if f.state.load()&stateReady != 0 {
 		f.reseedFromPools()
 	}
 	// if ReseedCnt = 0 then error, else return PseudoRandomData(G, n)
 	s := f.shards.lock()
-	if s.epoch == f.gate.epoch() && 0 < len(p) && len(p) <= s.left {
+	if s.epoch == f.state.epoch() && 0 < len(p) && len(p) <= s.left {
 		s.give(p)
 	} else if err := f.readSlow(s, p); err != nil {
 		f.shards.unlock(s)
@@ -52,7 +52,7 @@ func (f *Fortuna) readSmall(p []byte, as int) error {
 // find out no more than whether there is a seed.
 func (f *Fortuna) readSlow(s *shard, p []byte) error {
 	for rest := p; ; {
-		if s.epoch != f.gate.epoch() {
+		if s.epoch != f.state.epoch() {
 			if err := f.keyShard(s); err != nil {
 				clear(p)
 				return err
@@ -75,13 +75,13 @@ func (f *Fortuna) keyShard(s *shard) error {
 	s.wipe()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.gate.closed() {
+	if f.state.closed() {
 		return ErrClosed
 	}
 	if _, err := f.gen.Read(s.key[:]); err != nil {
 		return err
 	}
-	s.epoch = f.gate.epoch()
+	s.epoch = f.state.epoch()
 	return nil
 }
 
@@ -106,13 +106,13 @@ func (f *Fortuna) readLarge(p []byte) (int, error) {
 //go:noinline
 func wipe(b []byte) { clear(b) }
 
-// discard wipes every shard of an earlier epoch. The gate has advanced before, so that no shard gives from the
+// discard wipes every shard of an earlier epoch. The state has advanced before, so that no shard gives from the
 // earlier epoch any more; this overwrites the bytes, also in shards that nobody reads from.
 func (f *Fortuna) discard() {
 	for i := range f.shards.all {
 		s := &f.shards.all[i]
 		s.mu.Lock()
-		if s.epoch != f.gate.epoch() {
+		if s.epoch != f.state.epoch() {
 			s.wipe()
 		}
 		s.mu.Unlock()

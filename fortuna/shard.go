@@ -12,7 +12,7 @@ import (
 // memory never holds a byte that somebody has.
 type shard struct {
 	mu    sync.Mutex
-	epoch uint64             // of the gate, when key was drawn; noEpoch before that
+	epoch uint64             // of the state, when key was drawn; noEpoch before that
 	left  int                // bytes not given yet, at the end of buf; the rest of buf is zero
 	buf   *[shardBuffer]byte // nil until the first refill
 	key   [keySize]byte      // of the next refill
@@ -22,7 +22,7 @@ type shard struct {
 	_ [128]byte // a cache line apart from the next, and out of the adjacent-line prefetcher's way
 }
 
-// noEpoch is what the gate never shows.
+// noEpoch is what the state never shows.
 const noEpoch = ^uint64(0)
 
 // give fills p, which must not be longer than what is left.

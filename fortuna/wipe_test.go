@@ -161,7 +161,7 @@ func TestFailedReadClears(t *testing.T) {
 		reseeds := 0
 		f.gen.mode = reseeding{then: func() {
 			if reseeds++; reseeds == 2 {
-				f.gate.close()
+				f.state.close()
 				return
 			}
 			time.Sleep(MinReseedInterval)

@@ -35,7 +35,7 @@ func (g *Guest) apply(seed []byte, credit int, restores uint64) []protocol.Outco
 	return outcomes
 }
 
-// wake counts a seed that is in use, and tells who waits for one of this epoch.
+// wake counts a seed that is in use, and tells who waits for one of this generation.
 func (g *Guest) wake(size, credit int, restores uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -45,7 +45,7 @@ func (g *Guest) wake(size, credit int, restores uint64) {
 	h.SeedBytes += uint64(size)
 	h.CreditedBits += uint64(credit)
 	g.lastSeed = time.Now()
-	g.seedEpoch = g.epoch(restores)
+	g.seedOf = g.combined(restores)
 	close(g.arrived)
 	g.arrived = make(chan struct{})
 }

@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// renewWait is how long a read waits for the host's seed when the epoch changed
-// and the guest has no fast noise source.
+// renewWait is how long a read waits for the host's seed when the
+// generation changed and the guest has no fast noise source.
 const renewWait = time.Second
 
-// freshness is what Fortuna asks at each read. What Fortuna calls a generation
-// is an epoch here: a generation is the host's.
+// freshness is what Fortuna asks at each read. Its generation combines the
+// host's with the machine's own restores.
 type freshness struct{ g *Guest }
 
-// Generation is the present epoch.
-func (f freshness) Generation() uint64 { return f.g.epoch(f.g.restores()) }
+// Generation is the present combined one.
+func (f freshness) Generation() uint64 { return f.g.combined(f.g.restores()) }
 
 // restores changes when the machine's state may have been copied, by what its
 // own counter and the channel tell.
 func (g *Guest) restores() uint64 { return g.opts.Restores() + g.told.Load() }
 
-// epoch is another number after each new generation of the host's and after
+// combined is another number after each new generation of the host's and after
 // each change of restores: the present one if restores is.
-func (g *Guest) epoch(restores uint64) uint64 {
+func (g *Guest) combined(restores uint64) uint64 {
 	return g.hostChanges.Load()*0x9e3779b97f4a7c15 + restores // an odd factor: distinct counts stay distinct
 }
 
 // Renew gives bytes that a copy of this machine cannot have: from the CPU's own
 // generator if there is a healthy one, else it waits for a seed of the host
 // that came after the change.
-func (f freshness) Renew(epoch uint64) ([]byte, error) {
+func (f freshness) Renew(generation uint64) ([]byte, error) {
 	fresh := make([]byte, 64)
 	f.g.systemRNG.Fill(fresh[:32]) // the kernel may be a clone too: mixed in, not relied on
 	// The time differs between copies, if little else does.
@@ -48,9 +48,9 @@ func (f freshness) Renew(epoch uint64) ([]byte, error) {
 	defer wait.Stop()
 	for {
 		f.g.mu.Lock()
-		arrived, seedEpoch := f.g.arrived, f.g.seedEpoch
+		arrived, seedOf := f.g.arrived, f.g.seedOf
 		f.g.mu.Unlock()
-		if seedEpoch == epoch {
+		if seedOf == generation {
 			return fresh, nil // the host's seed is in the generator already
 		}
 		select {

@@ -28,7 +28,7 @@ type Guest struct {
 	opts      Options
 	dial      transport.Dialer
 	fortuna   *fortuna.Fortuna
-	noise     *gather.Pool // what the own sources gave, on its way to fortuna
+	noise     *gather.Collector // what the own sources gave, on its way to fortuna
 	systemRNG *gather.Kernel
 	told      atomic.Uint64                    // restores that channels have told of
 	harvester atomic.Pointer[source.Harvester] // nil until the own sources were started
@@ -43,14 +43,14 @@ type Guest struct {
 
 	presence presence // for follow's goroutine
 
-	mu        sync.Mutex
-	state     Status
-	lastSeed  time.Time     // zero for never
-	askAfter  time.Time     // a refusal said that asking the host earlier is of no use
-	arrived   chan struct{} // closed at the next seed, then replaced
-	seedEpoch uint64        // that the last seed is fresh for
-	session   *session      // nil while not connected
-	welcomed  welcomeOf
+	mu       sync.Mutex
+	state    Status
+	lastSeed time.Time     // zero for never
+	askAfter time.Time     // a refusal said that asking the host earlier is of no use
+	arrived  chan struct{} // closed at the next seed, then replaced
+	seedOf   uint64        // that the last seed is fresh for
+	session  *session      // nil while not connected
+	welcomed welcomeOf
 }
 
 // Open starts following the host that dial reaches, and returns once the guest

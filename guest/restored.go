@@ -6,7 +6,7 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// noteRestored begins a new epoch if a channel's error says that the machine
+// noteRestored begins a new generation if a channel's error says that the machine
 // was restored from a saved state.
 func (g *Guest) noteRestored(err error) {
 	if r, ok := errors.AsType[interface {
@@ -18,7 +18,7 @@ func (g *Guest) noteRestored(err error) {
 }
 
 // restoredReader is a channel whose errors are looked at as soon as there are
-// any: each Read of the Guest's asks for the epoch.
+// any: each Read of the Guest's asks for the generation.
 type restoredReader struct {
 	transport.Conn
 	g *Guest

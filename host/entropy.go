@@ -91,7 +91,7 @@ func (c *EntropyConfig) Check() []transport.Fault {
 type Entropy struct {
 	cfg       EntropyConfig
 	fortuna   *fortuna.Fortuna
-	pool      *gather.Pool
+	collector *gather.Collector
 	keeper    keeper // Run's own
 	harvester *source.Harvester
 	started   time.Time
@@ -111,8 +111,8 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	}
 	cfg.Log = logger(cfg.Log)
 	f := fortuna.New(fortuna.WithExplicitSeed())
-	pool := gather.New(f, gather.NewKernel(cfg.Kernel, cfg.Log))
-	e := &Entropy{cfg: cfg, fortuna: f, pool: pool, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1), drawn: make(chan struct{}, 1)}
+	collector := gather.New(f, gather.NewKernel(cfg.Kernel, cfg.Log))
+	e := &Entropy{cfg: cfg, fortuna: f, collector: collector, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1), drawn: make(chan struct{}, 1)}
 	e.keeper = keeper{store: cfg.Seeds, fortuna: f, log: cfg.Log}
 	usual := []source.Option{source.WithLogger(cfg.Log), source.WithNotify(func(source.Status) {
 		select {
@@ -120,7 +120,7 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 		default:
 		}
 	})}
-	e.harvester = source.NewHarvester(cfg.Sources, e.pool.Absorb, append(usual, cfg.Harvester...)...)
+	e.harvester = source.NewHarvester(cfg.Sources, e.collector.Absorb, append(usual, cfg.Harvester...)...)
 	return e, nil
 }
 
@@ -134,13 +134,13 @@ func (e *Entropy) Run(ctx context.Context) error {
 
 	e.harvester.Demand(gather.Need)
 	select {
-	case <-e.pool.Enough():
+	case <-e.collector.Enough():
 	case <-ctx.Done():
 		e.sayLeft(<-done)
 		return nil
 	}
 	e.seed(ctx)
-	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond), "assessed_bits", int(e.pool.Bits()))
+	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond), "assessed_bits", int(e.collector.Bits()))
 
 	watch := time.NewTicker(healthEvery)
 	defer watch.Stop()
@@ -181,7 +181,7 @@ func (e *Entropy) sayLeft(err error) {
 func (e *Entropy) seed(ctx context.Context) {
 	kept, err := e.keeper.load(ctx)
 	defer clear(kept)
-	e.pool.Seed(kept)
+	e.collector.Seed(kept)
 	if err == nil {
 		err = e.keeper.keep(ctx, storePatience)
 	}
@@ -257,7 +257,7 @@ func (e *Entropy) Status() EntropyStatus {
 		Seeded:       e.isReady.Load(),
 		Degraded:     e.Degraded(),
 		Policy:       e.cfg.Policy,
-		AssessedBits: e.pool.Bits(),
+		AssessedBits: e.collector.Bits(),
 		SpentBits:    e.spent.Load(),
 		Reseeds:      e.fortuna.Reseeds(),
 		Sources:      e.harvester.Status(),

@@ -12,16 +12,16 @@ import (
 // group is what the sessions of one peer group share, such as all processes of a user. Guarded by Server.mu, but for the buckets, cpu and
 // logs, which guard themselves.
 type group struct {
-	key      groupKey
-	sessions []*session // that have a place, oldest first
-	refusing int        // sessions over a limit that are being told so
-	arrivals *rate.Limiter
-	tellings *rate.Limiter // of what limit a session is over
-	seen     time.Time
-	bucket   *bucket // of all its guests together, those of an entry left out
-	entries  map[entry]*bucket
-	cpu      *cputime.Share
-	logs     logLimit
+	key       groupKey
+	sessions  []*session // that have a place, oldest first
+	refusing  int        // sessions over a limit that are being told so
+	newcomers *rate.Limiter
+	tellings  *rate.Limiter // of what limit a session is over
+	seen      time.Time
+	bucket    *bucket // of all its guests together, those of an entry left out
+	entries   map[entry]*bucket
+	cpu       *cputime.Share
+	logs      logLimit
 }
 
 // entry is a budget of the configuration. The common one has no name.
@@ -45,13 +45,13 @@ const (
 func newGroup(key groupKey, cfg *Config) *group {
 	shares := max(1, cfg.Limits.SessionsPerGroup/sessionsPerShare)
 	return &group{
-		key:      key,
-		arrivals: rate.NewLimiter(rate.Limit(cfg.Limits.NewSessionsPerSecond), cfg.Limits.SessionsPerGroup),
-		tellings: rate.NewLimiter(rate.Every(tellEvery), tellLines),
-		bucket:   newBucket(cfg.Budget, cfg.Limits.SessionsPerGroup),
-		entries:  make(map[entry]*bucket),
-		cpu:      cputime.NewShare(float64(shares)*cfg.Limits.CPUShare, time.Duration(shares)*cpuBurst),
-		logs:     logLimit{limiter: rate.NewLimiter(rate.Every(logEvery), logLines)},
+		key:       key,
+		newcomers: rate.NewLimiter(rate.Limit(cfg.Limits.NewSessionsPerSecond), cfg.Limits.SessionsPerGroup),
+		tellings:  rate.NewLimiter(rate.Every(tellEvery), tellLines),
+		bucket:    newBucket(cfg.Budget, cfg.Limits.SessionsPerGroup),
+		entries:   make(map[entry]*bucket),
+		cpu:       cputime.NewShare(float64(shares)*cfg.Limits.CPUShare, time.Duration(shares)*cpuBurst),
+		logs:      logLimit{limiter: rate.NewLimiter(rate.Every(logEvery), logLines)},
 	}
 }
 

@@ -21,9 +21,9 @@ type record struct {
 	peer     transport.Peer
 	label    string
 	budget   Budget
-	bucket   *bucket // its group's, if the budget is an entry of the configuration
-	common   bool    // the budget is the common one
-	renewal  pace    // of its generation
+	bucket   *bucket   // its group's, if the budget is an entry of the configuration
+	common   bool      // the budget is the common one
+	renewal  debouncer // of its generation
 	protocol int
 
 	// generation is the guest's current one, a number of the server's counter. It changes with the peer's incarnation and

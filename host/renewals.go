@@ -14,9 +14,9 @@ const (
 	renewalLogEvery = time.Second
 )
 
-// pace makes one of renewals that come close together: the first takes effect at once, those that come within renewalEvery take effect
-// together at its end. The zero pace is ready.
-type pace struct {
+// debouncer makes one of renewals that come close together: the first takes effect at once, those that come within renewalEvery take effect
+// together at its end. The zero debouncer is ready.
+type debouncer struct {
 	mu   sync.Mutex
 	last time.Time // of the last that took effect
 	next *renewal  // which those that come join, or nil
@@ -30,7 +30,7 @@ type renewal struct {
 
 // do has begin called after it was called itself, and returns the number that begin gave. stopped ends the wait for the end of the
 // interval, not the renewal.
-func (p *pace) do(stopped <-chan struct{}, begin func() uint64) uint64 {
+func (p *debouncer) do(stopped <-chan struct{}, begin func() uint64) uint64 {
 	p.mu.Lock()
 	if r := p.next; r != nil {
 		p.mu.Unlock()
@@ -65,7 +65,7 @@ func (p *pace) do(stopped <-chan struct{}, begin func() uint64) uint64 {
 
 // renewals is what is said of them.
 type renewals struct {
-	pace  pace          // of those for everybody
+	all   debouncer     // of those for everybody
 	begun chan struct{} // of capacity 1: there is something to log
 
 	mu         sync.Mutex
@@ -112,7 +112,7 @@ func (r *renewals) log(log *slog.Logger) {
 // acknowledges it. Call it when the guests' state may have been copied. It returns the number of a generation that began
 // after the call; calls that come within a quarter of a second share one, and return when it has begun.
 func (s *Server) NewGeneration() uint64 {
-	g := s.renewals.pace.do(s.stopped, func() uint64 {
+	g := s.renewals.all.do(s.stopped, func() uint64 {
 		generation := s.guests.renew()
 		s.kick(everybody)
 		return generation

@@ -176,7 +176,7 @@ func (s *Server) admit(g *group, peer transport.Peer, now time.Time) (over strin
 		}
 	}
 	switch {
-	case !g.arrivals.AllowN(now, 1):
+	case !g.newcomers.AllowN(now, 1):
 		return "new sessions come too fast", nil
 	case len(g.sessions) >= s.cfg.Limits.SessionsPerGroup:
 		return fmt.Sprintf("%d sessions of %s at most", s.cfg.Limits.SessionsPerGroup, peer.Group), nil

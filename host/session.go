@@ -39,7 +39,7 @@ type session struct {
 	record     *record
 	proto      *protocol.Host
 	decoder    *protocol.Decoder
-	pace       rate.Limiter
+	frames     rate.Limiter
 	generation uint64
 	pushAt     time.Time
 	waiting    bool // the last push found the host not seeded or stopped
@@ -70,7 +70,7 @@ func (s *session) run() {
 	s.beginCount()
 	defer s.ch.end()
 	frames := cfg.Limits.FramesPerSecond
-	s.pace = *rate.NewLimiter(rate.Limit(frames), int(max(1, 2*frames)))
+	s.frames = *rate.NewLimiter(rate.Limit(frames), int(max(1, 2*frames)))
 	err := s.serve()
 	s.sayGoodbye(err)
 	s.ch.Close()
@@ -260,7 +260,7 @@ func (s *session) throttle() error {
 	if cfg.OnFrame != nil {
 		cfg.OnFrame()
 	}
-	slow := s.pace.ReserveN(time.Now(), 1).Delay()
+	slow := s.frames.ReserveN(time.Now(), 1).Delay()
 	s.server.guests.update(s.record, func(r *record) {
 		r.frames++
 		if slow > 0 {

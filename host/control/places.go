@@ -69,7 +69,7 @@ func places(l net.Listener, of func(uid uint32) place) *placed {
 	return &placed{
 		Listener: l, of: of, taken: make(map[place][]*conn),
 		refusals: rate.NewLimiter(refusalRate, refusalRate),
-		pacer:    unixsock.NewPacer(connRate, connRate),
+		limiter:  unixsock.NewLimiter(connRate, connRate),
 		paces: recent.New[place](manyUsers, func() *rate.Limiter {
 			return rate.NewLimiter(requestRate, requestRate)
 		}),
@@ -80,7 +80,7 @@ type placed struct {
 	net.Listener
 	of       func(uid uint32) place
 	refusals *rate.Limiter
-	pacer    *unixsock.Pacer
+	limiter  *unixsock.Limiter
 	paces    *recent.Table[place, *rate.Limiter] // of requests; root has none
 	watch    unixsock.Watch
 	leaving  unixsock.Leaving
@@ -115,7 +115,7 @@ func (l *placed) admit(sock *net.UnixConn) *conn {
 		c.place = l.of(creds.UID)
 	}
 	if !c.place.root {
-		ok, flood := l.pacer.Visit(c.place.uid, time.Now())
+		ok, flood := l.limiter.Visit(c.place.uid, time.Now())
 		if flood && c.known {
 			l.keepOut(creds.UID)
 		}
@@ -252,7 +252,7 @@ func (c *conn) Read(b []byte) (int, error) {
 // blame is called when the other end keeps us busy for nothing: it does not get the place back soon.
 func (c *conn) blame() {
 	if !c.place.root {
-		c.l.pacer.Ban(c.place.uid, time.Now())
+		c.l.limiter.Ban(c.place.uid, time.Now())
 		c.l.mu.Lock()
 		c.until = time.Now().Add(unixsock.KeepOutTime)
 		c.l.mu.Unlock()

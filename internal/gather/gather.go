@@ -1,5 +1,5 @@
-// Package gather takes what a source.Harvester delivers to a fortuna.Fortuna: [Pool.Absorb] is the harvester's sink,
-// [Pool.Seed] gives Fortuna its first seed. Host and guest both stand on it.
+// Package gather takes what a source.Harvester delivers to a fortuna.Fortuna: [Collector.Absorb] is the harvester's sink,
+// [Collector.Seed] gives Fortuna its first seed. Host and guest both stand on it.
 //
 // Until the first seed, samples go into one SHA-512 and their assessed entropy is counted; afterwards they are events
 // for Fortuna's 32 pools, in turn.
@@ -20,8 +20,8 @@ import (
 // output of a vetted conditioner has full entropy (SP 800-90B, 3.1.5.1.2).
 const Need = source.SeedBits + source.MarginBits
 
-// Pool stands between the sources and one Fortuna. Its methods may be called from several goroutines.
-type Pool struct {
+// Collector stands between the sources and one Fortuna. Its methods may be called from several goroutines.
+type Collector struct {
 	fortuna *fortuna.Fortuna
 	kernel  *Kernel
 	ledger  source.Ledger
@@ -34,12 +34,12 @@ type Pool struct {
 }
 
 // New returns a pool for f, which should have been made with fortuna.WithExplicitSeed.
-func New(f *fortuna.Fortuna, k *Kernel) *Pool {
-	return &Pool{fortuna: f, kernel: k, enough: make(chan struct{}), initial: sha512.New()}
+func New(f *fortuna.Fortuna, k *Kernel) *Collector {
+	return &Collector{fortuna: f, kernel: k, enough: make(chan struct{}), initial: sha512.New()}
 }
 
 // Absorb takes a batch in. It is a source.Sink.
-func (p *Pool) Absorb(b source.Batch) {
+func (p *Collector) Absorb(b source.Batch) {
 	defer scrub.Stack()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,16 +66,16 @@ func (p *Pool) Absorb(b source.Batch) {
 }
 
 // Enough is closed once Need bits have come in.
-func (p *Pool) Enough() <-chan struct{} { return p.enough }
+func (p *Collector) Enough() <-chan struct{} { return p.enough }
 
 // HasEnough says whether Enough is closed.
-func (p *Pool) HasEnough() bool { return p.ledger.Total() >= Need }
+func (p *Collector) HasEnough() bool { return p.ledger.Total() >= Need }
 
 // Bits is all the assessed min-entropy that ever came in.
-func (p *Pool) Bits() float64 { return p.ledger.Total() }
+func (p *Collector) Bits() float64 { return p.ledger.Total() }
 
 // Refused returns the first error of Fortuna about an event, nil in good order.
-func (p *Pool) Refused() error {
+func (p *Collector) Refused() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.refused
@@ -83,7 +83,7 @@ func (p *Pool) Refused() error {
 
 // Seed reseeds Fortuna with what was absorbed so far, the kernel's RNG where it answers, and more (a kept seed, a host's). It may be
 // called again: what came in since the first time is in Fortuna's pools then. The caller wipes more.
-func (p *Pool) Seed(more ...[]byte) {
+func (p *Collector) Seed(more ...[]byte) {
 	var noise, kernel [sha512.Size]byte
 	defer clear(noise[:])
 	defer clear(kernel[:])

@@ -21,7 +21,7 @@ const keepAfter = 2 * time.Second
 // Linux does not bear it that the last descriptor of such a one is closed: the
 // process whose end does that is left in the kernel half dead, its parent never
 // hears of it (a service manager goes on waiting), and what was to be closed
-// after that file stays open and locked. See docs/xen.md.
+// after that file stays open and locked. See docs/xen/troubles.md.
 type process struct{}
 
 func (process) KeepWith(k transport.Keeper) { thisMachine.ports.keepWith(k) }

@@ -47,9 +47,9 @@ type Listener struct {
 	sock         *os.File
 	file         *unixsock.File
 
-	slots *unixsock.Slots // nil where the kernel refuses descriptors
-	pacer *unixsock.Pacer
-	watch unixsock.Watch // of channels that live
+	slots   *unixsock.Slots // nil where the kernel refuses descriptors
+	limiter *unixsock.Limiter
+	watch   unixsock.Watch // of channels that live
 
 	accepting sync.Mutex    // one at a time; guards the one below
 	owed      time.Duration // of rest, for those who were turned away
@@ -83,7 +83,7 @@ func Listen(scheme, path string, o transport.ListenOptions, c Carrier) (*Listene
 	}
 	l := &Listener{
 		scheme: scheme, path: path, opts: o, carrier: c,
-		pacer: unixsock.NewPacer(o.Rate, o.Burst), closing: make(chan struct{}),
+		limiter: unixsock.NewLimiter(o.Rate, o.Burst), closing: make(chan struct{}),
 	}
 	var err error
 	l.sock, l.file, err = unixsock.Listen(path, o.Mode, func(fd int) {
@@ -172,7 +172,7 @@ func (l *Listener) greet(fd int) (transport.Conn, transport.Peer, error) {
 		}
 	}
 	// Who has hung up is a probe, for instance for a live socket.
-	tell := !errors.Is(err, unix.EPIPE) && l.pacer.MayTell(g.User, now)
+	tell := !errors.Is(err, unix.EPIPE) && l.limiter.MayTell(g.User, now)
 	if verdict != letIn {
 		if tell || verdict != silently {
 			l.carrier.Refuse(fd, verdict != refused, err)
@@ -198,7 +198,7 @@ const (
 // admit says why a guest is not let in. What may take time is only looked at for
 // whom it is to be let in by all else.
 func (l *Listener) admit(fd int, g *Guest, now time.Time) (v verdict, why error) {
-	ok, flood := l.pacer.Visit(g.User, now)
+	ok, flood := l.limiter.Visit(g.User, now)
 	switch {
 	case (flood || g.Slots.Full()) && l.file.KeepOut(g.UID):
 		return busy, fmt.Errorf("%w, and is kept out for %v", ErrTooFast, unixsock.KeepOutTime)
@@ -240,7 +240,7 @@ func (l *Listener) Slots() *unixsock.Slots { return l.slots }
 // Slow bounds how often a user may connect: for where what a user keeps cannot
 // be counted. It is called before the first Accept.
 func (l *Listener) Slow(rate float64) {
-	l.pacer = unixsock.NewPacer(min(l.opts.Rate, rate), l.opts.Burst)
+	l.limiter = unixsock.NewLimiter(min(l.opts.Rate, rate), l.opts.Burst)
 }
 
 // Watch has a connection's socket watched until Unwatch: once its other end has
@@ -248,7 +248,7 @@ func (l *Listener) Slow(rate float64) {
 // called.
 func (l *Listener) Watch(user uint32, s syscall.RawConn, over func()) {
 	l.watch.Add(s, func() {
-		l.pacer.Ban(user, time.Now())
+		l.limiter.Ban(user, time.Now())
 		over()
 	})
 }

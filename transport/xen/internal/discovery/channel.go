@@ -11,7 +11,7 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// Names of the carriers, as in host.Peer.
+// Names of the carriers, as in transport.Peer.
 const (
 	vchanCarrier   = "vchan"
 	consoleCarrier = "console"

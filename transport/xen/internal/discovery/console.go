@@ -18,7 +18,7 @@ func (g *guest) serveConsole(ctx context.Context) {
 	cfg := g.d.console(g.id.domid)
 	defer g.forgetConsoles()
 	c := &consoleCare{
-		g: g, arrivals: rate.NewLimiter(connectRate, connectBurst),
+		g: g, connects: rate.NewLimiter(connectRate, connectBurst),
 		replug: wait.Backoff{First: firstReplug, Last: lastReplug},
 	}
 	retry := wait.Backoff{First: firstRetry, Last: lastRetry}
@@ -106,7 +106,7 @@ var (
 // consoleCare looks after a console that is plugged.
 type consoleCare struct {
 	g        *guest
-	arrivals *rate.Limiter // of links and sessions
+	connects *rate.Limiter // of links and sessions
 	replug   wait.Backoff  // of a console that nobody takes up
 
 	dev   *console.Device
@@ -180,7 +180,7 @@ func (c *consoleCare) follow(ctx context.Context, front console.Front) error {
 			return err
 		}
 	}
-	if err := c.arrivals.Wait(ctx); err != nil {
+	if err := c.connects.Wait(ctx); err != nil {
 		return nil
 	}
 	free, err := c.g.d.slot(ctx)
@@ -235,7 +235,7 @@ func (c *consoleCare) sessions(ctx context.Context, link *console.Link) error {
 		if err := link.Wait(ctx); err != nil {
 			return err
 		}
-		if err := c.arrivals.Wait(ctx); err != nil {
+		if err := c.connects.Wait(ctx); err != nil {
 			return err
 		}
 		c.g.connected(consoleCarrier, true)

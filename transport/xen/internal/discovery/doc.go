@@ -1,4 +1,4 @@
-// Package discovery finds the guests of a Xen host and connects them to a host.Server: [Listen] gives a [host.Listener] whose
+// Package discovery finds the guests of a Xen host and gives a host their channels: [Listen] gives a [transport.Finder] whose
 // Accept yields each guest's channels, and [Discovery.Close] cleans up.
 //
 // A guest is any domain but our own that xenstored knows and the lists allow. While it lives,
@@ -13,7 +13,7 @@
 //
 // A domain that goes loses its channels at once, and with them our mappings: as long as there is one, Xen keeps a dead
 // domain as a zombie. A guest that is saved and restored, cloned, migrated or rebooted comes back under a new
-// domain number, which is what [host.Peer.Incarnation] holds; its ID goes by the UUID, so that its budget stays with it.
+// domain number, which is what [transport.Peer]'s Incarnation holds; its ID goes by the UUID, so that its budget stays with it.
 //
 // Nothing that a guest writes is believed: who it is follows from the path that its nodes stand under. How often it is looked at
 // and connected is limited for each guest by itself.

@@ -22,7 +22,7 @@ func (g *guest) serveVChan(ctx context.Context) {
 	}
 	offers := newChanges(ctx, g.d.cfg.Store, path)
 	defer offers.close()
-	arrivals := rate.NewLimiter(connectRate, connectBurst)
+	connects := rate.NewLimiter(connectRate, connectBurst)
 	retry := wait.Backoff{First: firstRetry, Last: lastRetry}
 	var again <-chan time.Time
 	bad := 0
@@ -38,7 +38,7 @@ func (g *guest) serveVChan(ctx context.Context) {
 		if !found && err == nil {
 			continue // nothing, or half an offer: such a guest holds up nobody
 		}
-		if arrivals.Wait(ctx) != nil {
+		if connects.Wait(ctx) != nil {
 			return
 		}
 		var conn *vchan.Conn

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Our own bounds: on the users that a Pacer knows, on what it takes for a flood
+// Our own bounds: on the users that a Limiter knows, on what it takes for a flood
 // (so many connections beyond what a user may make), and on how often somebody
 // is told of one user.
 const (
@@ -14,9 +14,9 @@ const (
 	tellEvery  = time.Second
 )
 
-// Pacer says how often each user may connect. Its clock is its caller's. Its
+// Limiter says how often each user may connect. Its clock is its caller's. Its
 // methods may be called from any goroutine.
-type Pacer struct {
+type Limiter struct {
 	rate, burst float64
 
 	mu     sync.Mutex
@@ -34,15 +34,15 @@ type visitor struct {
 	banned time.Time // until then
 }
 
-// NewPacer lets each user come rate times a second, and burst times at once.
-func NewPacer(rate float64, burst int) *Pacer {
-	return &Pacer{rate: rate, burst: float64(burst), users: make(map[uint32]*visitor)}
+// NewLimiter lets each user come rate times a second, and burst times at once.
+func NewLimiter(rate float64, burst int) *Limiter {
+	return &Limiter{rate: rate, burst: float64(burst), users: make(map[uint32]*visitor)}
 }
 
 // Visit counts a connection. From when it is a flood, each further one that is
 // too much is said to be one for KeepOutTime: the user may come under another
 // number each time.
-func (p *Pacer) Visit(uid uint32, now time.Time) (ok, flood bool) {
+func (p *Limiter) Visit(uid uint32, now time.Time) (ok, flood bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.visitor(uid, now)
@@ -62,19 +62,19 @@ func (p *Pacer) Visit(uid uint32, now time.Time) (ok, flood bool) {
 }
 
 // Ban takes all that a user does for a flood, for KeepOutTime.
-func (p *Pacer) Ban(uid uint32, now time.Time) {
+func (p *Limiter) Ban(uid uint32, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.visitor(uid, now).banned = now.Add(KeepOutTime)
 }
 
-func (v *visitor) refill(p *Pacer, now time.Time) {
+func (v *visitor) refill(p *Limiter, now time.Time) {
 	v.tokens = min(p.burst, v.tokens+p.rate*max(0, now.Sub(v.at).Seconds()))
 	v.at = now
 }
 
 // MayTell says whether to tell of a user now.
-func (p *Pacer) MayTell(uid uint32, now time.Time) bool {
+func (p *Limiter) MayTell(uid uint32, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	v := p.visitor(uid, now)
@@ -85,7 +85,7 @@ func (p *Pacer) MayTell(uid uint32, now time.Time) bool {
 	return true
 }
 
-func (p *Pacer) visitor(uid uint32, now time.Time) *visitor {
+func (p *Limiter) visitor(uid uint32, now time.Time) *visitor {
 	if v := p.users[uid]; v != nil {
 		return v
 	}
@@ -101,7 +101,7 @@ func (p *Pacer) visitor(uid uint32, now time.Time) *visitor {
 }
 
 // prune forgets who is as good as new, once a second at most, and says whether there is room now.
-func (p *Pacer) prune(now time.Time) bool {
+func (p *Limiter) prune(now time.Time) bool {
 	if !p.pruned.IsZero() && now.Sub(p.pruned) < time.Second {
 		return false
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestPacer(t *testing.T) {
-	p := NewPacer(2, 3)
+	p := NewLimiter(2, 3)
 	now := time.Unix(1000, 0)
 	visit := func(uid uint32) [2]bool { ok, flood := p.Visit(uid, now); return [2]bool{ok, flood} }
 	in, out, flood := [2]bool{true, false}, [2]bool{false, false}, [2]bool{false, true}
@@ -34,7 +34,7 @@ func TestPacer(t *testing.T) {
 }
 
 func TestBan(t *testing.T) {
-	p := NewPacer(1, 1)
+	p := NewLimiter(1, 1)
 	now := time.Unix(1000, 0)
 	p.Ban(1, now)
 	require.False(t, p.prune(now.Add(KeepOutTime-1)) && p.users[1] == nil, "it is not forgotten")
@@ -46,7 +46,7 @@ func TestBan(t *testing.T) {
 }
 
 func TestPacerTells(t *testing.T) {
-	p := NewPacer(1, 1)
+	p := NewLimiter(1, 1)
 	now := time.Unix(1000, 0)
 	require.True(t, p.MayTell(1, now))
 	require.False(t, p.MayTell(1, now.Add(tellEvery-1)))
@@ -56,7 +56,7 @@ func TestPacerTells(t *testing.T) {
 
 // More users than there is room for share one bucket, until others are forgotten.
 func TestPacerIsBounded(t *testing.T) {
-	p := NewPacer(1, 2)
+	p := NewLimiter(1, 2)
 	now := time.Unix(1000, 0)
 	for uid := range uint32(3 * maxUsers) {
 		p.Visit(uid, now)
