@@ -17,7 +17,8 @@ import (
 
 const bulk = 64 << 10
 
-// roles are what a peer process can be. Its ends of sockets and eventfds are the file descriptors from 3 on.
+// roles are what a peer process can be. Its ends of sockets and eventfds are
+// the file descriptors from 3 on.
 var roles = map[string]func() error{
 	"ring sink":   func() error { return sink(sharedPeer()) },
 	"ring echo":   func() error { return echo(local.Dial(context.Background(), os.Getenv(socketEnv))) },
@@ -69,7 +70,8 @@ func echo[T io.ReadWriter](c T, err error) error {
 
 var one = []byte{1, 0, 0, 0, 0, 0, 0, 0}
 
-// pong answers events by plain blocking system calls, the fastest that two processes can do.
+// pong answers events by plain blocking system calls, the fastest that two
+// processes can do.
 func pong(in, out int) error {
 	buf := make([]byte, 8)
 	for {
@@ -221,7 +223,8 @@ func channels(s *setup) ([]comparison, error) {
 	return []comparison{
 		{name: "ring 64 KiB writes", unit: "MB/s", field: bulkField, target: atLeast(2)},
 		{name: "ring one-byte round trip", unit: "ns", field: []contender{
-			raw, trip("ring, in one page", ringEcho, one[:1], ringEcho), trip("eventfd, Go's poller", fout, one, fin), trip("Unix socket pair", sockEcho, one[:1], sockEcho),
+			raw, trip("ring, in one page", ringEcho, one[:1], ringEcho), trip("eventfd, Go's poller", fout, one, fin),
+			trip("Unix socket pair", sockEcho, one[:1], sockEcho),
 		}, target: atMost(1.2)},
 	}, nil
 }

@@ -8,19 +8,22 @@ import (
 	"time"
 )
 
-// contender is one way to do a thing. once does it and returns the figure, in the comparison's unit.
+// contender is one way to do a thing. once does it and returns the figure, in
+// the comparison's unit.
 type contender struct {
 	name string
 	once func() float64
 }
 
-// comparison is contenders side by side; the first is the baseline. A comparison of one contender is a figure with a target.
+// comparison is contenders side by side; the first is the baseline. A
+// comparison of one contender is a figure with a target.
 type comparison struct {
 	name   string
 	unit   string
 	field  []contender
 	rounds int // 0: as the command line says
-	// target is what the second contender's ratio to the first, or the only contender's figure, must reach.
+	// target is what the second contender's ratio to the first, or the only
+	// contender's figure, must reach.
 	target target
 }
 
@@ -67,8 +70,9 @@ func (s *setup) fail(err error) {
 	}
 }
 
-// turn is how long one turn of a repeated operation lasts, about. It is shorter than what a scheduler gives a process at once: on a busy
-// machine most turns then run undisturbed, and the median is of those.
+// turn is how long one turn of a repeated operation lasts, about. It is shorter
+// than what a scheduler gives a process at once: on a busy machine most turns
+// then run undisturbed, and the median is of those.
 const turn = time.Millisecond
 
 // pace remembers how often an operation fits into a turn.
@@ -102,7 +106,8 @@ func ns(name string, op func()) contender {
 	return contender{name, func() float64 { return p.ns(op) }}
 }
 
-// mb returns a contender that repeats op, which moves size bytes, in megabytes (10^6 bytes) per second.
+// mb returns a contender that repeats op, which moves size bytes, in megabytes
+// (10^6 bytes) per second.
 func mb(name string, size int, op func()) contender {
 	var p pace
 	return contender{name, func() float64 { return float64(size) * 1e3 / p.ns(op) }}
@@ -116,7 +121,8 @@ func median(x []float64) float64 {
 	return x[len(x)/2]
 }
 
-// report measures and prints a table, and returns the names of what missed its target.
+// report measures and prints a table, and returns the names of what missed its
+// target.
 func report(w io.Writer, list []comparison, rounds int) (missed []string) {
 	fmt.Fprintln(w, "| what | contender | median | ratio (lowest–highest) | target | |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|")
@@ -153,7 +159,8 @@ func report(w io.Writer, list []comparison, rounds int) (missed []string) {
 					missed = append(missed, c.name)
 				}
 			}
-			fmt.Fprintf(w, "| %s | %s | %s %s | %s | %s | %s |\n", c.name, f.name, number(median(figures[i])), c.unit, ratio, goal, ok)
+			fmt.Fprintf(w, "| %s | %s | %s %s | %s | %s | %s |\n", c.name, f.name,
+				number(median(figures[i])), c.unit, ratio, goal, ok)
 		}
 	}
 	return missed

@@ -34,7 +34,9 @@ func build(s *setup) (bin string, err error) {
 	}
 	s.defer_(func() { os.RemoveAll(bin) })
 	trivial := filepath.Join(bin, "trivial.go")
-	if err := os.WriteFile(trivial, []byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"trivial\\n\") }\n"), 0o600); err != nil {
+	if err := os.WriteFile(trivial,
+		[]byte("package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"trivial\\n\") }\n"),
+		0o600); err != nil {
 		return "", err
 	}
 	for _, args := range [][]string{
@@ -50,7 +52,8 @@ func build(s *setup) (bin string, err error) {
 	return bin, nil
 }
 
-// startDaemon starts xentropyd with limits that let one user bring thousands of guests, and budgets as they are by default.
+// startDaemon starts xentropyd with limits that let one user bring thousands of
+// guests, and budgets as they are by default.
 func startDaemon(s *setup, bin string) (*daemon, error) {
 	dir, err := os.MkdirTemp("", "xentropyd-bench-")
 	if err != nil {
@@ -94,7 +97,8 @@ func (d *daemon) dial(ctx context.Context) (transport.Conn, error) {
 	return all.Carriers.Dial(ctx, d.address)
 }
 
-// open opens n guests at once and returns them with the time that each took to be seeded.
+// open opens n guests at once and returns them with the time that each took to
+// be seeded.
 func (d *daemon) open(n int) (guests []*guest.Guest, took []time.Duration, err error) {
 	guests, took = make([]*guest.Guest, n), make([]time.Duration, n)
 	errs := make([]error, n)
@@ -163,9 +167,13 @@ const (
 	idleWatch = 30 * time.Second
 )
 
-// daemons measures a real daemon: how fast a guest is served, and what two thousand cost.
+// daemons measures a real daemon: how fast a guest is served, and what two
+// thousand cost.
 func daemons(s *setup) ([]comparison, error) {
-	names := []string{"exec to bytes", "rush of 500 guests, p99", "memory of each of 2,000 guests", "CPU of 2,000 idle guests"}
+	names := []string{
+		"exec to bytes", "rush of 500 guests, p99", "memory of each of 2,000 guests",
+		"CPU of 2,000 idle guests",
+	}
 	if !slices.ContainsFunc(names, s.match.MatchString) {
 		return nil, nil
 	}
@@ -199,8 +207,14 @@ func daemons(s *setup) ([]comparison, error) {
 	return []comparison{
 		{name: names[0], unit: "ms", rounds: min(s.rounds, 41), field: []contender{
 			{"trivial Go program", func() float64 { return execTime("trivial") }},
-			{"entropy-guest read -n 32", func() float64 { return execTime("entropy-guest", "read", "-n", "32", "--hex", "--host", d.address) }},
-		}, target: target{kind: '<', also: func(base float64) float64 { return 1.5*base + 5 }, words: "at most 1.5 × + 5 ms"}},
+			{"entropy-guest read -n 32", func() float64 {
+				return execTime("entropy-guest", "read", "-n", "32",
+					"--hex", "--host", d.address)
+			}},
+		}, target: target{
+			kind: '<', also: func(base float64) float64 { return 1.5*base + 5 },
+			words: "at most 1.5 × + 5 ms",
+		}},
 		{name: names[1], unit: "ms", rounds: 5, field: []contender{{"seeded, at the 99th percentile", func() float64 {
 			guests, took, err := d.open(rush)
 			s.fail(err)
@@ -208,13 +222,20 @@ func daemons(s *setup) ([]comparison, error) {
 			slices.Sort(took)
 			return float64(took[rush*99/100].Microseconds()) / 1e3
 		}}}},
-		{name: names[2], unit: "KiB", rounds: 1, field: []contender{{"resident, shared page included", func() float64 { crowd(); return memory }}}, target: atMost(24)},
-		{name: names[3], unit: "% of a core", rounds: 1, field: []contender{{"over 30 s", func() float64 { crowd(); return idle }}}, target: atMost(1)},
+		{name: names[2], unit: "KiB", rounds: 1, field: []contender{{
+			"resident, shared page included",
+			func() float64 { crowd(); return memory },
+		}}, target: atMost(24)},
+		{
+			name: names[3], unit: "% of a core", rounds: 1,
+			field: []contender{{"over 30 s", func() float64 { crowd(); return idle }}}, target: atMost(1),
+		},
 	}, nil
 }
 
-// crowd connects 2,000 guests and returns what each adds to the daemon's memory, in KiB, and the CPU that it takes with all of
-// them idle, in percent of one core.
+// crowd connects 2,000 guests and returns what each adds to the daemon's
+// memory, in KiB, and the CPU that it takes with all of them idle, in percent
+// of one core.
 func (d *daemon) crowd() (memory, idle float64, err error) {
 	before, err := d.status("VmRSS")
 	if err != nil {

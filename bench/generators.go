@@ -12,7 +12,8 @@ import (
 	"github.com/xentropyd/xentropyd/fortuna"
 )
 
-// generators compares Fortuna with what bounds it and with what else a Go program could read from.
+// generators compares Fortuna with what bounds it and with what else a Go
+// program could read from.
 func generators(s *setup) ([]comparison, error) {
 	gen := fortuna.NewGenerator()
 	gen.Reseed([]byte("bench"))
@@ -41,8 +42,14 @@ func generators(s *setup) ([]comparison, error) {
 	}
 	big, page, small := make([]byte, 1<<20), make([]byte, 4096), make([]byte, 32)
 	return []comparison{
-		{name: "generator 1 MiB", unit: "MB/s", field: []contender{ctr(big), generator(big), accumulator(big), system(big)}, target: atLeast(0.95)},
-		{name: "generator 4 KiB", unit: "MB/s", field: []contender{ctr(page), generator(page), accumulator(page), system(page)}, target: atLeast(0.70)},
+		{name: "generator 1 MiB", unit: "MB/s", field: []contender{
+			ctr(big), generator(big), accumulator(big),
+			system(big),
+		}, target: atLeast(0.95)},
+		{name: "generator 4 KiB", unit: "MB/s", field: []contender{
+			ctr(page), generator(page), accumulator(page),
+			system(page),
+		}, target: atLeast(0.70)},
 		{name: "fortuna 32 B", unit: "ns", field: []contender{
 			ns("crypto/rand", func() { rand.Read(small) }),
 			ns("fortuna.Fortuna", func() { f.Read(small) }),

@@ -1,11 +1,13 @@
-// Command bench measures xentropyd beside its baselines and its peers, and prints the tables of docs/performance.md:
+// Command bench measures xentropyd beside its baselines and its peers, and
+// prints the tables of docs/performance.md:
 //
 //	go run ./bench             # everything that this machine can measure, a few minutes
 //	go run ./bench -run ring   # what has "ring" in its name
 //	go run ./bench -check      # exit status 1 if a target is missed
 //
-// The machines are noisy, so nothing is measured alone: all contenders of a comparison take turns, round after round, each figure is
-// a median over the rounds, and each ratio is the median of the ratios within the rounds.
+// The machines are noisy, so nothing is measured alone: all contenders of a
+// comparison take turns, round after round, each figure is a median over the
+// rounds, and each ratio is the median of the ratios within the rounds.
 package main
 
 import (
@@ -27,7 +29,8 @@ func main() {
 	}
 	pattern := flag.String("run", "", "measure only comparisons whose name matches this regular expression")
 	rounds := flag.Int("rounds", 201, "rounds of each comparison")
-	live := flag.Int("live", 32, "MiB of live memory: a process that has none collects garbage after every 4 MB that it allocates")
+	live := flag.Int("live", 32, "MiB of live memory: a process that has none collects garbage after every 4 MB "+
+		"that it allocates")
 	check := flag.Bool("check", false, "exit with status 1 if a target is missed")
 	flag.Parse()
 	re, err := regexp.Compile(*pattern)
@@ -48,7 +51,8 @@ func main() {
 	}
 }
 
-// groups are the comparisons in the order of the report. Each is prepared only when its turn comes.
+// groups are the comparisons in the order of the report. Each is prepared only
+// when its turn comes.
 var groups = []struct {
 	title   string
 	prepare func(*setup) ([]comparison, error)

@@ -14,8 +14,9 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// shared is a vchan between two processes that trust each other, with rings as large as the format allows: what the ring itself can do.
-// The memfd and the two eventfds come from the parent.
+// shared is a vchan between two processes that trust each other, with rings as
+// large as the format allows: what the ring itself can do. The memfd and the
+// two eventfds come from the parent.
 type shared struct {
 	all    []byte
 	orders ring.Orders
@@ -56,10 +57,14 @@ func openShared(role ring.Role, o ring.Orders, memory, in, out *os.File) (*vchan
 		return nil, fmt.Errorf("map the ring: %w", err)
 	}
 	m := &shared{all, o, in, out}
-	return vchan.New(vchan.Config{Role: role, Orders: o, Grants: make([]uint32, o.Grants()), Memory: m, Events: sharedEvents{m}})
+	return vchan.New(vchan.Config{
+		Role: role, Orders: o, Grants: make([]uint32, o.Grants()),
+		Memory: m, Events: sharedEvents{m},
+	})
 }
 
-// sharedTo returns the writing end of a ring of that order to a peer process that reads.
+// sharedTo returns the writing end of a ring of that order to a peer process
+// that reads.
 func sharedTo(s *setup, order uint16) (io.Writer, error) {
 	o := bulkOrders(order)
 	fd, err := unix.MemfdCreate("ring", unix.MFD_CLOEXEC)
@@ -80,7 +85,8 @@ func sharedTo(s *setup, order uint16) (io.Writer, error) {
 		ends[i] = os.NewFile(uintptr(fd), "events")
 	}
 	// The peer formats the page, and says so with an event.
-	if err := s.spawn("ring sink", []string{fmt.Sprintf("%s=%d", orderEnv, order)}, memory, ends[1], ends[0]); err != nil {
+	if err := s.spawn("ring sink", []string{fmt.Sprintf("%s=%d", orderEnv, order)}, memory,
+		ends[1], ends[0]); err != nil {
 		return nil, err
 	}
 	if _, err := ends[0].Read(make([]byte, 8)); err != nil {

@@ -9,7 +9,8 @@ import (
 // peerEnv is set in a peer process, to its role.
 const peerEnv = "XENTROPYD_BENCH_PEER"
 
-// spawn starts this program again in a role; it is killed at the end of the group.
+// spawn starts this program again in a role; it is killed at the end of the
+// group.
 func (s *setup) spawn(role string, env []string, files ...*os.File) error {
 	self, err := os.Executable()
 	if err != nil {

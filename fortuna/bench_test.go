@@ -84,7 +84,8 @@ func BenchmarkRead32(b *testing.B) {
 	benchmarkReader(b, "pool0-waits", 32, ready)
 }
 
-// BenchmarkParallel gives the time of one read when that many goroutines read at once.
+// BenchmarkParallel gives the time of one read when that many goroutines read
+// at once.
 func BenchmarkParallel(b *testing.B) {
 	for _, who := range []struct {
 		name string

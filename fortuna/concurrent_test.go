@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// soak is how long the longer forms run; zero means that the short form is enough.
+// soak is how long the longer forms run; zero means that the short form is
+// enough.
 func soak(t testing.TB) time.Duration {
 	t.Helper()
 	s := os.Getenv("XENTROPYD_SOAK")
@@ -26,8 +27,9 @@ func soak(t testing.TB) time.Duration {
 	return d
 }
 
-// windows collects every 16-byte window of what was read. It keeps 64 bits of each, which is why a repetition
-// among millions of random windows is not expected: 2^24 of them collide with a chance of 2^-17.
+// windows collects every 16-byte window of what was read. It keeps 64 bits of
+// each, which is why a repetition among millions of random windows is not
+// expected: 2^24 of them collide with a chance of 2^-17.
 type windows struct {
 	mu   sync.Mutex
 	seen map[uint64]struct{}
@@ -46,7 +48,8 @@ func (w *windows) add(p []byte) (repeated bool) {
 	return false
 }
 
-// Many readers, with reseeds of every kind and changes of the generation under way: no window repeats.
+// Many readers, with reseeds of every kind and changes of the generation under
+// way: no window repeats.
 func TestNoReadRepeats(t *testing.T) {
 	rounds := 150
 	if runtime.GOARCH == "wasm" {
@@ -110,7 +113,8 @@ func TestNoReadRepeats(t *testing.T) {
 	}
 }
 
-// Close while others read, add and reseed: each gets an answer, and the state ends wiped.
+// Close while others read, add and reseed: each gets an answer, and the state
+// ends wiped.
 func TestCloseConcurrently(t *testing.T) {
 	for range 20 {
 		f := seededFortuna()
@@ -144,7 +148,8 @@ func TestCloseConcurrently(t *testing.T) {
 	}
 }
 
-// After Reseed has returned, no reader gives what was buffered before, in whatever shard it was.
+// After Reseed has returned, no reader gives what was buffered before, in
+// whatever shard it was.
 func TestReseedIsSeenByAllShards(t *testing.T) {
 	a, b := New(), New()
 	for _, f := range []*Fortuna{a, b} {
@@ -158,7 +163,8 @@ func TestReseedIsSeenByAllShards(t *testing.T) {
 	}
 }
 
-// The leak of 2015 took unikernels down overnight: a million events and reads leave the heap as it was.
+// The leak of 2015 took unikernels down overnight: a million events and reads
+// leave the heap as it was.
 func TestHeapDoesNotGrow(t *testing.T) {
 	synctest.Test(t, heapDoesNotGrow)
 }

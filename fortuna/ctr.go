@@ -6,20 +6,22 @@ import (
 	"encoding/binary"
 )
 
-// tinyBlocks is the longest request in blocks that is encrypted without a cipher.Stream: one block at a
-// time costs 9 ns each, a stream 2.3 ns each and 512 bytes and 100 to 200 ns to make.
+// tinyBlocks is the longest request in blocks that is encrypted without a
+// cipher.Stream: one block at a time costs 9 ns each, a stream 2.3 ns each and
+// 512 bytes and 100 to 200 ns to make.
 const tinyBlocks = 16
 
-// zeros is what keystream is made from: a source that stays in the first-level cache costs less than clearing
-// the destination first. Never written.
+// zeros is what keystream is made from: a source that stays in the first-level
+// cache costs less than clearing the destination first. Never written.
 var zeros [16 << 10]byte
 
-// blockMode is the block cipher in counter mode: what the book's generator and MirageOS's differ in.
+// blockMode is the block cipher in counter mode: what the book's generator and
+// MirageOS's differ in.
 type blockMode interface {
 	// increment adds one to the counter.
 	increment(ctr *[blockSize]byte)
-	// request fills p with the first bytes of ceil(len(p)/16) blocks, then g.key with the two blocks after
-	// them, and leaves g.ctr behind those.
+	// request fills p with the first bytes of ceil(len(p)/16) blocks, then
+	// g.key with the two blocks after them, and leaves g.ctr behind those.
 	request(g *Generator, p []byte)
 }
 
@@ -47,7 +49,8 @@ func (bigEndian) request(g *Generator, p []byte) {
 	fill(stream, g.key[:])
 }
 
-// tinyRequest is request block by block. whole is the length of p's whole blocks.
+// tinyRequest is request block by block. whole is the length of p's whole
+// blocks.
 func tinyRequest(g *Generator, block cipher.Block, p []byte, whole int) {
 	next := func(dst []byte) {
 		block.Encrypt(dst, g.ctr[:])
@@ -79,7 +82,8 @@ func fill(stream cipher.Stream, p []byte) {
 func newCipher(key *[keySize]byte) cipher.Block {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		// Only a key of another length is an error, and the type leaves no other.
+		// Only a key of another length is an error, and the type leaves no
+		// other.
 		panic("fortuna: AES-256 refused a key of 32 bytes: " + err.Error())
 	}
 	return block

@@ -10,8 +10,9 @@ import (
 	"github.com/xentropyd/xentropyd/internal/scrub"
 )
 
-// Fortuna is a generator that reseeds itself from 32 pools. All methods are safe for concurrent use. Reads
-// scale with the cores: each takes its bytes from one of several shards, which the central generator keys.
+// Fortuna is a generator that reseeds itself from 32 pools. All methods are
+// safe for concurrent use. Reads scale with the cores: each takes its bytes
+// from one of several shards, which the central generator keys.
 type Fortuna struct {
 	// Read-mostly, and read by every Read.
 	state    state
@@ -26,7 +27,8 @@ type Fortuna struct {
 	pools  [NumPools]pool
 	events atomic.Uint64
 
-	// mu guards what follows. Locks are taken in the order renew.mu, shard.mu, mu, pool.mu.
+	// mu guards what follows. Locks are taken in the order renew.mu, shard.mu,
+	// mu, pool.mu.
 	mu          sync.Mutex
 	gen         Generator
 	poolReseeds uint64 // ReseedCnt of the book
@@ -39,7 +41,8 @@ type Fortuna struct {
 // never is before all times.
 const never = math.MinInt64
 
-// New returns a Fortuna that is not seeded. It starts no goroutine; Close is needed only to wipe it.
+// New returns a Fortuna that is not seeded. It starts no goroutine; Close is
+// needed only to wipe it.
 func New(opts ...Option) *Fortuna {
 	// for i = 0,...,31 do P_i <- empty od
 	// ReseedCnt <- 0
@@ -57,9 +60,10 @@ func New(opts ...Option) *Fortuna {
 	return f
 }
 
-// AddEvent adds 1 to 32 bytes from a noise source to a pool, 0 to 31. A source should spread its events over
-// all pools in turn. An event waits for nothing but the pool's own lock, and data is not kept. The error is an
-// *EventError or ErrClosed.
+// AddEvent adds 1 to 32 bytes from a noise source to a pool, 0 to 31. A source
+// should spread its events over all pools in turn. An event waits for nothing
+// but the pool's own lock, and data is not kept. The error is an *EventError or
+// ErrClosed.
 func (f *Fortuna) AddEvent(source uint8, pool int, data []byte) error {
 	// assert 1 <= length(e) <= 32 and 0 <= s <= 255 and 0 <= i <= 31
 	if pool < 0 || pool >= NumPools || len(data) < 1 || len(data) > MaxEvent {
@@ -73,12 +77,14 @@ func (f *Fortuna) AddEvent(source uint8, pool int, data []byte) error {
 	return nil
 }
 
-// Reseed mixes a seed of any length into the generator and marks it as seeded. All output that was buffered
-// before is gone when it returns. The pools and their schedule are not touched. The caller keeps the seed and
-// should wipe it. After Close it does nothing.
+// Reseed mixes a seed of any length into the generator and marks it as seeded.
+// All output that was buffered before is gone when it returns. The pools and
+// their schedule are not touched. The caller keeps the seed and should wipe it.
+// After Close it does nothing.
 func (f *Fortuna) Reseed(seed []byte) { f.mix(seed, &f.seeds) }
 
-// mix reseeds the generator, counts that, and discards what was buffered. It returns false when closed.
+// mix reseeds the generator, counts that, and discards what was buffered. It
+// returns false when closed.
 func (f *Fortuna) mix(seed []byte, count *uint64) bool {
 	f.mu.Lock()
 	if f.state.closed() {
@@ -93,13 +99,15 @@ func (f *Fortuna) mix(seed []byte, count *uint64) bool {
 	return true
 }
 
-// Seeded says whether a read would find a seed: there was a Reseed, or the pools have had enough for one.
+// Seeded says whether a read would find a seed: there was a Reseed, or the
+// pools have had enough for one.
 func (f *Fortuna) Seeded() bool {
 	g := f.state.load()
 	return g&stateClosed == 0 && (g >= stateEpoch || g&stateReady != 0 && !f.explicit)
 }
 
-// reseedFromPools does the first half of the book's RandomData: the reseed, when one is due.
+// reseedFromPools does the first half of the book's RandomData: the reseed,
+// when one is due.
 func (f *Fortuna) reseedFromPools() {
 	if !f.due() {
 		return
@@ -155,9 +163,9 @@ func (f *Fortuna) mixPoolsLocked() {
 // elapsed is the time since New, by the monotonic clock.
 func (f *Fortuna) elapsed() time.Duration { return time.Since(f.start) }
 
-// Close wipes the state: pools, keys and buffers. Reads and events return ErrClosed from then on; a read that
-// runs at the same time either gets all its bytes or ErrClosed. Closing twice does no harm, and the error is
-// always nil.
+// Close wipes the state: pools, keys and buffers. Reads and events return
+// ErrClosed from then on; a read that runs at the same time either gets all its
+// bytes or ErrClosed. Closing twice does no harm, and the error is always nil.
 func (f *Fortuna) Close() error {
 	f.mu.Lock()
 	f.state.close()

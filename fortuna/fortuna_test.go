@@ -43,7 +43,8 @@ func TestAddEventRange(t *testing.T) {
 	}
 	assert.EqualError(t, &EventError{Pool: 32}, "fortuna: add event to pool 32: there are pools 0 to 31")
 	assert.EqualError(t, &EventError{Pool: 0}, "fortuna: add event of 0 bytes: an event has 1 to 32, split or hash it")
-	assert.EqualError(t, &EventError{Pool: 31, Size: 33}, "fortuna: add event of 33 bytes: an event has 1 to 32, split or hash it")
+	assert.EqualError(t, &EventError{Pool: 31, Size: 33},
+		"fortuna: add event of 33 bytes: an event has 1 to 32, split or hash it")
 	assert.Zero(t, f.Stats().Events)
 	for _, pool := range []int{0, NumPools - 1} {
 		for _, size := range []int{1, MaxEvent} {
@@ -144,8 +145,8 @@ func TestExplicitSeed(t *testing.T) {
 	assert.EqualValues(t, 2, f.Reseeds(), "what the pools had collected joins")
 }
 
-// The central generator's key after many reseeds is that of a book accumulator written down once more: 32
-// strings, hashed when 2^i divides the count.
+// The central generator's key after many reseeds is that of a book accumulator
+// written down once more: 32 strings, hashed when 2^i divides the count.
 func TestPoolSchedule(t *testing.T) {
 	synctest.Test(t, poolSchedule)
 }
@@ -242,20 +243,28 @@ func TestReseedsAreAllCounted(t *testing.T) {
 		h.generation.Add(1)
 		read(t, f, 1)
 	}
-	require.Equal(t, Stats{Seeds: 3, PoolReseeds: 1, Renewals: 2, Events: f.Stats().Events, Reads: 3, Bytes: 3}, f.Stats())
+	require.Equal(t, Stats{
+		Seeds: 3, PoolReseeds: 1, Renewals: 2, Events: f.Stats().Events,
+		Reads: 3, Bytes: 3,
+	}, f.Stats())
 	require.EqualValues(t, 3+1+2, f.Reseeds())
 }
 
-// The longest short read comes out of the buffer, and the next one takes no more than a key from it.
+// The longest short read comes out of the buffer, and the next one takes no
+// more than a key from it.
 func TestShortReadsComeFromTheBuffer(t *testing.T) {
-	for n, taken := range map[int]int{1: 1, smallRead: smallRead, smallRead + 1: keySize, MaxRequest: keySize, MaxRequest + 1: 2 * keySize} {
+	for n, taken := range map[int]int{
+		1: 1, smallRead: smallRead, smallRead + 1: keySize, MaxRequest: keySize,
+		MaxRequest + 1: 2 * keySize,
+	} {
 		f := oneShard(seededFortuna())
 		read(t, f, n)
 		assert.Equal(t, shardBuffer-keySize-taken, only(t, f).left, "read of %d bytes", n)
 	}
 }
 
-// Shards are taken in turn for ever, also when the count has gone round, and where an int has 32 bits.
+// Shards are taken in turn for ever, also when the count has gone round, and
+// where an int has 32 bits.
 func TestShardsAreTakenInTurn(t *testing.T) {
 	for _, begin := range []uint32{0, math.MaxInt32 - 2, math.MaxUint32 - 2} {
 		s := &shards{all: make([]shard, 4)}

@@ -6,32 +6,42 @@ import (
 	"sync/atomic"
 )
 
-// Freshness tells whether the memory that the state lives in may have been copied: a virtual machine restored
-// from a snapshot or cloned, say. Both copies would give the same bytes from there on.
+// Freshness tells whether the memory that the state lives in may have been
+// copied: a virtual machine restored from a snapshot or cloned, say. Both
+// copies would give the same bytes from there on.
 //
-// A Fortuna with it promises: a read whose end comes after a change of the generation gives no byte that was
-// made from the state before that change. Precisely,
+// A Fortuna with it promises: a read whose end comes after a change of the
+// generation gives no byte that was made from the state before that change.
+// Precisely,
 //
-//   - New asks for the generation once and takes the state, empty yet, to belong to it.
-//   - Each read asks first. If the answer differs, every buffered byte is discarded, Renew is called for the
-//     new generation and its bytes are mixed in, before any byte leaves. If Renew fails, the read returns an
-//     error that wraps ErrStale and gives nothing, the same holds for the other reads, and the next read tries
-//     again, even should the generation show its old value by then.
-//   - The read asks again when it has filled p. If the answer differs, p is wiped and the read starts over, a
-//     few times at most, then ErrStale. Thus a snapshot taken between the first question and the copying is
-//     noticed. One taken after the second question is not: those bytes had been given by then, and whether
-//     both copies use them is in the caller's hands.
-//   - While the state is not seeded, reads return ErrNotSeeded and Renew is not called. Explicit seeds and
-//     events are taken at any time and do not stand for a renewal.
+//   - New asks for the generation once and takes the state, empty yet, to
+//     belong to it.
+//   - Each read asks first. If the answer differs, every buffered byte is
+//     discarded, Renew is called for the new generation and its bytes are mixed
+//     in, before any byte leaves. If Renew fails, the read returns an error
+//     that wraps ErrStale and gives nothing, the same holds for the other
+//     reads, and the next read tries again, even should the generation show its
+//     old value by then.
+//   - The read asks again when it has filled p. If the answer differs, p is
+//     wiped and the read starts over, a few times at most, then ErrStale. Thus
+//     a snapshot taken between the first question and the copying is noticed.
+//     One taken after the second question is not: those bytes had been given by
+//     then, and whether both copies use them is in the caller's hands.
+//   - While the state is not seeded, reads return ErrNotSeeded and Renew is not
+//     called. Explicit seeds and events are taken at any time and do not stand
+//     for a renewal.
 type Freshness interface {
-	// Generation returns a number that changes when the state may have been copied and never comes back to
-	// an earlier value. It is called twice in each read, by several goroutines at once, and should cost no
-	// more than a load from memory.
+	// Generation returns a number that changes when the state may have been
+	// copied and never comes back to an earlier value. It is called twice in
+	// each read, by several goroutines at once, and should cost no more than a
+	// load from memory.
 	Generation() uint64
 
-	// Renew returns bytes that no copy of this process has, 32 or more of them, which the Fortuna wipes once
-	// they are mixed in. One call runs at a time, and all reads wait for it, so bound the time it takes. It
-	// may call AddEvent, Reseed and Close, but not Read. No bytes at all count as a failure.
+	// Renew returns bytes that no copy of this process has, 32 or more of them,
+	// which the Fortuna wipes once they are mixed in. One call runs at a time,
+	// and all reads wait for it, so bound the time it takes. It may call
+	// AddEvent, Reseed and Close, but not Read. No bytes at all count as a
+	// failure.
 	Renew(generation uint64) ([]byte, error)
 }
 

@@ -43,7 +43,8 @@ func (h *hook) Renew(generation uint64) ([]byte, error) {
 	return b, err
 }
 
-// clone copies the whole state, as a snapshot of the machine would, to a Fortuna with a hook of its own.
+// clone copies the whole state, as a snapshot of the machine would, to a
+// Fortuna with a hook of its own.
 func clone(f *Fortuna, h *hook) *Fortuna {
 	c := New(WithFreshness(h))
 	c.state.word.Store(f.state.load())
@@ -73,7 +74,8 @@ func TestFreshnessUnchanged(t *testing.T) {
 	assert.Zero(t, f.Stats().Renewals)
 }
 
-// Without the hook the clones agree; with it they agree until the generation changes and never after.
+// Without the hook the clones agree; with it they agree until the generation
+// changes and never after.
 func TestClonesDiffer(t *testing.T) {
 	for _, n := range []int{16, 32, smallRead, smallRead + 1, 1<<20 + 1} {
 		ha, hb := newHook("a"), newHook("b")
@@ -176,7 +178,8 @@ func TestRenewWithPoolsAlone(t *testing.T) {
 	assert.Equal(t, Stats{PoolReseeds: 1, Renewals: 1, Events: 2, Reads: 1, Bytes: 1}, f.Stats())
 }
 
-// A snapshot is taken when the bytes were copied but not yet given: both clones must throw them away.
+// A snapshot is taken when the bytes were copied but not yet given: both clones
+// must throw them away.
 func TestGenerationChangesDuringRead(t *testing.T) {
 	for _, n := range []int{16, smallRead + 1} {
 		h := newHook("a")

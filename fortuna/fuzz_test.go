@@ -29,7 +29,8 @@ func FuzzAddEvent(f *testing.F) {
 	})
 }
 
-// FuzzRead takes each pair of bytes as a length, and in between adds the input as events.
+// FuzzRead takes each pair of bytes as a length, and in between adds the input
+// as events.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 32, 4, 0, 4, 1, 16, 0})
 	f.Add([]byte{0, 0, 0, 0, 0, 1}) // nothing, twice, before there is a buffer

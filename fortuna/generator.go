@@ -6,9 +6,10 @@ import (
 	"github.com/xentropyd/xentropyd/internal/scrub"
 )
 
-// Generator is Fortuna's generator alone, with MirageOS's schedule: AES-256 in counter mode with a 128-bit
-// big-endian counter, rekeyed after each request. It is deterministic: the same seeds and the same sequence
-// of read lengths give the same bytes. Not safe for concurrent use.
+// Generator is Fortuna's generator alone, with MirageOS's schedule: AES-256 in
+// counter mode with a 128-bit big-endian counter, rekeyed after each request.
+// It is deterministic: the same seeds and the same sequence of read lengths
+// give the same bytes. Not safe for concurrent use.
 type Generator struct {
 	key     [keySize]byte
 	ctr     [blockSize]byte // zero means not seeded, as in the book
@@ -22,8 +23,8 @@ func NewGenerator() *Generator {
 	return new(Generator)
 }
 
-// Reseed mixes a seed of any length into the key and marks the generator as seeded. The caller keeps the seed
-// and should wipe it.
+// Reseed mixes a seed of any length into the key and marks the generator as
+// seeded. The caller keeps the seed and should wipe it.
 func (g *Generator) Reseed(seed []byte) {
 	scrub.Do(func() { g.reseed(seed) })
 }
@@ -38,8 +39,9 @@ func (g *Generator) reseed(seed []byte) {
 	g.counterMode().increment(&g.ctr)
 }
 
-// Read fills p and returns its length; the error is ErrNotSeeded or nil. Reads over MaxRequest bytes count as
-// several requests, and a read of nothing as none.
+// Read fills p and returns its length; the error is ErrNotSeeded or nil. Reads
+// over MaxRequest bytes count as several requests, and a read of nothing as
+// none.
 func (g *Generator) Read(p []byte) (int, error) {
 	// assert C != 0
 	if !g.seeded() {

@@ -53,7 +53,8 @@ func TestGeneratorNotSeeded(t *testing.T) {
 	}
 }
 
-// model is the schedule written down once more, with nothing but crypto/cipher: output, then two blocks.
+// model is the schedule written down once more, with nothing but crypto/cipher:
+// output, then two blocks.
 func model(g *Generator, n int) []byte {
 	var out []byte
 	for n > 0 {
@@ -140,7 +141,8 @@ func TestAddCounter(t *testing.T) {
 	}
 }
 
-// A short request makes no cipher.Stream: that would cost it more than the encryption.
+// A short request makes no cipher.Stream: that would cost it more than the
+// encryption.
 func TestShortRequestsMakeNoStream(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates by itself: run it without -race")

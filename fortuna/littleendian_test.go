@@ -8,8 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// littleEndian is the book's own counter mode, block by block. The vectors of PyCrypto pin it, and with it the
-// hash, the pools and the schedule that it shares with the real generator.
+// littleEndian is the book's own counter mode, block by block. The vectors of
+// PyCrypto pin it, and with it the hash, the pools and the schedule that it
+// shares with the real generator.
 type littleEndian struct{}
 
 func (littleEndian) increment(ctr *[blockSize]byte) {

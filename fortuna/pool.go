@@ -8,7 +8,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/scrub"
 )
 
-// pool is one entropy pool P_i. The hash of the string is kept in place of the string.
+// pool is one entropy pool P_i. The hash of the string is kept in place of the
+// string.
 type pool struct {
 	mu   sync.Mutex
 	hash hash.Hash
@@ -19,7 +20,8 @@ type pool struct {
 	ready  *state // pool 0 tells here that it holds MinPoolSize, nil for the others
 }
 
-// add appends an event of at most MaxEvent bytes. The error is ErrClosed or nil.
+// add appends an event of at most MaxEvent bytes. The error is ErrClosed or
+// nil.
 func (p *pool) add(source uint8, data []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

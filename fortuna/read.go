@@ -6,11 +6,13 @@ import (
 	"github.com/xentropyd/xentropyd/internal/scrub"
 )
 
-// Read fills p with random bytes and returns its length. No two reads get the same bytes. The error is nil,
-// ErrNotSeeded, ErrClosed, or with WithFreshness one that wraps ErrStale; with an error, nothing is given.
+// Read fills p with random bytes and returns its length. No two reads get the
+// same bytes. The error is nil, ErrNotSeeded, ErrClosed, or with WithFreshness
+// one that wraps ErrStale; with an error, nothing is given.
 //
-// Reads of up to 1 KiB come out of a buffer. Longer ones are encrypted straight into p under keys of their
-// own, at most MaxRequest bytes each, and hold no lock meanwhile.
+// Reads of up to 1 KiB come out of a buffer. Longer ones are encrypted straight
+// into p under keys of their own, at most MaxRequest bytes each, and hold no
+// lock meanwhile.
 func (f *Fortuna) Read(p []byte) (int, error) {
 	if f.fresh != nil {
 		return f.readFresh(p)
@@ -48,8 +50,9 @@ func (f *Fortuna) readSmall(p []byte, as int) error {
 	return nil
 }
 
-// readSlow is for a shard, locked, that belongs to an earlier epoch or holds too little, and for empty reads, which
-// find out no more than whether there is a seed.
+// readSlow is for a shard, locked, that belongs to an earlier epoch or holds
+// too little, and for empty reads, which find out no more than whether there is
+// a seed.
 func (f *Fortuna) readSlow(s *shard, p []byte) error {
 	for rest := p; ; {
 		if s.epoch != f.state.epoch() {
@@ -70,7 +73,8 @@ func (f *Fortuna) readSlow(s *shard, p []byte) error {
 	}
 }
 
-// keyShard empties a shard, locked, and draws its key from the central generator.
+// keyShard empties a shard, locked, and draws its key from the central
+// generator.
 func (f *Fortuna) keyShard(s *shard) error {
 	s.wipe()
 	f.mu.Lock()
@@ -93,7 +97,8 @@ func (f *Fortuna) readLarge(p []byte) (int, error) {
 			clear(p)
 			return 0, err
 		}
-		// The standard library makes the last block on the stack when only a part of it is wanted.
+		// The standard library makes the last block on the stack when only a
+		// part of it is wanted.
 		scrub.Do(func() { fill(cipher.NewCTR(newCipher(&key), zeros[:blockSize]), rest[:n]) })
 		wipe(key[:])
 		rest = rest[n:]
@@ -101,13 +106,15 @@ func (f *Fortuna) readLarge(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wipe clears b. It is not inlined, so that the compiler keeps the stores to a variable that nobody reads again.
+// wipe clears b. It is not inlined, so that the compiler keeps the stores to a
+// variable that nobody reads again.
 //
 //go:noinline
 func wipe(b []byte) { clear(b) }
 
-// discard wipes every shard of an earlier epoch. The state has advanced before, so that no shard gives from the
-// earlier epoch any more; this overwrites the bytes, also in shards that nobody reads from.
+// discard wipes every shard of an earlier epoch. The state has advanced before,
+// so that no shard gives from the earlier epoch any more; this overwrites the
+// bytes, also in shards that nobody reads from.
 func (f *Fortuna) discard() {
 	for i := range f.shards.all {
 		s := &f.shards.all[i]

@@ -2,5 +2,6 @@
 
 package fortuna
 
-// protect runs f, which handles keys but leaves nothing on the stack. Without GOEXPERIMENT=runtimesecret it does nothing more.
+// protect runs f, which handles keys but leaves nothing on the stack. Without
+// GOEXPERIMENT=runtimesecret it does nothing more.
 func protect(f func()) { f() }

@@ -7,9 +7,10 @@ import (
 	"sync/atomic"
 )
 
-// shard is a buffer of output ready to be given, refilled by fast key erasure: each refill is the keystream of
-// a key that is used once, and its first 32 bytes are the next key. What was given is overwritten, so that the
-// memory never holds a byte that somebody has.
+// shard is a buffer of output ready to be given, refilled by fast key erasure:
+// each refill is the keystream of a key that is used once, and its first 32
+// bytes are the next key. What was given is overwritten, so that the memory
+// never holds a byte that somebody has.
 type shard struct {
 	mu    sync.Mutex
 	epoch uint64             // of the state, when key was drawn; noEpoch before that
@@ -54,9 +55,10 @@ func (s *shard) wipe() {
 	s.epoch = noEpoch
 }
 
-// shards are all the shards of a Fortuna. The sync.Pool gives each processor the shard that it used last; it
-// holds nothing but pointers to shards that all keeps, so that what the garbage collector takes out of it is
-// neither lost nor left unwiped.
+// shards are all the shards of a Fortuna. The sync.Pool gives each processor
+// the shard that it used last; it holds nothing but pointers to shards that all
+// keeps, so that what the garbage collector takes out of it is neither lost nor
+// left unwiped.
 type shards struct {
 	all  []shard
 	hint sync.Pool
@@ -71,11 +73,12 @@ func (s *shards) init() {
 	s.hint.New = func() any { return s.another() }
 }
 
-// another goes round all the shards. The remainder is taken of the unsigned number: half of them are no int on 32 bits.
+// another goes round all the shards. The remainder is taken of the unsigned
+// number: half of them are no int on 32 bits.
 func (s *shards) another() *shard { return &s.all[s.next.Add(1)%uint32(len(s.all))] }
 
-// lock returns a locked shard, for unlock. Two processors can come to share one shard: the first of them that
-// finds it locked moves on to another.
+// lock returns a locked shard, for unlock. Two processors can come to share one
+// shard: the first of them that finds it locked moves on to another.
 func (s *shards) lock() *shard {
 	x := s.hint.Get().(*shard)
 	if !x.mu.TryLock() {

@@ -2,8 +2,9 @@ package fortuna
 
 import "sync/atomic"
 
-// state is the one word that every read looks at. Above two flags it counts epochs: each reseed begins a new
-// one, and a shard may give out only what was made in the current one. Epoch 0 is before the first seed.
+// state is the one word that every read looks at. Above two flags it counts
+// epochs: each reseed begins a new one, and a shard may give out only what was
+// made in the current one. Epoch 0 is before the first seed.
 type state struct{ word atomic.Uint64 }
 
 const (
@@ -19,7 +20,8 @@ func (g *state) close()        { g.word.Or(stateClosed) }
 func (g *state) closed() bool  { return g.word.Load()&stateClosed != 0 }
 func (g *state) clearReady()   { g.word.And(^uint64(stateReady)) }
 
-// setReady writes only when there is something to change: the word stays in all readers' caches.
+// setReady writes only when there is something to change: the word stays in all
+// readers' caches.
 func (g *state) setReady() {
 	if g.word.Load()&stateReady == 0 {
 		g.word.Or(stateReady)

@@ -1,7 +1,7 @@
 package fortuna
 
-// Stats counts what a Fortuna has done. The counts are no secret. Each is exact; together they are a snapshot
-// only while nothing else runs.
+// Stats counts what a Fortuna has done. The counts are no secret. Each is
+// exact; together they are a snapshot only while nothing else runs.
 type Stats struct {
 	Seeds       uint64 // calls of Reseed
 	PoolReseeds uint64 // reseeds from the pools

@@ -26,7 +26,8 @@ func only(t *testing.T, f *Fortuna) *shard {
 	return found
 }
 
-// oneShard keeps the tests below on a single shard: under the race detector a sync.Pool forgets at random.
+// oneShard keeps the tests below on a single shard: under the race detector a
+// sync.Pool forgets at random.
 func oneShard(f *Fortuna) *Fortuna {
 	f.shards.all = f.shards.all[:1]
 	return f
@@ -126,7 +127,8 @@ func TestEventsLeaveNoCopy(t *testing.T) {
 	assertHashWiped(t, f.pools[5].hash)
 }
 
-// assertHashWiped looks into the standard library's hash, as far as it has the fields we know.
+// assertHashWiped looks into the standard library's hash, as far as it has the
+// fields we know.
 func assertHashWiped(t *testing.T, h any) {
 	t.Helper()
 	x := reflect.ValueOf(h).Elem().FieldByName("x")

@@ -35,7 +35,8 @@ func (g *Guest) apply(seed []byte, credit int, restores uint64) []protocol.Outco
 	return outcomes
 }
 
-// wake counts a seed that is in use, and tells who waits for one of this generation.
+// wake counts a seed that is in use, and tells who waits for one of this
+// generation.
 func (g *Guest) wake(size, credit int, restores uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

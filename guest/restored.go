@@ -6,8 +6,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// noteRestored begins a new generation if a channel's error says that the machine
-// was restored from a saved state.
+// noteRestored begins a new generation if a channel's error says that the
+// machine was restored from a saved state.
 func (g *Guest) noteRestored(err error) {
 	if r, ok := errors.AsType[interface {
 		error

@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// bucket is a token bucket: it holds so many bytes and fills again within a period. Its methods are safe for concurrent use; its clock is
-// its caller's, and one that is set back gives nothing. The arithmetic is in 64 bits on every machine: what a group may have, as many
-// budgets as sessions, is up to 2^50 bytes.
+// bucket is a token bucket: it holds so many bytes and fills again within a
+// period. Its methods are safe for concurrent use; its clock is its caller's,
+// and one that is set back gives nothing. The arithmetic is in 64 bits on every
+// machine: what a group may have, as many budgets as sessions, is up to 2^50
+// bytes.
 type bucket struct {
 	size   float64 // bytes
 	period time.Duration
@@ -18,7 +20,8 @@ type bucket struct {
 	at    time.Time
 }
 
-// speck is what rounding may cost, in bytes: a wait that was kept is not to end just short of a byte.
+// speck is what rounding may cost, in bytes: a wait that was kept is not to end
+// just short of a byte.
 const speck = 1e-6
 
 // newBucket returns a full bucket for n times a budget.
@@ -35,7 +38,8 @@ func (b *bucket) fill(now time.Time) {
 	}
 }
 
-// take takes n bytes or says how long to wait for them: more than no time. More than the bucket ever holds is never there.
+// take takes n bytes or says how long to wait for them: more than no time. More
+// than the bucket ever holds is never there.
 func (b *bucket) take(now time.Time, n int) (ok bool, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,7 +68,8 @@ func (b *bucket) left(now time.Time) int {
 	return int(min(b.holds+speck, math.MaxInt32))
 }
 
-// full says whether nothing is owed: the bucket then holds no more than a new one would.
+// full says whether nothing is owed: the bucket then holds no more than a new
+// one would.
 func (b *bucket) full(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

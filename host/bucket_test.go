@@ -55,7 +55,13 @@ func TestLargestBudgets(t *testing.T) {
 // Waits that are kept are enough, whatever the numbers: the rounding is ours.
 func TestWaitIsEnough(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	for _, budget := range []Budget{{1024, time.Minute}, {32, time.Millisecond}, {333, 7 * time.Second}, {maxBudget, 24 * time.Hour}, {MinSeedBytes, 24 * time.Hour}} {
+	for _, budget := range []Budget{
+		{1024, time.Minute},
+		{32, time.Millisecond},
+		{333, 7 * time.Second},
+		{maxBudget, 24 * time.Hour},
+		{MinSeedBytes, 24 * time.Hour},
+	} {
 		b := newBucket(budget, 1)
 		for i := range 1000 {
 			n := 1 + (i*7919)%budget.Bytes

@@ -9,28 +9,30 @@ import (
 
 // Bounds on the CPU time of guests; the share itself is configured.
 const (
-	// sessionsPerShare says how many guests' shares a group has, so that nobody gets more by coming under ever new names: one for so
-	// many of the sessions that it may have.
+	// sessionsPerShare says how many guests' shares a group has, so that nobody
+	// gets more by coming under ever new names: one for so many of the sessions
+	// that it may have.
 	sessionsPerShare = 16
 
 	// cpuBurst is how much CPU time a guest that did nothing may cause at once,
 	// so that a handshake is never held up.
 	cpuBurst = 500 * time.Millisecond
 
-	// wakeCost is what it costs to have a session's goroutine sleep and wake, beyond
-	// what its own thread sees of it: the runtime's and the kernel's part, on
-	// other threads. With it BenchmarkByteByByte shows about as much as the process
-	// uses, where that is much.
+	// wakeCost is what it costs to have a session's goroutine sleep and wake,
+	// beyond what its own thread sees of it: the runtime's and the kernel's
+	// part, on other threads. With it BenchmarkByteByByte shows about as much
+	// as the process uses, where that is much.
 	wakeCost = 15 * time.Microsecond
 
-	// A guest over its share sleeps longPause at a time at most, so that it hears of a new generation, and owes at least
-	// shortPause before it sleeps at all: a timer costs something too.
+	// A guest over its share sleeps longPause at a time at most, so that it
+	// hears of a new generation, and owes at least shortPause before it sleeps
+	// at all: a timer costs something too.
 	longPause  = 4 * time.Second
 	shortPause = 10 * time.Millisecond
 )
 
-// metered is a session's Conn, with the CPU time of the session's goroutine. Except for the deadlines and Close, its methods are for
-// that goroutine alone.
+// metered is a session's Conn, with the CPU time of the session's goroutine.
+// Except for the deadlines and Close, its methods are for that goroutine alone.
 type metered struct {
 	transport.Conn
 	meter   *cputime.Meter
@@ -44,7 +46,8 @@ type metered struct {
 	tells   bool            // Conn is a Sleeper
 }
 
-// begin starts the count. It goes to sum, and against all of the shares; slowed is called when that makes the guest wait. quit ends that.
+// begin starts the count. It goes to sum, and against all of the shares; slowed
+// is called when that makes the guest wait. quit ends that.
 func (m *metered) begin(s *Server, quit <-chan struct{}, sum *cputime.Sum, slowed func(), shares ...*cputime.Share) {
 	m.meter, m.sum = cputime.NewMeter(sum, s.threadTime), sum
 	m.shares, m.slowed, m.quit = shares, slowed, quit

@@ -17,7 +17,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport/local"
 )
 
-// dribbleEnv makes this test binary a guest that sends byte by byte, at the socket and with the pause that it names.
+// dribbleEnv makes this test binary a guest that sends byte by byte, at the
+// socket and with the pause that it names.
 const dribbleEnv = "XENTROPYD_DRIBBLE"
 
 func TestMain(m *testing.M) {
@@ -61,8 +62,9 @@ func dribbleTo(at string) error {
 	}
 }
 
-// BenchmarkByteByByte compares what the meter of a session says with what the process uses, for a guest that sends byte by byte, with an
-// event each, and is not held up.
+// BenchmarkByteByByte compares what the meter of a session says with what the
+// process uses, for a guest that sends byte by byte, with an event each, and is
+// not held up.
 func BenchmarkByteByByte(b *testing.B) {
 	for _, pause := range []time.Duration{5 * time.Microsecond, 30 * time.Microsecond, 300 * time.Microsecond} {
 		b.Run(pause.String(), func(b *testing.B) {

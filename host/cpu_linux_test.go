@@ -61,7 +61,8 @@ func statusOf(t *testing.T, s *Server, id string) GuestStatus {
 	return GuestStatus{}
 }
 
-// The same on a real channel and the real clock: a frame that comes byte by byte, with an event each, without end.
+// The same on a real channel and the real clock: a frame that comes byte by
+// byte, with an event each, without end.
 func TestCPUTimeOverVChan(t *testing.T) {
 	s, l := serveReal(t, with(func(c *Config) {
 		c.Limits.FramesPerSecond = 1e6
@@ -90,7 +91,8 @@ func TestCPUTimeOverVChan(t *testing.T) {
 	require.Less(t, g.CPU, cpuBurst.Seconds()+0.01*time.Since(begin).Seconds()+0.1)
 	require.NotZero(t, statusOf(t, s, "good").CPU)
 	require.Zero(t, statusOf(t, s, "good").Slowed)
-	t.Logf("%.3f s of CPU time in %v, slowed %d times; the good one %.6f s", g.CPU, time.Since(begin), g.Slowed, statusOf(t, s, "good").CPU)
+	t.Logf("%.3f s of CPU time in %v, slowed %d times; the good one %.6f s", g.CPU, time.Since(begin), g.Slowed,
+		statusOf(t, s, "good").CPU)
 }
 
 // A session that sleeps has a goroutine and no thread.

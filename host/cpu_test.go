@@ -18,7 +18,8 @@ func costly(step time.Duration) func() time.Duration {
 	return func() time.Duration { return time.Duration(looks.Add(1)) * step }
 }
 
-// quiet is a configuration in which the host does nothing by itself, and frames are free.
+// quiet is a configuration in which the host does nothing by itself, and frames
+// are free.
 func quiet() Config {
 	return with(func(c *Config) {
 		c.Limits.FramesPerSecond = 1e6
@@ -40,7 +41,8 @@ func (c *client) dribble(n int) {
 	}
 }
 
-// What a guest sends byte by byte costs work for each of them, and is held to the guest's share, whatever session it comes in.
+// What a guest sends byte by byte costs work for each of them, and is held to
+// the guest's share, whatever session it comes in.
 func TestCPUTimeIsBounded(t *testing.T) {
 	serveOn(t, quiet(), costly(time.Millisecond), func(b *bench) {
 		begin := time.Now()
@@ -91,7 +93,10 @@ func TestGuestThatBehavesIsNotSlowedDown(t *testing.T) {
 			switch m := c.next().(type) {
 			case protocol.Seed:
 				seeds++
-				c.send(protocol.Ack{Sequence: m.Sequence, Generation: m.Generation, Outcomes: []protocol.Outcome{{Target: protocol.TargetLibrary, OK: true}}})
+				c.send(protocol.Ack{
+					Sequence: m.Sequence, Generation: m.Generation,
+					Outcomes: []protocol.Outcome{{Target: protocol.TargetLibrary, OK: true}},
+				})
 			case protocol.Ping:
 				c.send(protocol.Pong(m))
 			}
@@ -102,7 +107,8 @@ func TestGuestThatBehavesIsNotSlowedDown(t *testing.T) {
 	})
 }
 
-// A guest deep in debt, with frames that break no rule, is heard again after longPause at the latest, each time.
+// A guest deep in debt, with frames that break no rule, is heard again after
+// longPause at the latest, each time.
 func TestPausesAreBounded(t *testing.T) {
 	var dear atomic.Bool
 	clock := costly(time.Millisecond)

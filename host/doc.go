@@ -1,4 +1,5 @@
-// Package host serves entropy to guests. A toolstack can import it; cmd/xentropyd is its first user.
+// Package host serves entropy to guests. A toolstack can import it;
+// cmd/xentropyd is its first user.
 //
 // [NewEntropy] gathers: it runs the noise sources with their health tests,
 // seeds the host's Fortuna and answers Draw. [NewServer] gives away: one
@@ -10,5 +11,6 @@
 // default because it is zero: begin with [DefaultConfig] and
 // [DefaultEntropyConfig].
 //
-// The package knows nothing of any carrier: a channel is a byte stream with deadlines, a peer is what the carrier vouches for.
+// The package knows nothing of any carrier: a channel is a byte stream with
+// deadlines, a peer is what the carrier vouches for.
 package host

@@ -16,9 +16,11 @@ import (
 
 // Errors of [Entropy.Draw].
 var (
-	// ErrNotSeeded says that too little entropy was gathered yet: wait for Ready.
+	// ErrNotSeeded says that too little entropy was gathered yet: wait for
+	// Ready.
 	ErrNotSeeded = errors.New("host is not seeded yet")
-	// ErrStopped says that no healthy noise source is left and the policy is to stop.
+	// ErrStopped says that no healthy noise source is left and the policy is to
+	// stop.
 	ErrStopped = errors.New("host has no healthy noise source left, and its policy is to stop")
 )
 
@@ -27,7 +29,8 @@ type Policy string
 
 // Policies.
 const (
-	// PolicyDegraded goes on from the seeded state, credits nothing and says so.
+	// PolicyDegraded goes on from the seeded state, credits nothing and says
+	// so.
 	PolicyDegraded Policy = "degraded"
 	// PolicyStop gives nothing until a source is healthy again.
 	PolicyStop Policy = "stop"
@@ -42,21 +45,26 @@ func (p Policy) Check() []transport.Fault {
 	return f
 }
 
-// creditLimit is what one draw can be credited with: the generator's strength in bits, however long the draw.
+// creditLimit is what one draw can be credited with: the generator's strength
+// in bits, however long the draw.
 const creditLimit = 256
 
-// seedFileEvery is how often the seed file is written anew (Ferguson, Schneier, Kohno, Cryptography Engineering, 9.6.2).
+// seedFileEvery is how often the seed file is written anew (Ferguson, Schneier,
+// Kohno, Cryptography Engineering, 9.6.2).
 const seedFileEvery = 10 * time.Minute
 
-// demandEvery is how often noise is asked for in place of what was drawn: each time all sources are read, at nobody's expense.
+// demandEvery is how often noise is asked for in place of what was drawn: each
+// time all sources are read, at nobody's expense.
 const demandEvery = 100 * time.Millisecond
 
-// healthEvery is how often the sources' health is looked at although none of them said anything: one that does not answer cannot. A draw looks
-// by itself.
+// healthEvery is how often the sources' health is looked at although none of
+// them said anything: one that does not answer cannot. A draw looks by itself.
 const healthEvery = 10 * time.Second
 
-// SeedStore keeps a seed over restarts: internal/seedfile, or something of the caller's. It is called from one goroutine at a time, waited for
-// for some seconds, and called no more before it has answered. A method Path() string, if there is one, names it in the log.
+// SeedStore keeps a seed over restarts: internal/seedfile, or something of the
+// caller's. It is called from one goroutine at a time, waited for for some
+// seconds, and called no more before it has answered. A method Path() string,
+// if there is one, names it in the log.
 type SeedStore interface {
 	Load() ([]byte, error) // an error that is fs.ErrNotExist is no cause for alarm
 	Store(seed []byte) error
@@ -87,7 +95,8 @@ func (c *EntropyConfig) Check() []transport.Fault {
 	return f
 }
 
-// Entropy gathers noise, counts what it is worth, and holds the host's Fortuna. All methods are safe for concurrent use.
+// Entropy gathers noise, counts what it is worth, and holds the host's Fortuna.
+// All methods are safe for concurrent use.
 type Entropy struct {
 	cfg       EntropyConfig
 	fortuna   *fortuna.Fortuna
@@ -112,7 +121,10 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	cfg.Log = logger(cfg.Log)
 	f := fortuna.New(fortuna.WithExplicitSeed())
 	collector := gather.New(f, gather.NewKernel(cfg.Kernel, cfg.Log))
-	e := &Entropy{cfg: cfg, fortuna: f, collector: collector, started: time.Now(), ready: make(chan struct{}), changed: make(chan struct{}, 1), drawn: make(chan struct{}, 1)}
+	e := &Entropy{
+		cfg: cfg, fortuna: f, collector: collector, started: time.Now(), ready: make(chan struct{}),
+		changed: make(chan struct{}, 1), drawn: make(chan struct{}, 1),
+	}
 	e.keeper = keeper{store: cfg.Seeds, fortuna: f, log: cfg.Log}
 	usual := []source.Option{source.WithLogger(cfg.Log), source.WithNotify(func(source.Status) {
 		select {
@@ -124,8 +136,10 @@ func NewEntropy(cfg EntropyConfig) (*Entropy, error) {
 	return e, nil
 }
 
-// Run gathers until ctx ends, then waits for its goroutines and keeps a last seed, for two seconds at most. What goes wrong at its end is
-// logged; the error is nil. A noise source or a SeedStore that does not answer is left behind.
+// Run gathers until ctx ends, then waits for its goroutines and keeps a last
+// seed, for two seconds at most. What goes wrong at its end is logged; the
+// error is nil. A noise source or a SeedStore that does not answer is left
+// behind.
 func (e *Entropy) Run(ctx context.Context) error {
 	harvest, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -140,7 +154,8 @@ func (e *Entropy) Run(ctx context.Context) error {
 		return nil
 	}
 	e.seed(ctx)
-	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond), "assessed_bits", int(e.collector.Bits()))
+	e.cfg.Log.Info("seeded", "after", time.Since(e.started).Round(time.Millisecond),
+		"assessed_bits", int(e.collector.Bits()))
 
 	watch := time.NewTicker(healthEvery)
 	defer watch.Stop()
@@ -169,15 +184,18 @@ func (e *Entropy) Run(ctx context.Context) error {
 	}
 }
 
-// sayLeft logs what the harvest could not end, such as a device that never answers. It is no failure of the run that is ending.
+// sayLeft logs what the harvest could not end, such as a device that never
+// answers. It is no failure of the run that is ending.
 func (e *Entropy) sayLeft(err error) {
 	if err != nil {
 		e.cfg.Log.Error("a noise source did not end; it is left behind", "error", err)
 	}
 }
 
-// seed gives Fortuna its first seed: the noise, the kernel's RNG where it answers, and the kept seed. A new seed is kept before any output,
-// unless the store does not answer: then the kept seed was not used, or serves once more beside fresh noise.
+// seed gives Fortuna its first seed: the noise, the kernel's RNG where it
+// answers, and the kept seed. A new seed is kept before any output, unless the
+// store does not answer: then the kept seed was not used, or serves once more
+// beside fresh noise.
 func (e *Entropy) seed(ctx context.Context) {
 	kept, err := e.keeper.load(ctx)
 	defer clear(kept)
@@ -214,8 +232,9 @@ func (e *Entropy) Ready() <-chan struct{} { return e.ready }
 // Degraded says whether no noise source is healthy now.
 func (e *Entropy) Degraded() bool { return e.degraded.Load() }
 
-// Draw fills p with bytes that nobody else gets, and returns the entropy in bits that the receiver may be credited with: at
-// most 256, 0 while degraded. Nothing is drawn on ErrNotSeeded and ErrStopped.
+// Draw fills p with bytes that nobody else gets, and returns the entropy in
+// bits that the receiver may be credited with: at most 256, 0 while degraded.
+// Nothing is drawn on ErrNotSeeded and ErrStopped.
 func (e *Entropy) Draw(p []byte) (credit int, err error) {
 	if !e.isReady.Load() {
 		return 0, ErrNotSeeded

@@ -134,7 +134,8 @@ func (c counting) Sample(ctx context.Context, p []byte) (int, error) {
 	return c.Source.Sample(ctx, p)
 }
 
-// Who draws often has the sources read ten times a second, for all that was drawn meanwhile, not once for each draw.
+// Who draws often has the sources read ten times a second, for all that was
+// drawn meanwhile, not once for each draw.
 func TestEntropyAsksForNoiseAtARate(t *testing.T) {
 	var reads atomic.Int32
 	quiet := source.WithPace(func(source.Info) source.Pace { return source.Pace{Samples: 64, Every: time.Hour} })
@@ -179,7 +180,8 @@ func TestEntropyGivesNothingBeforeItHasEnough(t *testing.T) {
 		ready bool
 	}{"320 bits": {320. / 1024, true}, "just under": {319. / 1024, false}} {
 		t.Run(name, func(t *testing.T) {
-			src := sourcetest.New(sourcetest.Info(1, c.bits), sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Blocking()))
+			src := sourcetest.New(sourcetest.Info(1, c.bits),
+				sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Blocking()))
 			gathering(t, from(src), func(t *testing.T, e *Entropy) {
 				require.Equal(t, c.ready, isReady(e))
 				if !c.ready {
@@ -215,7 +217,8 @@ func TestEntropyCountsNoSourceThatFailsItsStartUpTest(t *testing.T) {
 func TestEntropyWithoutAHealthySource(t *testing.T) {
 	for _, policy := range []Policy{PolicyDegraded, PolicyStop} {
 		t.Run(string(policy), func(t *testing.T) {
-			src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Then(4096, sourcetest.Good(1), sourcetest.Vanished()))
+			src := sourcetest.New(sourcetest.Info(1, 4), sourcetest.Then(4096,
+				sourcetest.Good(1), sourcetest.Vanished()))
 			cfg := from(src)
 			cfg.Policy = policy
 			gathering(t, cfg, func(t *testing.T, e *Entropy) {
@@ -260,7 +263,8 @@ func TestEntropyComesBack(t *testing.T) {
 }
 
 func TestEntropyReplacesTheKeptSeed(t *testing.T) {
-	// That it is mixed in cannot be seen from outside, the kernel RNG being mixed in too.
+	// That it is mixed in cannot be seen from outside, the kernel RNG being
+	// mixed in too.
 	store := &seeds{kept: make([]byte, 64)}
 	gathering(t, keeping(store), func(t *testing.T, e *Entropy) {
 		require.True(t, isReady(e))
@@ -288,7 +292,8 @@ func TestEntropyLivesWithABrokenSeedStore(t *testing.T) {
 				cancel()
 				require.NoError(t, <-done, "an end is no failure for that")
 				if store.err != nil {
-					require.Contains(t, log.String(), `level=ERROR msg="no seed kept for the next start" error="read-only file system"`)
+					require.Contains(t, log.String(),
+						`level=ERROR msg="no seed kept for the next start" error="read-only file system"`)
 					require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), "once, although it was tried twice")
 				}
 			})
@@ -296,7 +301,8 @@ func TestEntropyLivesWithABrokenSeedStore(t *testing.T) {
 	}
 }
 
-// silent is a SeedStore that does not answer, from one of its calls on and until it is told to.
+// silent is a SeedStore that does not answer, from one of its calls on and
+// until it is told to.
 type silent struct {
 	seeds
 	answer chan struct{}
@@ -342,8 +348,9 @@ func (s *silent) Store(seed []byte) (err error) {
 
 func (s *silent) Path() string { return "/mnt/seed" }
 
-// TestEntropyLeavesASilentSeedStoreBehind: whichever call does not answer, there are guests to be served after five seconds, one line in the log,
-// and an end after two more. What the call held is wiped when it comes back.
+// TestEntropyLeavesASilentSeedStoreBehind: whichever call does not answer,
+// there are guests to be served after five seconds, one line in the log, and an
+// end after two more. What the call held is wiped when it comes back.
 func TestEntropyLeavesASilentSeedStoreBehind(t *testing.T) {
 	for name, c := range map[string]struct {
 		from  int
@@ -377,7 +384,8 @@ func TestEntropyLeavesASilentSeedStoreBehind(t *testing.T) {
 				require.NoError(t, <-done)
 				require.LessOrEqual(t, time.Since(end), storeGrace)
 				require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), log.String())
-				require.Contains(t, log.String(), `msg="no seed kept for the next start" error="no answer; is the file system that it is on alive?" seed_file=/mnt/seed`)
+				require.Contains(t, log.String(),
+					`msg="no seed kept for the next start" error="no answer; is the file system that it is on alive?" seed_file=/mnt/seed`)
 				calls, most := store.counts()
 				require.Equal(t, 1, most)
 				require.Equal(t, c.from, calls, "it is not called again")
@@ -390,7 +398,8 @@ func TestEntropyLeavesASilentSeedStoreBehind(t *testing.T) {
 	}
 }
 
-// TestEntropyEndsWhileItWaitsForTheSeedStore: an end does not wait for what is left of the five seconds.
+// TestEntropyEndsWhileItWaitsForTheSeedStore: an end does not wait for what is
+// left of the five seconds.
 func TestEntropyEndsWhileItWaitsForTheSeedStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &silent{from: 1, answer: make(chan struct{})}
@@ -412,7 +421,8 @@ func TestEntropyEndsWhileItWaitsForTheSeedStore(t *testing.T) {
 	})
 }
 
-// TestEntropyKeepsASeedAgain: a store that answers late is used again, and that is said.
+// TestEntropyKeepsASeedAgain: a store that answers late is used again, and that
+// is said.
 func TestEntropyKeepsASeedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log syncBuffer

@@ -20,7 +20,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// drawer is a Drawer whose bytes count draws, and which can be unseeded, stopped or degraded.
+// drawer is a Drawer whose bytes count draws, and which can be unseeded,
+// stopped or degraded.
 type drawer struct {
 	mu       sync.Mutex
 	draws    uint64
@@ -102,7 +103,8 @@ func (l *listener) Close() error {
 	return nil
 }
 
-// bench is a server with one listener, in a synctest bubble, which ends with the test.
+// bench is a server with one listener, in a synctest bubble, which ends with
+// the test.
 type bench struct {
 	*testing.T
 	server *Server
@@ -166,7 +168,10 @@ type client struct {
 func (b *bench) connect(id string) net.Conn {
 	b.Helper()
 	here, there := net.Pipe()
-	b.l.guests <- arrival{there, transport.Peer{ID: id, Group: cmp.Or(b.group, "group"), Name: id, Carrier: "pipe", First: b.group == "root" || b.group == "domain", Incarnation: b.incarnation}}
+	b.l.guests <- arrival{there, transport.Peer{
+		ID: id, Group: cmp.Or(b.group, "group"), Name: id, Carrier: "pipe",
+		First: b.group == "root" || b.group == "domain", Incarnation: b.incarnation,
+	}}
 	b.Cleanup(func() { here.Close() })
 	return here
 }
@@ -210,13 +215,17 @@ func (c *client) try() (protocol.Message, error) {
 	return m, err
 }
 
-// seed returns the host's next message, which must be a seed, and acknowledges it.
+// seed returns the host's next message, which must be a seed, and acknowledges
+// it.
 func (c *client) seed() protocol.Seed {
 	c.Helper()
 	m := c.next()
 	s, ok := m.(protocol.Seed)
 	require.True(c, ok, "a seed was due, not %T", m)
-	c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{{Target: protocol.TargetLibrary, OK: true, Credit: s.Credit}}})
+	c.send(protocol.Ack{
+		Sequence: s.Sequence, Generation: s.Generation,
+		Outcomes: []protocol.Outcome{{Target: protocol.TargetLibrary, OK: true, Credit: s.Credit}},
+	})
 	return s
 }
 

@@ -9,8 +9,9 @@ import (
 	"github.com/xentropyd/xentropyd/internal/cputime"
 )
 
-// group is what the sessions of one peer group share, such as all processes of a user. Guarded by Server.mu, but for the buckets, cpu and
-// logs, which guard themselves.
+// group is what the sessions of one peer group share, such as all processes of
+// a user. Guarded by Server.mu, but for the buckets, cpu and logs, which guard
+// themselves.
 type group struct {
 	key       groupKey
 	sessions  []*session // that have a place, oldest first
@@ -31,17 +32,20 @@ type entry struct {
 }
 
 const (
-	// logLines and logEvery bound the lines about one group: so many at once, then one each time.
+	// logLines and logEvery bound the lines about one group: so many at once,
+	// then one each time.
 	logLines = 10
 	logEvery = 10 * time.Second
 
-	// tellLines and tellEvery bound in the same way how often a group is told that its session is over a limit. Others are just closed: to
-	// hear a hello and to say goodbye costs as much as to serve.
+	// tellLines and tellEvery bound in the same way how often a group is told
+	// that its session is over a limit. Others are just closed: to hear a hello
+	// and to say goodbye costs as much as to serve.
 	tellLines = 8
 	tellEvery = time.Second
 )
 
-// newGroup returns a group that may be given as much as its sessions could be one by one, and cost less than they could.
+// newGroup returns a group that may be given as much as its sessions could be
+// one by one, and cost less than they could.
 func newGroup(key groupKey, cfg *Config) *group {
 	shares := max(1, cfg.Limits.SessionsPerGroup/sessionsPerShare)
 	return &group{
@@ -87,7 +91,8 @@ type groups struct {
 	ranks map[bool]*ranks // of those that go first, and of the others
 }
 
-// groupKey is a group's name, and whether its sessions go before those of groups that do not: transport.Peer.First.
+// groupKey is a group's name, and whether its sessions go before those of
+// groups that do not: transport.Peer.First.
 type groupKey struct {
 	name  string
 	first bool
@@ -97,8 +102,9 @@ func newGroups(most int) *groups {
 	return &groups{all: make(map[groupKey]*group), most: most, ranks: map[bool]*ranks{false: {}, true: {}}}
 }
 
-// find returns the group of this name, a new one if there is none. At the table's bound an eighth of those that have no sessions make
-// room, the longest unseen first.
+// find returns the group of this name, a new one if there is none. At the
+// table's bound an eighth of those that have no sessions make room, the longest
+// unseen first.
 func (t *groups) find(key groupKey, cfg *Config, now time.Time) *group {
 	g := t.all[key]
 	if g == nil {
@@ -153,8 +159,10 @@ func (t *groups) remove(ses *session) bool {
 	return true
 }
 
-// yielder is the session that has to make room for one of this group when there is no place left, nil for none. It is the newest of the group
-// with the most: of a group that does not go first, if the newcomer's does; else of one of the same kind that has more even afterwards.
+// yielder is the session that has to make room for one of this group when there
+// is no place left, nil for none. It is the newest of the group with the most:
+// of a group that does not go first, if the newcomer's does; else of one of the
+// same kind that has more even afterwards.
 func (t *groups) yielder(newcomer *group) *session {
 	others := t.ranks[false].top()
 	if newcomer.key.first && others > 0 {
@@ -167,7 +175,8 @@ func (t *groups) yielder(newcomer *group) *session {
 	return nil
 }
 
-// ranks orders groups by how many sessions they have: element n-1 has those with n of them.
+// ranks orders groups by how many sessions they have: element n-1 has those
+// with n of them.
 type ranks []map[*group]struct{}
 
 func (r *ranks) move(g *group, from, to int) {

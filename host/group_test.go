@@ -19,7 +19,8 @@ func (b *bench) of(group string) *bench {
 	return b
 }
 
-// At the limit the group with the most makes room for one with fewer, and its newest session goes.
+// At the limit the group with the most makes room for one with fewer, and its
+// newest session goes.
 func TestAtTheLimitTheGroupWithMostYields(t *testing.T) {
 	serve(t, with(func(c *Config) {
 		c.Limits.Sessions = 4
@@ -33,13 +34,15 @@ func TestAtTheLimitTheGroupWithMostYields(t *testing.T) {
 			c.seed()
 			many = append(many, c)
 		}
-		require.Contains(t, b.of("many").hello("one more").ended(protocol.CloseLimit).Text, "4 sessions at most", "there is no room from oneself")
+		require.Contains(t, b.of("many").hello("one more").ended(protocol.CloseLimit).Text, "4 sessions at most",
+			"there is no room from oneself")
 		few := b.of("few").join("few 0")
 		few.seed()
 		require.Contains(t, many[3].ended(protocol.CloseLimit).Text, "others have fewer")
 		b.of("few").join("few 1").seed()
 		many[2].ended(protocol.CloseLimit)
-		require.Contains(t, b.of("few").hello("few 2").ended(protocol.CloseLimit).Text, "4 sessions at most", "two and two: nobody has fewer")
+		require.Contains(t, b.of("few").hello("few 2").ended(protocol.CloseLimit).Text, "4 sessions at most",
+			"two and two: nobody has fewer")
 		require.Contains(t, b.of("many").hello("many 4").ended(protocol.CloseLimit).Text, "4 sessions at most")
 		third := b.of("third").join("third")
 		third.seed()
@@ -52,7 +55,8 @@ func TestAtTheLimitTheGroupWithMostYields(t *testing.T) {
 	})
 }
 
-// Those who go first find a place although everybody has one session alone, and take none from each other before that.
+// Those who go first find a place although everybody has one session alone, and
+// take none from each other before that.
 func TestThoseWhoGoFirstFindAPlace(t *testing.T) {
 	cfg := with(func(c *Config) {
 		c.Limits.Sessions = 8
@@ -77,7 +81,8 @@ func TestThoseWhoGoFirstFindAPlace(t *testing.T) {
 			require.False(t, b.guest(name).Connected)
 		}
 		require.Contains(t, b.of("root").hello("root 4").ended(protocol.CloseLimit).Text, "8 sessions at most")
-		require.Contains(t, b.of("sub-uid 9").hello("sub-uid 9").ended(protocol.CloseLimit).Text, "8 sessions at most", "a user takes none of theirs")
+		require.Contains(t, b.of("sub-uid 9").hello("sub-uid 9").ended(protocol.CloseLimit).Text, "8 sessions at most",
+			"a user takes none of theirs")
 	})
 }
 
@@ -106,7 +111,8 @@ func TestWhoMustYieldCannotStay(t *testing.T) {
 	})
 }
 
-// One group that is refused does not take from another one the places of those who are told why.
+// One group that is refused does not take from another one the places of those
+// who are told why.
 func TestRefusalsAreTheGroupsOwn(t *testing.T) {
 	serve(t, with(func(c *Config) {
 		c.Limits.SessionsPerGroup = 1
@@ -149,7 +155,8 @@ func TestRefusalsAreRare(t *testing.T) {
 	})
 }
 
-// The CPU time of sessions that are refused is their group's, also where no guest is known: one that owes some is not even told why.
+// The CPU time of sessions that are refused is their group's, also where no
+// guest is known: one that owes some is not even told why.
 func TestRefusalsAreMetered(t *testing.T) {
 	cfg := quiet()
 	cfg.Limits.SessionsPerGroup, cfg.Limits.NewSessionsPerSecond, cfg.Limits.CPUShare = 1, 1e6, 0.001
@@ -158,7 +165,10 @@ func TestRefusalsAreMetered(t *testing.T) {
 		time.Sleep(10 * time.Minute) // it owes nothing any more
 		told := 0
 		for ; told < tellLines && !b.owes("group"); told++ {
-			c := &client{bench: b, conn: b.connect(fmt.Sprint("new name ", told)), proto: protocol.NewGuest(protocol.Hello{})}
+			c := &client{
+				bench: b, conn: b.connect(fmt.Sprint("new name ", told)),
+				proto: protocol.NewGuest(protocol.Hello{}),
+			}
 			c.conn.Write(c.proto.AppendHello(nil)) // may come too late
 			io.Copy(io.Discard, c.conn)
 		}

@@ -10,13 +10,16 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// forgetAfter is how long a guest that is gone stays in the table, if it owes nothing to its budget.
+// forgetAfter is how long a guest that is gone stays in the table, if it owes
+// nothing to its budget.
 const forgetAfter = 10 * time.Minute
 
-// maxGone is how many guests that are gone are remembered of a group: who asks for the status pays for them.
+// maxGone is how many guests that are gone are remembered of a group: who asks
+// for the status pays for them.
 const maxGone = 64
 
-// record is what the server remembers of one guest over its sessions. Guarded by guests.mu.
+// record is what the server remembers of one guest over its sessions. Guarded
+// by guests.mu.
 type record struct {
 	peer     transport.Peer
 	label    string
@@ -26,9 +29,11 @@ type record struct {
 	renewal  debouncer // of its generation
 	protocol int
 
-	// generation is the guest's current one, a number of the server's counter. It changes with the peer's incarnation and
-	// when somebody begins a new one; no two incarnations of any guests share a number, so that a clone which the carrier
-	// takes for a new guest hears another number than the one in its memory.
+	// generation is the guest's current one, a number of the server's counter.
+	// It changes with the peer's incarnation and when somebody begins a new
+	// one; no two incarnations of any guests share a number, so that a clone
+	// which the carrier takes for a new guest hears another number than the one
+	// in its memory.
 	generation atomic.Uint64
 
 	cpu   cputime.Sum    // of all its sessions
@@ -77,7 +82,8 @@ func (g *guests) next() uint64 {
 	return g.generations
 }
 
-// renew begins a new generation for all guests, those that are gone included, and returns its number.
+// renew begins a new generation for all guests, those that are gone included,
+// and returns its number.
 func (g *guests) renew() (generation uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -99,7 +105,8 @@ func (g *guests) renewOne(id string) (generation uint64) {
 	return generation
 }
 
-// connect returns the peer's record with one session more. A new one has this budget and this bucket.
+// connect returns the peer's record with one session more. A new one has this
+// budget and this bucket.
 func (g *guests) connect(p transport.Peer, cfg *Config, e entry, b *bucket) *record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -143,7 +150,8 @@ func (g *guests) disconnect(r *record, now time.Time, err error) {
 	}
 }
 
-// count notes that a group has one more, or one less, that is gone. The caller holds mu.
+// count notes that a group has one more, or one less, that is gone. The caller
+// holds mu.
 func (g *guests) count(r *record, n int) {
 	if g.gone[r.peer.Group] += n; g.gone[r.peer.Group] == 0 {
 		delete(g.gone, r.peer.Group)
@@ -181,7 +189,8 @@ func (g *guests) find(id string) *record {
 	return g.records[id]
 }
 
-// evictOldest makes room: it drops a part of those that are gone and meant, the longest gone first. The caller holds mu.
+// evictOldest makes room: it drops a part of those that are gone and meant, the
+// longest gone first. The caller holds mu.
 func (g *guests) evictOldest(meant func(*record) bool, part int) {
 	var gone []*record
 	for _, r := range g.records {

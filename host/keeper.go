@@ -11,20 +11,23 @@ import (
 	"github.com/xentropyd/xentropyd/fortuna"
 )
 
-// Our own bounds on how long a SeedStore is waited for: its file system may never answer.
+// Our own bounds on how long a SeedStore is waited for: its file system may
+// never answer.
 const (
 	storePatience = 5 * time.Second // while running
 	storeGrace    = 2 * time.Second // at the end, for all that is left to do
 )
 
-// errNoAnswer says that a SeedStore was not waited for any longer. It is called no more until it has answered.
+// errNoAnswer says that a SeedStore was not waited for any longer. It is called
+// no more until it has answered.
 var errNoAnswer = errors.New("no answer; is the file system that it is on alive?")
 
 // keptSeed is the length in bytes of a seed that is kept.
 const keptSeed = 64
 
-// keeper loads and stores the kept seed, in a goroutine of its own: there is one at a time, and one that does not come back is left behind with
-// what it holds, which it wipes. A keeper belongs to one goroutine.
+// keeper loads and stores the kept seed, in a goroutine of its own: there is
+// one at a time, and one that does not come back is left behind with what it
+// holds, which it wipes. A keeper belongs to one goroutine.
 type keeper struct {
 	store   SeedStore // nil: none
 	fortuna *fortuna.Fortuna
@@ -33,7 +36,8 @@ type keeper struct {
 	failure string        // what was logged and has not gone away, so that it is logged once
 }
 
-// load returns the kept seed, which the caller wipes, or nil. What went wrong is logged, and err is errNoAnswer if it was that.
+// load returns the kept seed, which the caller wipes, or nil. What went wrong
+// is logged, and err is errNoAnswer if it was that.
 func (k *keeper) load(ctx context.Context) (kept []byte, err error) {
 	if k.store == nil {
 		return nil, nil
@@ -89,8 +93,9 @@ func (k *keeper) say(err error) {
 	}
 }
 
-// call runs f and waits for it for as long as it may take, or until ctx ends; then it returns errNoAnswer, and f is f's own: once it has returned,
-// left is called. A call that was left is waited for first.
+// call runs f and waits for it for as long as it may take, or until ctx ends;
+// then it returns errNoAnswer, and f is f's own: once it has returned, left is
+// called. A call that was left is waited for first.
 func (k *keeper) call(ctx context.Context, patience time.Duration, f, left func()) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -14,7 +14,8 @@ type logLimit struct {
 	left    int
 }
 
-// mayLog says whether a line may be written now, and how many were not since the last that was.
+// mayLog says whether a line may be written now, and how many were not since
+// the last that was.
 func (g *group) mayLog(now time.Time) (write bool, unwritten int) {
 	l := &g.logs
 	l.mu.Lock()

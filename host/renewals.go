@@ -7,15 +7,17 @@ import (
 )
 
 const (
-	// renewalEvery is the least time between two generations of one guest, or of all of them, that somebody begins.
+	// renewalEvery is the least time between two generations of one guest, or
+	// of all of them, that somebody begins.
 	renewalEvery = 250 * time.Millisecond
 
 	// renewalLogEvery is the least time between two lines about them.
 	renewalLogEvery = time.Second
 )
 
-// debouncer makes one of renewals that come close together: the first takes effect at once, those that come within renewalEvery take effect
-// together at its end. The zero debouncer is ready.
+// debouncer makes one of renewals that come close together: the first takes
+// effect at once, those that come within renewalEvery take effect together at
+// its end. The zero debouncer is ready.
 type debouncer struct {
 	mu   sync.Mutex
 	last time.Time // of the last that took effect
@@ -28,8 +30,9 @@ type renewal struct {
 	generation uint64
 }
 
-// do has begin called after it was called itself, and returns the number that begin gave. stopped ends the wait for the end of the
-// interval, not the renewal.
+// do has begin called after it was called itself, and returns the number that
+// begin gave. stopped ends the wait for the end of the interval, not the
+// renewal.
 func (p *debouncer) do(stopped <-chan struct{}, begin func() uint64) uint64 {
 	p.mu.Lock()
 	if r := p.next; r != nil {
@@ -108,9 +111,11 @@ func (r *renewals) log(log *slog.Logger) {
 	r.asked, r.several = 0, false
 }
 
-// NewGeneration begins a new generation for every guest: each is pushed a fresh seed that voids all earlier ones, and
-// acknowledges it. Call it when the guests' state may have been copied. It returns the number of a generation that began
-// after the call; calls that come within a quarter of a second share one, and return when it has begun.
+// NewGeneration begins a new generation for every guest: each is pushed a fresh
+// seed that voids all earlier ones, and acknowledges it. Call it when the
+// guests' state may have been copied. It returns the number of a generation
+// that began after the call; calls that come within a quarter of a second share
+// one, and return when it has begun.
 func (s *Server) NewGeneration() uint64 {
 	g := s.renewals.all.do(s.stopped, func() uint64 {
 		generation := s.guests.renew()
@@ -121,7 +126,8 @@ func (s *Server) NewGeneration() uint64 {
 	return g
 }
 
-// NewGenerationFor is NewGeneration for the guest with this ID alone: nobody else is woken. It returns false, and nothing happens, if there is none.
+// NewGenerationFor is NewGeneration for the guest with this ID alone: nobody
+// else is woken. It returns false, and nothing happens, if there is none.
 func (s *Server) NewGenerationFor(id string) (generation uint64, ok bool) {
 	r := s.guests.find(id)
 	if r == nil {

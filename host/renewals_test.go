@@ -18,8 +18,9 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// follow takes what comes until the session ends, and acknowledges seeds. It writes in a goroutine of its own: a pipe has no room, and the host may
-// be writing, too.
+// follow takes what comes until the session ends, and acknowledges seeds. It
+// writes in a goroutine of its own: a pipe has no room, and the host may be
+// writing, too.
 func (c *client) follow() (wait func() (seeds int, ended error)) {
 	var wg sync.WaitGroup
 	var ended error
@@ -59,8 +60,9 @@ func (c *client) follow() (wait func() (seeds int, ended error)) {
 	}
 }
 
-// 200 clones one after another, 200 at a time, each with a renewal for everybody or for one guest: no session ends, nobody's budget is
-// touched, and all are in the newest generation.
+// 200 clones one after another, 200 at a time, each with a renewal for
+// everybody or for one guest: no session ends, nobody's budget is touched, and
+// all are in the newest generation.
 func TestManyRenewals(t *testing.T) {
 	for name, renew := range map[string]func(b *bench, i int) uint64{
 		"of all": func(b *bench, _ int) uint64 { return b.server.NewGeneration() },
@@ -174,7 +176,8 @@ func TestRenewalOfNobody(t *testing.T) {
 	})
 }
 
-// wakes counts how often a channel's read deadline is set to the past: that is what wakes a session.
+// wakes counts how often a channel's read deadline is set to the past: that is
+// what wakes a session.
 type wakes struct {
 	transport.Conn
 	mu sync.Mutex
@@ -219,7 +222,8 @@ func TestRenewalOfOneWakesItAlone(t *testing.T) {
 	})
 }
 
-// The end of the server does not wait for an interval, and nobody is left without a number.
+// The end of the server does not wait for an interval, and nobody is left
+// without a number.
 func TestRenewalAtTheEnd(t *testing.T) {
 	serve(t, DefaultConfig(), func(b *bench) {
 		b.server.NewGeneration()
@@ -251,7 +255,8 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// A thousand renewals a second are a line a second, which says how many there were.
+// A thousand renewals a second are a line a second, which says how many there
+// were.
 func TestRenewalsAreLoggedOnceASecond(t *testing.T) {
 	serve(t, with(func(c *Config) {
 		c.Times.KeepAlive = time.Hour

@@ -54,11 +54,13 @@ const (
 	yieldTime = 2 * time.Second // for that, with their goodbye
 )
 
-// tableSize bounds the tables of guests and groups, those that are gone included. Who comes and goes under ever new names pushes
-// out the longest gone, never one that is connected.
+// tableSize bounds the tables of guests and groups, those that are gone
+// included. Who comes and goes under ever new names pushes out the longest
+// gone, never one that is connected.
 func tableSize(maxSessions int) int { return max(16384, 2*maxSessions) }
 
-// NewServer returns a server that draws from entropy. It serves nothing until Serve is called.
+// NewServer returns a server that draws from entropy. It serves nothing until
+// Serve is called.
 func NewServer(entropy Drawer, cfg Config) (*Server, error) {
 	if err := refuse(cfg.Check()); err != nil {
 		return nil, err
@@ -80,8 +82,9 @@ func NewServer(entropy Drawer, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Run looks after the server's tables and tells waiting guests when the host is seeded, until ctx ends. Then it ends
-// every session and waits for it. Each Server needs one Run.
+// Run looks after the server's tables and tells waiting guests when the host is
+// seeded, until ctx ends. Then it ends every session and waits for it. Each
+// Server needs one Run.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.shutdown()
 	ready := s.entropy.Ready()
@@ -110,7 +113,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// Serve accepts guests from l until ctx ends or l fails for good, then closes l. Sessions go on until Run ends.
+// Serve accepts guests from l until ctx ends or l fails for good, then closes
+// l. Sessions go on until Run ends.
 func (s *Server) Serve(ctx context.Context, l transport.Listener) error {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { defer close(closed); l.Close() })
@@ -167,7 +171,8 @@ func (s *Server) start(ch transport.Conn, peer transport.Peer) {
 	}()
 }
 
-// admit says whether a session of this peer has a place, and which one has to make room for it, or what limit it is over. The caller holds mu.
+// admit says whether a session of this peer has a place, and which one has to
+// make room for it, or what limit it is over. The caller holds mu.
 func (s *Server) admit(g *group, peer transport.Peer, now time.Time) (over string, yields *session) {
 	same := 0
 	for _, ses := range g.sessions {
@@ -194,13 +199,16 @@ func (s *Server) admit(g *group, peer transport.Peer, now time.Time) (over strin
 	return "", yields
 }
 
-// mayTell says whether a session over a limit is heard and told so. It costs as much as one that is served, so each group has a few of the places for it,
-// a few a second, and none while it owes CPU time. The caller holds mu.
+// mayTell says whether a session over a limit is heard and told so. It costs as
+// much as one that is served, so each group has a few of the places for it, a
+// few a second, and none while it owes CPU time. The caller holds mu.
 func (s *Server) mayTell(g *group, now time.Time) bool {
-	return s.refusing < maxRefusing && g.refusing < maxRefusingGroup && g.cpu.Use(time.Now(), 0) == 0 && g.tellings.AllowN(now, 1)
+	return s.refusing < maxRefusing && g.refusing < maxRefusingGroup &&
+		g.cpu.Use(time.Now(), 0) == 0 && g.tellings.AllowN(now, 1)
 }
 
-// makeRoom takes a session's place, if there is one to be taken, and ends it. The caller holds mu.
+// makeRoom takes a session's place, if there is one to be taken, and ends it.
+// The caller holds mu.
 func (s *Server) makeRoom(ses *session) {
 	if ses == nil {
 		return
@@ -223,7 +231,8 @@ func (s *Server) entryOf(p transport.Peer) entry {
 	return entry{"", s.cfg.Budget}
 }
 
-// bucketFor is what a guest of this group draws on: a bucket of its own, or the one that all guests with this entry of the configuration share.
+// bucketFor is what a guest of this group draws on: a bucket of its own, or the
+// one that all guests with this entry of the configuration share.
 func (s *Server) bucketFor(g *group, e entry) *bucket {
 	if e.name == "" {
 		return newBucket(e.budget, 1)

@@ -16,8 +16,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// session serves one guest. It has one goroutine, run's, which sleeps in Read until a frame comes, a deadline of its own
-// passes, or somebody kicks it:
+// session serves one guest. It has one goroutine, run's, which sleeps in Read
+// until a frame comes, a deadline of its own passes, or somebody kicks it:
 //
 //	hello ─> welcome ─> ┌ a new generation? send its seed        ┐
 //	                    │ time for a push? draw from the budget  │
@@ -51,7 +51,8 @@ type session struct {
 // errStopping ends a session because the server goes down.
 var errStopping = errors.New("server is stopping")
 
-// closing is the error with which a session ends when the guest should be told why.
+// closing is the error with which a session ends when the guest should be told
+// why.
 type closing struct {
 	reason protocol.CloseReason
 	err    error
@@ -83,7 +84,8 @@ func (s *session) run() {
 	}
 }
 
-// beginCount starts the count of CPU time. That of a session over a limit is its guest's too, if there is such a guest.
+// beginCount starts the count of CPU time. That of a session over a limit is
+// its guest's too, if there is such a guest.
 func (s *session) beginCount() {
 	guests := s.server.guests
 	r := s.record
@@ -98,8 +100,10 @@ func (s *session) beginCount() {
 	s.ch.begin(s.server, s.quit, &r.cpu, slowed, r.share, s.group.cpu)
 }
 
-// take takes n bytes from the guest's budget and, if that is the common one, from what its group may have in all, so that nobody gets more
-// by coming under ever new names. The function returned gives them back; nil says how long to wait.
+// take takes n bytes from the guest's budget and, if that is the common one,
+// from what its group may have in all, so that nobody gets more by coming under
+// ever new names. The function returned gives them back; nil says how long to
+// wait.
 func (s *session) take(now time.Time, n int) (giveBack func(), wait time.Duration) {
 	mine, ours := s.record.bucket, s.group.bucket
 	if ok, wait := mine.take(now, n); !ok {
@@ -115,8 +119,9 @@ func (s *session) take(now time.Time, n int) (giveBack func(), wait time.Duratio
 	return func() { mine.giveBack(n); ours.giveBack(n) }, 0
 }
 
-// judge logs why the session ended, at a level that fits, and returns what the guest's record should keep of it. A guest can come
-// again as fast as it likes, so only some of many lines are written.
+// judge logs why the session ended, at a level that fits, and returns what the
+// guest's record should keep of it. A guest can come again as fast as it likes,
+// so only some of many lines are written.
 func (s *session) judge(err error) error {
 	log := s.server.cfg.Log.With("guest", s.peer.ID, "name", s.peer.Name)
 	var violation *protocol.Error
@@ -146,7 +151,8 @@ func (s *session) judge(err error) error {
 	return err
 }
 
-// sayGoodbye tells the guest why, where that can help it. It waits a second at most.
+// sayGoodbye tells the guest why, where that can help it. It waits a second at
+// most.
 func (s *session) sayGoodbye(err error) {
 	if s.proto == nil {
 		return
@@ -196,7 +202,8 @@ func (s *session) handshakeError(err error, limit time.Duration) error {
 	return err
 }
 
-// read is the channel's Read with a deadline and without kicks: it returns an error when the session is told to end.
+// read is the channel's Read with a deadline and without kicks: it returns an
+// error when the session is told to end.
 func (s *session) read(p []byte, deadline time.Time) (int, error) {
 	for {
 		if err := s.arm(deadline); err != nil && err != errKicked {
@@ -216,7 +223,8 @@ func (s *session) read(p []byte, deadline time.Time) (int, error) {
 // errKicked says that there may be something to do before reading.
 var errKicked = errors.New("kicked")
 
-// arm sets the read deadline, unless the session was kicked since it last looked, or told to end.
+// arm sets the read deadline, unless the session was kicked since it last
+// looked, or told to end.
 func (s *session) arm(deadline time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,8 +261,9 @@ func (s *session) finish(why error) {
 	s.ch.SetReadDeadline(past)
 }
 
-// throttle counts a frame that arrived and makes a guest wait that sends too many: meanwhile its ring is full and it is the
-// one that waits. What bounds the CPU time of a guest that sends anything but frames is in cpu.go.
+// throttle counts a frame that arrived and makes a guest wait that sends too
+// many: meanwhile its ring is full and it is the one that waits. What bounds
+// the CPU time of a guest that sends anything but frames is in cpu.go.
 func (s *session) throttle() error {
 	cfg := &s.server.cfg
 	if cfg.OnFrame != nil {
@@ -292,7 +301,8 @@ func (s *session) write(p []byte) error {
 	return err
 }
 
-// jittered spreads an interval so that guests which started together do not stay together. It needs no secret.
+// jittered spreads an interval so that guests which started together do not
+// stay together. It needs no secret.
 func (s *session) jittered(d time.Duration) time.Duration {
 	j := s.server.cfg.Seed.Jitter
 	return time.Duration(float64(d) * (1 - j + 2*j*rand.Float64()))

@@ -46,7 +46,8 @@ func TestSeedNotAcknowledgedIsNotCalledSeeded(t *testing.T) {
 		s := c.next().(protocol.Seed)
 		require.False(t, b.guest("a").Seeded)
 		c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{
-			{Target: protocol.TargetLibrary, Detail: "out of order"}, {Target: protocol.TargetKernel, Detail: "not permitted"},
+			{Target: protocol.TargetLibrary, Detail: "out of order"},
+			{Target: protocol.TargetKernel, Detail: "not permitted"},
 		}})
 		g := b.guest("a")
 		require.False(t, g.Seeded)
@@ -58,7 +59,8 @@ func TestSeedNotAcknowledgedIsNotCalledSeeded(t *testing.T) {
 	})
 }
 
-// The library of a guest may be of the new generation before its kernel is: each is said for itself.
+// The library of a guest may be of the new generation before its kernel is:
+// each is said for itself.
 func TestKernelIsSaidForItself(t *testing.T) {
 	serve(t, with(func(c *Config) {
 		c.Seed.Interval = time.Hour
@@ -68,7 +70,8 @@ func TestKernelIsSaidForItself(t *testing.T) {
 		s := c.next().(protocol.Seed)
 		ack := func(kernel bool) {
 			c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{
-				{Target: protocol.TargetLibrary, OK: true, Credit: 256}, {Target: protocol.TargetKernel, OK: kernel, Credit: 256},
+				{Target: protocol.TargetLibrary, OK: true, Credit: 256},
+				{Target: protocol.TargetKernel, OK: kernel, Credit: 256},
 			}})
 		}
 		ack(true)
@@ -210,7 +213,8 @@ func TestNewGenerationReachesEveryGuest(t *testing.T) {
 		for _, c := range clients {
 			require.Equal(t, c.welcome.Generation, c.seed().Generation)
 		}
-		require.NotEqual(t, clients[0].welcome.Generation, clients[1].welcome.Generation, "no two guests share a number")
+		require.NotEqual(t, clients[0].welcome.Generation, clients[1].welcome.Generation,
+			"no two guests share a number")
 		before := time.Now()
 		generation := b.server.NewGeneration()
 		for _, c := range clients {
@@ -274,7 +278,10 @@ func TestGenerationWaitsForASeededHost(t *testing.T) {
 }
 
 func TestHandshakeIsBounded(t *testing.T) {
-	for name, sent := range map[string]string{"nothing": "", "part of a hello": "\x01\x00\x00", "part of protocol 1": "Hello, may"} {
+	for name, sent := range map[string]string{
+		"nothing": "", "part of a hello": "\x01\x00\x00",
+		"part of protocol 1": "Hello, may",
+	} {
 		t.Run(name, func(t *testing.T) {
 			serve(t, DefaultConfig(), func(b *bench) {
 				before := time.Now()
@@ -359,7 +366,8 @@ func TestGuestMayPing(t *testing.T) {
 	})
 }
 
-// An operator who renews once a clone begins two hundred generations before a slow guest has answered the first of them.
+// An operator who renews once a clone begins two hundred generations before a
+// slow guest has answered the first of them.
 func TestManyGenerationsUnacknowledgedEndNoSession(t *testing.T) {
 	serve(t, with(func(c *Config) {
 		c.Times.KeepAlive = time.Hour
@@ -374,7 +382,8 @@ func TestManyGenerationsUnacknowledgedEndNoSession(t *testing.T) {
 		}
 		for _, s := range seeds {
 			c.send(protocol.Ack{Sequence: s.Sequence, Generation: s.Generation, Outcomes: []protocol.Outcome{
-				{Target: protocol.TargetLibrary, OK: true, Credit: s.Credit}, {Target: protocol.TargetKernel, OK: true, Credit: s.Credit},
+				{Target: protocol.TargetLibrary, OK: true, Credit: s.Credit},
+				{Target: protocol.TargetKernel, OK: true, Credit: s.Credit},
 			}})
 		}
 		c.send(protocol.Ping{Token: 1})
@@ -747,7 +756,8 @@ func TestNoZeroIsADefault(t *testing.T) {
 		keys = append(keys, f.Key)
 	}
 	require.Equal(t, []string{
-		"budget.bytes", "budget.period", "seed.bytes", "seed.interval", "times.handshake", "times.write", "times.keep_alive",
+		"budget.bytes", "budget.period", "seed.bytes", "seed.interval", "times.handshake",
+		"times.write", "times.keep_alive",
 		"limits.sessions", "limits.sessions_per_group", "limits.sessions_per_guest", "limits.new_sessions_per_second",
 		"limits.frames_per_second", "limits.cpu_share",
 	}, keys)
@@ -773,8 +783,9 @@ func TestHostileChannelIsAViolation(t *testing.T) {
 	})
 }
 
-// TestStoppedHostDoesNotSpin is a host that has nothing to give for hours while a new generation waits: the session sleeps, pings
-// and gives a silent guest up.
+// TestStoppedHostDoesNotSpin is a host that has nothing to give for hours while
+// a new generation waits: the session sleeps, pings and gives a silent guest
+// up.
 func TestStoppedHostDoesNotSpin(t *testing.T) {
 	serve(t, with(func(c *Config) { c.Times.KeepAlive = 20 * time.Second }), func(b *bench) {
 		c := b.join("a")
@@ -830,7 +841,8 @@ func TestGroupSharesItsBudgets(t *testing.T) {
 	})
 }
 
-// A budget that is not the common one is the group's: a new name is no new one, and nobody else's is spent.
+// A budget that is not the common one is the group's: a new name is no new one,
+// and nobody else's is spent.
 func TestBudgetOfAnEntryIsShared(t *testing.T) {
 	cfg := with(func(c *Config) {
 		c.Limits.SessionsPerGroup = 4
@@ -886,7 +898,8 @@ func TestLinesAboutAGroupAreBounded(t *testing.T) {
 	require.Equal(t, 1000-logLines, left)
 }
 
-// slowListener takes a while to close, as one does that removes a socket's file.
+// slowListener takes a while to close, as one does that removes a socket's
+// file.
 type slowListener struct {
 	*listener
 	done bool
@@ -915,7 +928,8 @@ func TestServeWaitsForItsListener(t *testing.T) {
 	})
 }
 
-// A refusal whose time to wait is next to none is no reason to come again at once.
+// A refusal whose time to wait is next to none is no reason to come again at
+// once.
 func TestPushesThatCannotBeWait(t *testing.T) {
 	cfg := with(func(c *Config) {
 		c.Seed.Interval, c.Seed.Jitter = minInterval, 0

@@ -10,8 +10,9 @@ import (
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
-// serveV1 speaks protocol 1: after the line of text, as many bytes as the budget holds, then silence until it is full again.
-// What the guest writes from then on is dropped.
+// serveV1 speaks protocol 1: after the line of text, as many bytes as the
+// budget holds, then silence until it is full again. What the guest writes from
+// then on is dropped.
 func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration) error {
 	if !s.server.cfg.Protocol1 {
 		return errors.New("guest speaks protocol 1, which the configuration turns off")
@@ -67,7 +68,8 @@ func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration)
 	}
 }
 
-// v1Chunk is how many bytes are drawn and written at once, at most; MinSeedBytes are the least.
+// v1Chunk is how many bytes are drawn and written at once, at most;
+// MinSeedBytes are the least.
 const v1Chunk = 256
 
 // pushV1 gives all that the budget holds and sets the time of the next push.

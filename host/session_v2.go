@@ -9,14 +9,17 @@ import (
 	"github.com/xentropyd/xentropyd/protocol"
 )
 
-// unseededRetry is how long to wait for a seeded or healthy host before looking again; readiness itself is signalled.
+// unseededRetry is how long to wait for a seeded or healthy host before looking
+// again; readiness itself is signalled.
 const unseededRetry = time.Second
 
-// pushRetry is the least time to the next push after one that could not be: other sessions may be after the same few bytes.
+// pushRetry is the least time to the next push after one that could not be:
+// other sessions may be after the same few bytes.
 const pushRetry = time.Second
 
-// standstill is how late a ping's answer says that the guest stood still, paused or starved, and did not just think. It gets a seed then, on
-// its budget, since nobody knows what else was done to it meanwhile.
+// standstill is how late a ping's answer says that the guest stood still,
+// paused or starved, and did not just think. It gets a seed then, on its
+// budget, since nobody knows what else was done to it meanwhile.
 const standstill = 5 * time.Second
 
 // serveV2 speaks protocol 2. first is what was already read of the hello.
@@ -136,7 +139,8 @@ func (s *session) duties(now time.Time) error {
 	return nil
 }
 
-// push sends the seed that is due: of a new generation, else on the guest's budget.
+// push sends the seed that is due: of a new generation, else on the guest's
+// budget.
 func (s *session) push(now time.Time, generation uint64) error {
 	cfg := &s.server.cfg
 	s.waiting = false
@@ -179,7 +183,8 @@ func (s *session) handle(m protocol.Message) (done bool, err error) {
 	return false, nil
 }
 
-// beginGeneration sends the seed that voids all earlier ones. The guest cannot cause it: it is not on its budget.
+// beginGeneration sends the seed that voids all earlier ones. The guest cannot
+// cause it: it is not on its budget.
 func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.Duration, sent bool, err error) {
 	defer scrub.Stack()
 	seed := make([]byte, s.server.cfg.Seed.Bytes)
@@ -189,12 +194,18 @@ func (s *session) beginGeneration(now time.Time, generation uint64) (retry time.
 		return s.notNow(0, err) // the first seed that can be given will carry the new generation
 	}
 	s.generation = generation
-	return 0, true, s.sendSeed(now, protocol.Seed{Generation: generation, Credit: uint16(credit), Reason: protocol.ReasonGeneration, Payload: seed})
+	return 0, true, s.sendSeed(now, protocol.Seed{
+		Generation: generation, Credit: uint16(credit),
+		Reason: protocol.ReasonGeneration, Payload: seed,
+	})
 }
 
-// give draws n bytes on the guest's budget and sends them, or refuses and says when to try again. Fewer than MinSeedBytes cost as many: the work
-// of a draw does not become less.
-func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n int) (retry time.Duration, sent bool, err error) {
+// give draws n bytes on the guest's budget and sends them, or refuses and says
+// when to try again. Fewer than MinSeedBytes cost as many: the work of a draw
+// does not become less.
+func (s *session) give(now time.Time, reason protocol.Reason, request uint32,
+	n int,
+) (retry time.Duration, sent bool, err error) {
 	taken, retry := s.take(now, max(n, MinSeedBytes))
 	if taken == nil {
 		return retry, false, s.refuse(request, protocol.RefusedBudget, max(retry, time.Millisecond))
@@ -207,10 +218,14 @@ func (s *session) give(now time.Time, reason protocol.Reason, request uint32, n 
 		taken()
 		return s.notNow(request, err)
 	}
-	return 0, true, s.sendSeed(now, protocol.Seed{Generation: s.generation, Credit: uint16(credit), Reason: reason, Request: request, Payload: seed})
+	return 0, true, s.sendSeed(now, protocol.Seed{
+		Generation: s.generation, Credit: uint16(credit), Reason: reason,
+		Request: request, Payload: seed,
+	})
 }
 
-// notNow refuses because the host has nothing to give; the session is kicked when that has changed.
+// notNow refuses because the host has nothing to give; the session is kicked
+// when that has changed.
 func (s *session) notNow(request uint32, err error) (time.Duration, bool, error) {
 	s.waiting = true
 	why := protocol.RefusedStopped
@@ -238,8 +253,9 @@ func (s *session) refuse(request uint32, reason protocol.RefusalReason, retry ti
 	return s.send(protocol.Refusal{Request: request, Reason: reason, RetryAfter: retry})
 }
 
-// acknowledge notes what the guest says became of a seed. Of one so old that the protocol has forgotten it nobody knows the generation: none counts
-// that was not sent.
+// acknowledge notes what the guest says became of a seed. Of one so old that
+// the protocol has forgotten it nobody knows the generation: none counts that
+// was not sent.
 func (s *session) acknowledge(m protocol.Ack) {
 	now := time.Now()
 	m.Generation = min(m.Generation, s.generation)
@@ -274,8 +290,9 @@ func (s *session) acknowledge(m protocol.Ack) {
 	})
 }
 
-// send seals a message and writes it within the time that a guest has to take it. The buffer has room for the whole frame, so that
-// no part of a seed stays behind in one that it outgrew.
+// send seals a message and writes it within the time that a guest has to take
+// it. The buffer has room for the whole frame, so that no part of a seed stays
+// behind in one that it outgrew.
 func (s *session) send(m protocol.Message) error {
 	size := protocol.HeaderSize + protocol.MaxHostPayload
 	if _, seed := m.(protocol.Seed); !seed {

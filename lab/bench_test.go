@@ -129,7 +129,8 @@ func (x *transfer) argv(who int, mode, role, peer, path string) []string {
 	if who == 0 {
 		return []string{
 			"probe", "bulk", "-mode", mode, "-role", role, "-peer", peer, "-bytes", fmt.Sprint(benchBytes),
-			"-left", fmt.Sprint(x.orders.Left), "-right", fmt.Sprint(x.orders.Right), "-most", fmt.Sprint(benchPortion), path,
+			"-left", fmt.Sprint(x.orders.Left), "-right", fmt.Sprint(x.orders.Right), "-most",
+			fmt.Sprint(benchPortion), path,
 		}
 	}
 	argv := []string{

@@ -198,12 +198,13 @@ func (l times) median() time.Duration {
 
 func (l times) String() string {
 	ms := time.Millisecond
-	return fmt.Sprintf("median %v, from %v to %v", l.median().Round(ms), slices.Min(l).Round(ms), slices.Max(l).Round(ms))
+	return fmt.Sprintf("median %v, from %v to %v", l.median().Round(ms),
+		slices.Min(l).Round(ms), slices.Max(l).Round(ms))
 }
 
-// alonePairs is how many pairs of clones TestClonesAlone makes at most. How many
-// values are equal is a matter of chance: a kernel may be due for a reseed of its
-// own as soon as it is restored.
+// alonePairs is how many pairs of clones TestClonesAlone makes at most. How
+// many values are equal is a matter of chance: a kernel may be due for a reseed
+// of its own as soon as it is restored.
 const alonePairs = 5
 
 // TestClonesAlone is what happens without xentropyd: the kernels go on with the

@@ -22,7 +22,8 @@ var grantLine = regexp.MustCompile(`(?m)^.*\[0x[0-9a-f]+\] +\d+ 0x[0-9a-f]+ 0x[0
 func countXen(t *testing.T, d *xen.Dom0, domids ...uint16) map[string]int {
 	counts := make(map[string]int)
 	for _, id := range domids {
-		counts[fmt.Sprintf("event channels of domain %d", id)] = strings.Count(run(t, d, "lsevtchn", fmt.Sprint(id)), "\n")
+		counts[fmt.Sprintf("event channels of domain %d", id)] = strings.Count(run(t, d,
+			"lsevtchn", fmt.Sprint(id)), "\n")
 	}
 	shell(t, d, "xl dmesg -c >/dev/null; xl debug-keys g")
 	out := run(t, d, "xl", "dmesg")

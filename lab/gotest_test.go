@@ -56,7 +56,8 @@ func results(t *testing.T, output []byte) (passed int) {
 		}
 		require.NoError(t, in.Decode(&e))
 		// Its own lines would be taken for ours.
-		if frame := strings.TrimSpace(e.Output); !strings.HasPrefix(frame, "=== ") && !strings.HasPrefix(frame, "--- ") {
+		if frame := strings.TrimSpace(e.Output); !strings.HasPrefix(frame, "=== ") &&
+			!strings.HasPrefix(frame, "--- ") {
 			said[e.Test] += e.Output
 		}
 		if e.Test == "" || e.Action != "pass" && e.Action != "fail" && e.Action != "skip" {

@@ -81,7 +81,8 @@ type siege struct {
 func TestHostile(t *testing.T) {
 	long(t, func(t *testing.T, d *xen.Dom0) {
 		s := &siege{ids: make(map[string]string)}
-		s.daemon = service(t, d, "", "/bin/sh", "-c", "exec xentropyd run --config "+serviceConfig+" >"+serviceLog+" 2>&1")
+		s.daemon = service(t, d, "", "/bin/sh", "-c",
+			"exec xentropyd run --config "+serviceConfig+" >"+serviceLog+" 2>&1")
 		onFailure(t, d, "tail -n 100 "+serviceLog+"; xl list; xenstore-ls -f /local/domain/0/backend/entropy")
 		s.pid = s.daemon.pid(t)
 		for _, name := range []string{"honest-1", "honest-2"} {
@@ -249,11 +250,13 @@ func (s *siege) afterwards(t *testing.T) {
 	s.seeds(t)
 	poll(t, "the descriptors come back", func() error {
 		if now := s.usage(t, s.pid); now.files > s.quiet.files {
-			return fmt.Errorf("%d, %d when it was quiet, %d before the guest went", now.files, s.quiet.files, before.files)
+			return fmt.Errorf("%d, %d when it was quiet, %d before the guest went", now.files,
+				s.quiet.files, before.files)
 		}
 		return nil
 	})
-	require.ElementsMatch(t, slices.Collect(maps.Values(s.ids)), backends(t, s.d), "back ends of others than the honest")
+	require.ElementsMatch(t, slices.Collect(maps.Values(s.ids)), backends(t, s.d),
+		"back ends of others than the honest")
 	end := s.usage(t, s.pid)
 	t.Logf("memory %d KiB, %d descriptors; quiet it had %d KiB and %d",
 		end.memory, end.files, s.quiet.memory, s.quiet.files)

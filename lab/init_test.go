@@ -31,7 +31,8 @@ func TestInit(t *testing.T) {
 				require.NoError(t, d.Create(t.Context(), xen.GuestConfig{Name: c.name, Image: image}))
 				log := prints(t, d, c.name, "state=seeded")
 				s.until(t, "its kernel is seeded", c.name, func(_ control.Status, g host.GuestStatus) bool {
-					return g.Carrier == c.carrier && g.Protocol == 2 && g.KernelAcknowledged > 0 && g.KernelCreditedBits >= 256
+					return g.Carrier == c.carrier && g.Protocol == 2 && g.KernelAcknowledged > 0 &&
+						g.KernelCreditedBits >= 256
 				})
 				require.Contains(t, log, c.says)
 				t.Logf("%s", log)

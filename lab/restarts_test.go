@@ -26,7 +26,10 @@ func TestRestarts(t *testing.T) {
 	long(t, func(t *testing.T, d *xen.Dom0) {
 		s := service(t, d, "[budget]\nbytes = 1048576\n")
 		steady := follow(t, d, xen.GuestConfig{Name: "steady"})
-		tough := follow(t, d, xen.GuestConfig{Name: "tough", Lines: []string{uuid(170), onReboot, `on_crash = "restart"`}})
+		tough := follow(t, d, xen.GuestConfig{
+			Name:  "tough",
+			Lines: []string{uuid(170), onReboot, `on_crash = "restart"`},
+		})
 		// A seed is there before the guest's kernel has taken up the console.
 		poll(t, "both carriers of both guests are connected", func() error {
 			out, err := d.Shell(t.Context(), fmt.Sprintf("ls -l /proc/%d/fd | grep -c /dev/xen/evtchn", s.pid(t)))

@@ -31,7 +31,10 @@ func TestSecrets(t *testing.T) {
 			var seeds string
 			poll(t, "seeds over "+address, func() (err error) { // the console comes when it comes
 				seeds, err = g.Do(t.Context(), agent.Command{
-					Argv: []string{"probe", "seeds", "--host", address, "--count", "20", "--pause", "50ms"}, Quiet: true,
+					Argv: []string{
+						"probe", "seeds", "--host", address, "--count", "20",
+						"--pause", "50ms",
+					}, Quiet: true,
 				})
 				return err
 			})
@@ -69,7 +72,10 @@ func TestSecrets(t *testing.T) {
 			}
 		}
 		t.Logf("%d paths and values looked at for 40 seeds", values)
-		for _, name := range []string{"data/entropy/instance", "data/vchan/0/entropy/ring-ref", "device/console/1/ring-ref"} {
+		for _, name := range []string{
+			"data/entropy/instance", "data/vchan/0/entropy/ring-ref",
+			"device/console/1/ring-ref",
+		} {
 			require.Contains(t, seen, ours+name, "what stands there was looked at")
 		}
 		require.Equal(t, map[string]bool{planted: true}, found, "nothing but what was put there to be found")

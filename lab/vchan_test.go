@@ -35,7 +35,8 @@ func TestVchanC(t *testing.T) {
 func TestVchanProxy(t *testing.T) {
 	long(t, func(t *testing.T, d *xen.Dom0) {
 		goTest(t, d.Place, xen.VchanTests, "^TestRealProxy$",
-			"XENTROPYD_VCHAN_PROXY="+xen.UtilsDir+"/vchan-socket-proxy", fmt.Sprintf("XENTROPYD_VCHAN_BYTES=%d", vchanBytes))
+			"XENTROPYD_VCHAN_PROXY="+xen.UtilsDir+"/vchan-socket-proxy",
+			fmt.Sprintf("XENTROPYD_VCHAN_BYTES=%d", vchanBytes))
 	})
 }
 
@@ -128,7 +129,10 @@ func TestVchanGuestC(t *testing.T) {
 					both(t, map[string]func(*testing.T){
 						"C": func(t *testing.T) {
 							place, peer := e.role(c.role)
-							argv := []string{xen.CPeer, c.role, fmt.Sprint(peer), path, "pattern", fmt.Sprint(vchanBytes)}
+							argv := []string{
+								xen.CPeer, c.role, fmt.Sprint(peer), path,
+								"pattern", fmt.Sprint(vchanBytes),
+							}
 							ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 							defer cancel()
 							out, err := place.Run(ctx, append(argv, strings.Fields(c.args)...)...)

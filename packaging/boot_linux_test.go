@@ -22,7 +22,8 @@ const (
 	bootEnv   = "XENTROPYD_BOOT"
 )
 
-// needBoot skips unless it was asked for: it takes root, namespaces and some seconds.
+// needBoot skips unless it was asked for: it takes root, namespaces and some
+// seconds.
 func needBoot(t *testing.T) {
 	t.Helper()
 	if os.Getenv(bootEnv) == "" {
@@ -114,7 +115,8 @@ func both(t *testing.T) {
 	t.Run("Restart", func(t *testing.T) { restart(t, m) })
 }
 
-// reload has a broken file: it fails, says why at the level of errors, and the daemon goes on.
+// reload has a broken file: it fails, says why at the level of errors, and the
+// daemon goes on.
 func reload(t *testing.T, m *machine) {
 	const file = "/etc/xentropyd/xentropyd.toml"
 	pid := m.show(hostUnit, "MainPID")

@@ -1,3 +1,3 @@
-// Package packaging holds the units and configuration files of a system's packages; its tests boot them under a real
-// systemd.
+// Package packaging holds the units and configuration files of a system's
+// packages; its tests boot them under a real systemd.
 package packaging

@@ -33,7 +33,8 @@ var systemUnits = []string{
 	"systemd-journald.service", "systemd-journald.socket", "systemd-journald-dev-log.socket",
 }
 
-// machine is a systemd in namespaces of its own, on a copy of this machine's files.
+// machine is a systemd in namespaces of its own, on a copy of this machine's
+// files.
 type machine struct {
 	t       *testing.T
 	dir     string
@@ -41,7 +42,8 @@ type machine struct {
 	systemd *exec.Cmd
 }
 
-// files builds what the machine has above this one's files. Paths are the machine's own.
+// files builds what the machine has above this one's files. Paths are the
+// machine's own.
 type files struct {
 	t    *testing.T
 	root string
@@ -90,7 +92,8 @@ func (f files) system() {
 	f.write("/etc/machine-id", []byte("0123456789abcdef0123456789abcdef\n"), 0o444)
 }
 
-// The stages of the child that becomes the machine's systemd, told by the environment.
+// The stages of the child that becomes the machine's systemd, told by the
+// environment.
 const (
 	stageEnv = "XENTROPYD_BOOT_STAGE"
 	dirEnv   = "XENTROPYD_BOOT_DIR"
@@ -126,7 +129,8 @@ func boot(t *testing.T, install func(f files)) *machine {
 	return m
 }
 
-// stage is this program, doing its part of a machine in a mount namespace of its own.
+// stage is this program, doing its part of a machine in a mount namespace of
+// its own.
 func (m *machine) stage(name string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
 	c.Env = []string{stageEnv + "=" + name, dirEnv + "=" + m.dir, groupEnv + "=" + m.cgroup}
@@ -134,7 +138,8 @@ func (m *machine) stage(name string) *exec.Cmd {
 	return c
 }
 
-// end kills all of the machine: its first process takes the others with it. What it mounted goes with its namespace.
+// end kills all of the machine: its first process takes the others with it.
+// What it mounted goes with its namespace.
 func (m *machine) end() {
 	if m.t.Failed() {
 		said, _ := os.ReadFile(filepath.Join(m.dir, "output"))
@@ -164,7 +169,8 @@ func (m *machine) eventually(what string, f func() bool) {
 func (m *machine) run(args ...string) (code int, out string) {
 	m.t.Helper()
 	enter := []string{
-		"--target", strconv.Itoa(m.systemd.Process.Pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/", "--",
+		"--target", strconv.Itoa(m.systemd.Process.Pid), "--mount", "--uts", "--ipc", "--net", "--pid",
+		"--cgroup", "--wd=/", "--",
 	}
 	c := exec.Command("nsenter", append(enter, args...)...)
 	c.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_UNIT_PATH=" + unitPath, "LC_ALL=C.UTF-8"}
@@ -181,7 +187,10 @@ func (m *machine) run(args ...string) (code int, out string) {
 // journal is what a unit's processes have said so far.
 func (m *machine) journal(unit string, more ...string) string {
 	m.t.Helper()
-	return m.must(append([]string{"journalctl", "--no-pager", "--quiet", "--output", "cat", "--unit", unit}, more...)...)
+	return m.must(append([]string{
+		"journalctl", "--no-pager", "--quiet", "--output", "cat",
+		"--unit", unit,
+	}, more...)...)
 }
 
 // must runs a command that has to work.
@@ -204,7 +213,8 @@ func (m *machine) show(unit, property string) string {
 
 func (m *machine) state(unit string) string { m.t.Helper(); return m.show(unit, "ActiveState") }
 
-// at is a time of a unit's on the monotonic clock, such as ActiveEnter or ExecMainStart.
+// at is a time of a unit's on the monotonic clock, such as ActiveEnter or
+// ExecMainStart.
 func (m *machine) at(unit, event string) time.Duration {
 	m.t.Helper()
 	property := event + "TimestampMonotonic"
@@ -246,8 +256,9 @@ func step(err *error, what string, f func() error) {
 	}
 }
 
-// becomeSystemd runs as process 1 of the new namespaces: it makes a root directory from this machine's files and
-// those below files/, with kernel file systems of its own, and becomes systemd.
+// becomeSystemd runs as process 1 of the new namespaces: it makes a root
+// directory from this machine's files and those below files/, with kernel file
+// systems of its own, and becomes systemd.
 func becomeSystemd(dir, group string) (err error) {
 	at := func(path string) string { return filepath.Join(dir, path) }
 	mount := func(kind, target, options string, flags uintptr) {
@@ -275,7 +286,8 @@ func becomeSystemd(dir, group string) (err error) {
 	mount("tmpfs", root+"/dev", "mode=755", 0)
 	step(&err, "make devices", func() error { return makeDevices(root + "/dev") })
 	step(&err, "change the root", func() error {
-		return errors.Join(unix.Chdir(root), unix.PivotRoot(".", "."), unix.Unmount(".", unix.MNT_DETACH), unix.Chdir("/"))
+		return errors.Join(unix.Chdir(root), unix.PivotRoot(".", "."),
+			unix.Unmount(".", unix.MNT_DETACH), unix.Chdir("/"))
 	})
 	if err != nil {
 		return err
@@ -283,10 +295,14 @@ func becomeSystemd(dir, group string) (err error) {
 	// A container: systemd leaves the kernel's settings alone.
 	env := []string{"container=boot-test", "SYSTEMD_UNIT_PATH=" + unitPath, "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	const program = "/lib/systemd/systemd"
-	return unix.Exec(program, []string{program, "--unit=multi-user.target", "--log-target=journal", "--show-status=no"}, env)
+	return unix.Exec(program, []string{
+		program, "--unit=multi-user.target",
+		"--log-target=journal", "--show-status=no",
+	}, env)
 }
 
-// enterCgroup makes a cgroup the root of a new namespace, and this process its first.
+// enterCgroup makes a cgroup the root of a new namespace, and this process its
+// first.
 func enterCgroup(path string) error {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return err

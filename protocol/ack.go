@@ -32,14 +32,17 @@ type Outcome struct {
 	Detail string // printable UTF-8 of at most MaxDetail bytes
 }
 
-// Ack tells the host what a seed reached, one outcome a target; a guest must never claim what did not happen.
+// Ack tells the host what a seed reached, one outcome a target; a guest must
+// never claim what did not happen.
 type Ack struct {
 	Sequence   uint64
 	Generation uint64
 	Outcomes   []Outcome // at most MaxTargets
 
-	// Forgotten is not sent. Host.Open sets it when so many later seeds were unacknowledged that the host does not know any more
-	// what this one was worth, or whether it was acknowledged before: nothing should be counted then.
+	// Forgotten is not sent. Host.Open sets it when so many later seeds were
+	// unacknowledged that the host does not know any more what this one was
+	// worth, or whether it was acknowledged before: nothing should be counted
+	// then.
 	Forgotten bool
 }
 
@@ -74,7 +77,8 @@ func parseAck(p []byte) (m Ack, err error) {
 		var o Outcome
 		var status uint8
 		var detail cryptobyte.String
-		if ok = ok && s.ReadUint8((*uint8)(&o.Target)) && s.ReadUint8(&status) && s.ReadUint16(&o.Credit) && s.ReadUint8LengthPrefixed(&detail); !ok {
+		if ok = ok && s.ReadUint8((*uint8)(&o.Target)) && s.ReadUint8(&status) && s.ReadUint16(&o.Credit) &&
+			s.ReadUint8LengthPrefixed(&detail); !ok {
 			break
 		}
 		if o.Target < TargetLibrary || o.Target > TargetApplication || status > 1 {

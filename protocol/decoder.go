@@ -5,8 +5,9 @@ import (
 	"io"
 )
 
-// Decoder cuts a byte stream into frames. It keeps a frame that arrived in part, so that a reader with deadlines can
-// call [Decoder.Next] again after a time-out. It reads no further than it has room for, one frame at a time being
+// Decoder cuts a byte stream into frames. It keeps a frame that arrived in
+// part, so that a reader with deadlines can call [Decoder.Next] again after a
+// time-out. It reads no further than it has room for, one frame at a time being
 // all that it holds. Not safe for concurrent use.
 type Decoder struct {
 	r    io.Reader
@@ -16,7 +17,8 @@ type Decoder struct {
 	max  int // longest payload
 }
 
-// NewHostDecoder returns a decoder for the frames that a guest sends. It holds under 400 bytes.
+// NewHostDecoder returns a decoder for the frames that a guest sends. It holds
+// under 400 bytes.
 func NewHostDecoder(r io.Reader) *Decoder { return newDecoder(r, MaxGuestPayload) }
 
 // NewGuestDecoder returns a decoder for the frames that a host sends.
@@ -26,13 +28,15 @@ func newDecoder(r io.Reader, limit int) *Decoder {
 	return &Decoder{r: r, buf: make([]byte, HeaderSize+limit), max: limit}
 }
 
-// Preload puts bytes that were already read from the stream (to [Peek] at) in front of it. It must be called
-// before Next and takes no more than fit one frame.
+// Preload puts bytes that were already read from the stream (to [Peek] at) in
+// front of it. It must be called before Next and takes no more than fit one
+// frame.
 func (d *Decoder) Preload(b []byte) { d.n += copy(d.buf[d.n:], b) }
 
-// Next returns the next frame. An error of the reader is returned as it is, with what had arrived kept for the next call; io.EOF
-// within a frame becomes io.ErrUnexpectedEOF. A frame longer than its direction allows is an [*Error] with
-// [ErrTooLong], after which the stream is of no use.
+// Next returns the next frame. An error of the reader is returned as it is,
+// with what had arrived kept for the next call; io.EOF within a frame becomes
+// io.ErrUnexpectedEOF. A frame longer than its direction allows is an [*Error]
+// with [ErrTooLong], after which the stream is of no use.
 func (d *Decoder) Next() (Frame, error) {
 	copy(d.buf, d.buf[d.used:d.n])
 	clear(d.buf[d.n-d.used : d.n])

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dumps returns the frames of docs/protocol.md, whose bytes were made by a second implementation (Python's hmac and struct).
+// dumps returns the frames of docs/protocol.md, whose bytes were made by a
+// second implementation (Python's hmac and struct).
 func dumps(t *testing.T) [][]byte {
 	t.Helper()
 	doc, err := os.ReadFile("../docs/protocol.md")
@@ -37,14 +38,18 @@ func counted(first byte, n int) []byte {
 	return b
 }
 
-// documented is the session of docs/protocol.md in order; from tells whose frame it is.
+// documented is the session of docs/protocol.md in order; from tells whose
+// frame it is.
 func documented() []struct {
 	from string
 	m    Message
 } {
 	hello := Hello{MinVersion: 2, MaxVersion: 2, Kernel: true, Label: "web-1"}
 	copy(hello.Nonce[:], counted(0, 32))
-	welcome := Welcome{Version: 2, MaxRequest: 1024, Generation: 7, KeepAlive: time.Minute, BudgetBytes: 1024, BudgetPeriod: time.Minute}
+	welcome := Welcome{
+		Version: 2, MaxRequest: 1024, Generation: 7, KeepAlive: time.Minute, BudgetBytes: 1024,
+		BudgetPeriod: time.Minute,
+	}
 	copy(welcome.Instance[:], counted(0xa0, 16))
 	return []struct {
 		from string
@@ -57,7 +62,10 @@ func documented() []struct {
 			{Target: TargetLibrary, OK: true, Credit: 256}, {Target: TargetKernel, Detail: "not permitted"},
 		}}},
 		{"guest", Request{ID: 42, Bytes: 32}},
-		{"host", Seed{Sequence: 2, Generation: 7, Credit: 256, Reason: ReasonRequest, Request: 42, Payload: counted(0x30, 32)}},
+		{"host", Seed{
+			Sequence: 2, Generation: 7, Credit: 256, Reason: ReasonRequest, Request: 42,
+			Payload: counted(0x30, 32),
+		}},
 		{"host", Refusal{Request: 43, Reason: RefusedBudget, RetryAfter: 1500 * time.Millisecond}},
 		{"host", Seed{Sequence: 3, Generation: 8, Reason: ReasonGeneration, Payload: counted(0x50, 32)}},
 		{"host", Ping{Token: 0x0102030405060708}},

@@ -5,13 +5,17 @@ import (
 	"fmt"
 )
 
-// Errors a caller may decide on. They come wrapped in an [*Error] that names the frame.
+// Errors a caller may decide on. They come wrapped in an [*Error] that names
+// the frame.
 var (
-	// ErrMalformed says that a frame breaks the format: wrong length, reserved bits, text that is not text.
+	// ErrMalformed says that a frame breaks the format: wrong length, reserved
+	// bits, text that is not text.
 	ErrMalformed = errors.New("malformed frame")
-	// ErrTooLong says that a frame announces more bytes than its direction allows.
+	// ErrTooLong says that a frame announces more bytes than its direction
+	// allows.
 	ErrTooLong = errors.New("frame too long")
-	// ErrMAC says that a host frame was not made for this session: stale, replayed, reordered or altered.
+	// ErrMAC says that a host frame was not made for this session: stale,
+	// replayed, reordered or altered.
 	ErrMAC = errors.New("wrong message authentication code")
 	// ErrSequence says that a seed's sequence number is not the next one.
 	ErrSequence = errors.New("sequence number out of order")
@@ -23,7 +27,8 @@ var (
 	ErrVersion = errors.New("no common protocol version")
 )
 
-// Error is a violation of the protocol by the other side. The session cannot go on after it.
+// Error is a violation of the protocol by the other side. The session cannot go
+// on after it.
 type Error struct {
 	Frame  Type   // the frame's type, 0 where it is not known
 	Detail string // what is wrong with it; never holds payload bytes

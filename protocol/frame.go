@@ -9,7 +9,8 @@ import (
 // Type is the first byte of a frame.
 type Type uint8
 
-// Frame types. 0 is never sent, and no type is an upper-case letter: a protocol 1 guest begins with 'H'.
+// Frame types. 0 is never sent, and no type is an upper-case letter: a protocol
+// 1 guest begins with 'H'.
 const (
 	TypeHello      Type = 1  // guest to host: nonce, versions, label
 	TypeWelcome    Type = 2  // host to guest: instance, generation, limits
@@ -35,8 +36,8 @@ func (t Type) String() string {
 	return fmt.Sprintf("frame type %d", uint8(t))
 }
 
-// Frame is one undecoded frame. Payload aliases the decoder's buffer and holds until the next call of
-// [Decoder.Next], which wipes it.
+// Frame is one undecoded frame. Payload aliases the decoder's buffer and holds
+// until the next call of [Decoder.Next], which wipes it.
 type Frame struct {
 	Type    Type
 	Payload []byte
@@ -51,7 +52,8 @@ type Message interface {
 	marshal(b *cryptobyte.Builder)
 }
 
-// appendFrame appends header and payload of m, and as many zeros as a MAC needs.
+// appendFrame appends header and payload of m, and as many zeros as a MAC
+// needs.
 func appendFrame(b []byte, m Message, mac int) []byte {
 	frame := cryptobyte.NewBuilder(b)
 	frame.AddUint8(uint8(m.Type()))

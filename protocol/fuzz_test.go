@@ -7,12 +7,19 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// FuzzHost gives a host arbitrary bytes of a guest: nothing panics, and what is accepted encodes to the same bytes again.
+// FuzzHost gives a host arbitrary bytes of a guest: nothing panics, and what is
+// accepted encodes to the same bytes again.
 func FuzzHost(f *testing.F) {
 	g := NewGuest(Hello{Label: "x"})
 	hello := g.AppendHello(nil)
 	f.Add(hello)
-	for _, m := range []Message{Request{ID: 1, Bytes: 9}, Ack{Sequence: 1, Outcomes: []Outcome{{Target: 1, OK: true, Detail: "d"}}}, Ping{1}, Pong{1}, Close{Reason: 1, Text: "t"}} {
+	for _, m := range []Message{
+		Request{ID: 1, Bytes: 9},
+		Ack{Sequence: 1, Outcomes: []Outcome{{Target: 1, OK: true, Detail: "d"}}},
+		Ping{1},
+		Pong{1},
+		Close{Reason: 1, Text: "t"},
+	} {
 		f.Add(g.Append(bytes.Clone(hello), m))
 	}
 	f.Add([]byte(V1Request))
@@ -45,9 +52,18 @@ func FuzzHost(f *testing.F) {
 	})
 }
 
-// FuzzGuest gives a guest arbitrary payloads of a host, with a MAC that fits so that the parsers are reached.
+// FuzzGuest gives a guest arbitrary payloads of a host, with a MAC that fits so
+// that the parsers are reached.
 func FuzzGuest(f *testing.F) {
-	for _, m := range []Message{Welcome{Version: 2}, Seed{Reason: 2, Payload: []byte{1}}, Seed{Generation: 1, Reason: 4, Payload: []byte{1}}, Refusal{Reason: 1}, Ping{1}, Pong{1}, Close{Reason: 1, Text: "t"}} {
+	for _, m := range []Message{
+		Welcome{Version: 2},
+		Seed{Reason: 2, Payload: []byte{1}},
+		Seed{Generation: 1, Reason: 4, Payload: []byte{1}},
+		Refusal{Reason: 1},
+		Ping{1},
+		Pong{1},
+		Close{Reason: 1, Text: "t"},
+	} {
 		f.Add(byte(m.Type()), encoded(m))
 	}
 	f.Fuzz(func(t *testing.T, kind byte, payload []byte) {
@@ -66,7 +82,8 @@ func FuzzGuest(f *testing.F) {
 	})
 }
 
-// FuzzV1Matcher compares the matcher with a search in the whole stream, whatever the pieces.
+// FuzzV1Matcher compares the matcher with a search in the whole stream,
+// whatever the pieces.
 func FuzzV1Matcher(f *testing.F) {
 	f.Add([]byte("Hello, may I Hello, may I have some entropy?\r\nabc"), uint8(3))
 	f.Fuzz(func(t *testing.T, stream []byte, size uint8) {

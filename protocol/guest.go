@@ -4,7 +4,8 @@ import (
 	"crypto/hmac"
 )
 
-// Guest is the guest's side of one session of protocol 2. Not safe for concurrent use.
+// Guest is the guest's side of one session of protocol 2. Not safe for
+// concurrent use.
 type Guest struct {
 	hello      Hello
 	mac        *mac
@@ -15,8 +16,8 @@ type Guest struct {
 	generation uint64
 }
 
-// NewGuest returns a session that opens with hello. The nonce must be fresh: a used one lets old frames pass. The
-// version fields are filled in.
+// NewGuest returns a session that opens with hello. The nonce must be fresh: a
+// used one lets old frames pass. The version fields are filled in.
 func NewGuest(hello Hello) *Guest {
 	hello.MinVersion, hello.MaxVersion = Version, Version
 	return &Guest{hello: hello, mac: newMAC(&hello.Nonce)}
@@ -28,8 +29,9 @@ func (g *Guest) AppendHello(b []byte) []byte { return appendFrame(b, g.hello, 0)
 // Append appends a frame with m: a Request, Ack, Ping, Pong or Close.
 func (g *Guest) Append(b []byte, m Message) []byte { return appendFrame(b, m, 0) }
 
-// Open verifies a frame of the host and decodes it: a Welcome first, then Seed, Refusal, Ping, Pong or Close. A seed is
-// returned only if it was made for this session, is the next in sequence and belongs to the current generation.
+// Open verifies a frame of the host and decodes it: a Welcome first, then Seed,
+// Refusal, Ping, Pong or Close. A seed is returned only if it was made for this
+// session, is the next in sequence and belongs to the current generation.
 // Payload bytes alias the frame. After an error the session must be given up.
 func (g *Guest) Open(f Frame) (Message, error) {
 	if g.closed {

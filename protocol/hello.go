@@ -7,10 +7,13 @@ type Hello struct {
 	MinVersion, MaxVersion uint8           // the protocol versions that the guest speaks
 	Kernel                 bool            // the guest feeds its kernel's RNG too
 	Nonce                  [NonceSize]byte // fresh for each session
-	Label                  string          // for display only, never an identity: printable UTF-8 of at most MaxLabel bytes
+	// for display only, never an identity: printable UTF-8 of at most MaxLabel
+	// bytes
+	Label string
 }
 
-// helloMagic starts every hello's payload, so that a stray byte 1 on a console is not taken for one.
+// helloMagic starts every hello's payload, so that a stray byte 1 on a console
+// is not taken for one.
 const helloMagic = "xentropy"
 
 const helloKernel = 1 << 0
@@ -39,7 +42,8 @@ func parseHello(p []byte) (m Hello, err error) {
 	}
 	var flags uint16
 	var label cryptobyte.String
-	read := s.ReadUint8(&m.MinVersion) && s.ReadUint8(&m.MaxVersion) && s.ReadUint16(&flags) && s.CopyBytes(m.Nonce[:]) && s.ReadUint8LengthPrefixed(&label)
+	read := s.ReadUint8(&m.MinVersion) && s.ReadUint8(&m.MaxVersion) && s.ReadUint16(&flags) &&
+		s.CopyBytes(m.Nonce[:]) && s.ReadUint8LengthPrefixed(&label)
 	if err := whole(TypeHello, s, read); err != nil {
 		return m, err
 	}

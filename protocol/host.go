@@ -4,7 +4,8 @@ import (
 	"slices"
 )
 
-// Host is the host's side of one session of protocol 2. Not safe for concurrent use.
+// Host is the host's side of one session of protocol 2. Not safe for concurrent
+// use.
 type Host struct {
 	mac        *mac
 	count      uint64 // host frames sealed
@@ -15,8 +16,9 @@ type Host struct {
 	version    uint8
 }
 
-// NewHost opens a session with the guest's first frame. If the two have no version in common the error is
-// [ErrVersion] and the session is still good for one Close.
+// NewHost opens a session with the guest's first frame. If the two have no
+// version in common the error is [ErrVersion] and the session is still good for
+// one Close.
 func NewHost(f Frame) (*Host, Hello, error) {
 	if f.Type != TypeHello {
 		return nil, Hello{}, fail(f.Type, ErrUnexpected, "before the hello")
@@ -27,13 +29,16 @@ func NewHost(f Frame) (*Host, Hello, error) {
 	}
 	h := &Host{mac: newMAC(&hello.Nonce), version: Version}
 	if hello.MinVersion > Version || hello.MaxVersion < Version {
-		return h, hello, fail(TypeHello, ErrVersion, "guest speaks %d to %d, this host %d", hello.MinVersion, hello.MaxVersion, Version)
+		return h, hello, fail(TypeHello, ErrVersion, "guest speaks %d to %d, this host %d", hello.MinVersion,
+			hello.MaxVersion, Version)
 	}
 	return h, hello, nil
 }
 
-// Append appends a sealed frame with m: a Welcome first, then Seed, Refusal, Ping, Pong or Close. A welcome's version and
-// a seed's sequence number are filled in. The caller must send every frame it had appended, in order, and wipe b.
+// Append appends a sealed frame with m: a Welcome first, then Seed, Refusal,
+// Ping, Pong or Close. A welcome's version and a seed's sequence number are
+// filled in. The caller must send every frame it had appended, in order, and
+// wipe b.
 func (h *Host) Append(b []byte, m Message) []byte {
 	switch v := m.(type) {
 	case Welcome:
@@ -58,8 +63,10 @@ func (h *Host) Append(b []byte, m Message) []byte {
 // Sequence is the number of the last seed that was appended.
 func (h *Host) Sequence() uint64 { return h.sequence }
 
-// Open decodes a frame of the guest: Request, Ack, Ping, Pong or Close. An acknowledgement of something that was never
-// sent, or a second one of the same, is an error; one of a seed that the host has forgotten is marked [Ack.Forgotten]. After an error the session must be given up.
+// Open decodes a frame of the guest: Request, Ack, Ping, Pong or Close. An
+// acknowledgement of something that was never sent, or a second one of the
+// same, is an error; one of a seed that the host has forgotten is marked
+// [Ack.Forgotten]. After an error the session must be given up.
 func (h *Host) Open(f Frame) (Message, error) {
 	switch f.Type {
 	case TypeRequest:
@@ -80,8 +87,9 @@ type sent struct {
 	credit               uint16
 }
 
-// maxUnacked bounds how many seeds a guest may leave unacknowledged before the oldest is forgotten. The host itself causes more of
-// them at will: each new generation is a seed.
+// maxUnacked bounds how many seeds a guest may leave unacknowledged before the
+// oldest is forgotten. The host itself causes more of them at will: each new
+// generation is a seed.
 const maxUnacked = 32
 
 func (h *Host) remember(m Seed) {
@@ -92,8 +100,10 @@ func (h *Host) remember(m Seed) {
 	h.unacked = append(h.unacked, sent{m.Sequence, m.Generation, m.Credit})
 }
 
-// settle accepts one acknowledgement of each seed, for the generation it was sent in, of each target once, and of no more credit
-// than the seed had. Of a seed that was forgotten it can tell none of that but the targets, and marks the acknowledgement.
+// settle accepts one acknowledgement of each seed, for the generation it was
+// sent in, of each target once, and of no more credit than the seed had. Of a
+// seed that was forgotten it can tell none of that but the targets, and marks
+// the acknowledgement.
 func (h *Host) settle(m *Ack) error {
 	var seen [TargetApplication + 1]bool
 	for _, o := range m.Outcomes {
@@ -106,9 +116,13 @@ func (h *Host) settle(m *Ack) error {
 		m.Forgotten = true
 		return nil
 	}
-	i := slices.IndexFunc(h.unacked, func(s sent) bool { return s.sequence == m.Sequence && s.generation == m.Generation })
+	i := slices.IndexFunc(h.unacked, func(s sent) bool {
+		return s.sequence == m.Sequence &&
+			s.generation == m.Generation
+	})
 	if i < 0 {
-		return fail(TypeAck, ErrUnexpected, "seed %d of generation %d was not sent, or was acknowledged before", m.Sequence, m.Generation)
+		return fail(TypeAck, ErrUnexpected,
+			"seed %d of generation %d was not sent, or was acknowledged before", m.Sequence, m.Generation)
 	}
 	for _, o := range m.Outcomes {
 		if o.Credit > h.unacked[i].credit {
@@ -119,8 +133,8 @@ func (h *Host) settle(m *Ack) error {
 	return nil
 }
 
-// Peek says which protocol a guest speaks from the first byte it sent: 2 for a hello frame, 1 for anything else, which
-// a [V1Matcher] then looks at.
+// Peek says which protocol a guest speaks from the first byte it sent: 2 for a
+// hello frame, 1 for anything else, which a [V1Matcher] then looks at.
 func Peek(first byte) int {
 	if Type(first) == TypeHello {
 		return 2

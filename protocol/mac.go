@@ -12,16 +12,20 @@ import (
 // macLabel separates the session's MAC key from any other use of the nonce.
 const macLabel = "xentropyd protocol 2, host to guest"
 
-// mac makes the codes of one session's host frames: HMAC-SHA-256(key, count as 64 bits || header and payload), where count
-// numbers the frames and 0 is the welcome. It is emptied after each frame: a hash keeps the end of what went through it.
+// mac makes the codes of one session's host frames: HMAC-SHA-256(key, count as
+// 64 bits || header and payload), where count numbers the frames and 0 is the
+// welcome. It is emptied after each frame: a hash keeps the end of what went
+// through it.
 type mac struct {
 	hmac  hash.Hash
 	count [8]byte
 }
 
-// newMAC derives the key of a session's host frames: HMAC-SHA-256 under the guest's nonce. The nonce has crossed the
-// channel, so the MAC is no defence against who owns the channel (the hypervisor's grants are): it binds each frame to
-// this session and its place in it, so that a recorded, stale or reordered frame is refused.
+// newMAC derives the key of a session's host frames: HMAC-SHA-256 under the
+// guest's nonce. The nonce has crossed the channel, so the MAC is no defence
+// against who owns the channel (the hypervisor's grants are): it binds each
+// frame to this session and its place in it, so that a recorded, stale or
+// reordered frame is refused.
 func newMAC(nonce *[NonceSize]byte) *mac {
 	h := hmac.New(sha256.New, nonce[:])
 	h.Write([]byte(macLabel))

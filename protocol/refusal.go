@@ -31,7 +31,8 @@ func (r RefusalReason) String() string {
 	return "unknown reason"
 }
 
-// Refusal answers a request with nothing; with Request 0 it says that the host's own push has to wait.
+// Refusal answers a request with nothing; with Request 0 it says that the
+// host's own push has to wait.
 type Refusal struct {
 	Request    uint32
 	Reason     RefusalReason

@@ -23,7 +23,8 @@ func parseRequest(p []byte) (m Request, err error) {
 		return m, err
 	}
 	if m.ID == 0 || m.Bytes == 0 || m.Bytes > MaxSeed {
-		return m, fail(TypeRequest, ErrMalformed, "identifier %d, %d bytes (1 to %d may be asked for)", m.ID, m.Bytes, MaxSeed)
+		return m, fail(TypeRequest, ErrMalformed,
+			"identifier %d, %d bytes (1 to %d may be asked for)", m.ID, m.Bytes, MaxSeed)
 	}
 	return m, nil
 }

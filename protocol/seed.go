@@ -13,8 +13,9 @@ const (
 	ReasonGeneration Reason = 4 // a new generation began; only in a generation frame
 )
 
-// Seed carries entropy, drawn by the host for this frame alone. It travels as a seed frame or, when Reason is
-// ReasonGeneration, as a generation frame: everything the guest derived from earlier seeds is void from then on.
+// Seed carries entropy, drawn by the host for this frame alone. It travels as a
+// seed frame or, when Reason is ReasonGeneration, as a generation frame:
+// everything the guest derived from earlier seeds is void from then on.
 type Seed struct {
 	Sequence   uint64 // 1 for the session's first, then the next number each time
 	Generation uint64
@@ -51,7 +52,8 @@ func parseSeed(t Type, p []byte) (m Seed, err error) {
 	s := cryptobyte.String(p)
 	var reserved uint8
 	var payload cryptobyte.String
-	read := s.ReadUint64(&m.Sequence) && s.ReadUint64(&m.Generation) && s.ReadUint16(&m.Credit) && s.ReadUint8((*uint8)(&m.Reason)) &&
+	read := s.ReadUint64(&m.Sequence) && s.ReadUint64(&m.Generation) && s.ReadUint16(&m.Credit) &&
+		s.ReadUint8((*uint8)(&m.Reason)) &&
 		s.ReadUint8(&reserved) && s.ReadUint32(&m.Request) && s.ReadUint16LengthPrefixed(&payload)
 	m.Payload = payload
 	if err := whole(t, s, read); err != nil {

@@ -93,7 +93,10 @@ func TestGuestRefuses(t *testing.T) {
 		"after a close": {func(h *Host) [][]byte {
 			return [][]byte{h.Append(nil, Close{Reason: CloseDone}), h.Append(nil, Ping{})}
 		}, ErrUnexpected},
-		"a request": {func(h *Host) [][]byte { return [][]byte{h.Append(nil, Request{ID: 1, Bytes: 1})} }, ErrUnexpected},
+		"a request": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil,
+				Request{ID: 1, Bytes: 1})}
+		}, ErrUnexpected},
 		"no room for a MAC": {func(h *Host) [][]byte {
 			return [][]byte{appendFrame(nil, Ping{}, 0)}
 		}, ErrMalformed},
@@ -106,7 +109,10 @@ func TestGuestRefuses(t *testing.T) {
 		"request number without request": {func(h *Host) [][]byte {
 			return [][]byte{h.Append(nil, Seed{Generation: 5, Reason: ReasonPeriodic, Request: 3, Payload: []byte{1}})}
 		}, ErrMalformed},
-		"unknown refusal": {func(h *Host) [][]byte { return [][]byte{h.Append(nil, Refusal{Reason: 5})} }, ErrMalformed},
+		"unknown refusal": {func(h *Host) [][]byte {
+			return [][]byte{h.Append(nil,
+				Refusal{Reason: 5})}
+		}, ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, g := welcomed(t, 1)
@@ -138,11 +144,17 @@ func TestHostRefuses(t *testing.T) {
 	_, err := h.Open(frameOf(t, g.Append(nil, Ack{Sequence: 2, Generation: 5})))
 	require.NoError(t, err, "a seed that was sent")
 	for name, m := range map[string]Message{
-		"ack of a seed not sent":        Ack{Sequence: 3, Generation: 5},
-		"a second ack of a seed":        Ack{Sequence: 2, Generation: 5},
-		"ack of an earlier generation":  Ack{Sequence: 1, Generation: 4},
-		"more credit than there was":    Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{{Target: TargetKernel, OK: true, Credit: 9}}},
-		"two outcomes for one target":   Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{{Target: TargetKernel}, {Target: TargetKernel}}},
+		"ack of a seed not sent":       Ack{Sequence: 3, Generation: 5},
+		"a second ack of a seed":       Ack{Sequence: 2, Generation: 5},
+		"ack of an earlier generation": Ack{Sequence: 1, Generation: 4},
+		"more credit than there was": Ack{
+			Sequence: 1, Generation: 5,
+			Outcomes: []Outcome{{Target: TargetKernel, OK: true, Credit: 9}},
+		},
+		"two outcomes for one target": Ack{
+			Sequence: 1, Generation: 5,
+			Outcomes: []Outcome{{Target: TargetKernel}, {Target: TargetKernel}},
+		},
 		"ack of no seed":                Ack{Generation: 5},
 		"ack of a generation to come":   Ack{Sequence: 1, Generation: 6},
 		"a second hello":                Hello{},
@@ -162,16 +174,20 @@ func TestHostRefuses(t *testing.T) {
 		"the first reason":    Close{Reason: CloseDone},
 		"the last reason":     Close{Reason: CloseForbidden},
 		"as many outcomes as there may be": Ack{Sequence: 1, Generation: 5, Outcomes: []Outcome{
-			{Target: TargetLibrary}, {Target: TargetKernel}, {Target: TargetApplication}, {Target: TargetApplication, OK: true, Credit: 8},
+			{Target: TargetLibrary},
+			{Target: TargetKernel},
+			{Target: TargetApplication},
+			{Target: TargetApplication, OK: true, Credit: 8},
 		}},
 	} {
 		_, err = h.Open(frameOf(t, g.Append(nil, m)))
 		require.NoError(t, err, name)
 	}
 	for name, raw := range map[string][]byte{
-		"a reason over the last":       {byte(TypeClose), 0, 0, 2, byte(CloseForbidden) + 1, 0},
-		"more outcomes than there may": append([]byte{byte(TypeAck), 0, 0, 17 + 5*5, 16: 0, 20: 5}, bytes.Repeat([]byte{3, 0, 0, 0, 0}, 5)...),
-		"a status over the last":       append([]byte{byte(TypeAck), 0, 0, 17 + 5, 16: 0, 20: 1}, 1, 2, 0, 0, 0),
+		"a reason over the last": {byte(TypeClose), 0, 0, 2, byte(CloseForbidden) + 1, 0},
+		"more outcomes than there may": append([]byte{byte(TypeAck), 0, 0, 17 + 5*5, 16: 0, 20: 5},
+			bytes.Repeat([]byte{3, 0, 0, 0, 0}, 5)...),
+		"a status over the last": append([]byte{byte(TypeAck), 0, 0, 17 + 5, 16: 0, 20: 1}, 1, 2, 0, 0, 0),
 	} {
 		_, err = h.Open(frameOf(t, raw))
 		require.ErrorIs(t, err, ErrMalformed, name)
@@ -199,7 +215,8 @@ func TestWelcomesFlags(t *testing.T) {
 	}
 }
 
-// A frame with nothing but its code is looked at; only one too short for a code is malformed by that.
+// A frame with nothing but its code is looked at; only one too short for a code
+// is malformed by that.
 func TestShortestFrameHasACode(t *testing.T) {
 	for n, want := range map[int]error{MACSize: ErrMAC, MACSize - 1: ErrMalformed, 0: ErrMalformed} {
 		_, g := welcomed(t, 1)
@@ -211,14 +228,16 @@ func TestShortestFrameHasACode(t *testing.T) {
 func TestMillisecondsAreBounded(t *testing.T) {
 	for d, want := range map[time.Duration]uint32{
 		-time.Hour: 0, 0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2,
-		(1<<32 - 2) * time.Millisecond: 1<<32 - 2, (1<<32 - 1) * time.Millisecond: 1<<32 - 1, 1 << 32 * time.Millisecond: 1<<32 - 1,
+		(1<<32 - 2) * time.Millisecond: 1<<32 - 2, (1<<32 - 1) * time.Millisecond: 1<<32 - 1,
+		1 << 32 * time.Millisecond: 1<<32 - 1,
 	} {
 		require.Equal(t, want, milliseconds(d), "%v", d)
 	}
 }
 
-// TestAcknowledgementsOfForgottenSeeds leaves seeds unacknowledged, as a host does that begins many generations at once, and then
-// acknowledges each of them.
+// TestAcknowledgementsOfForgottenSeeds leaves seeds unacknowledged, as a host
+// does that begins many generations at once, and then acknowledges each of
+// them.
 func TestAcknowledgementsOfForgottenSeeds(t *testing.T) {
 	for _, outstanding := range []uint64{maxUnacked - 1, maxUnacked, maxUnacked + 1, 200} {
 		h, g := welcomed(t, 1)
@@ -253,10 +272,13 @@ func TestAcknowledgementsOfForgottenSeeds(t *testing.T) {
 			require.True(t, m.Forgotten)
 		}
 		for name, m := range map[string]Ack{
-			"never sent":                 {Sequence: outstanding + 1, Generation: 5 + outstanding},
-			"no seed":                    {Generation: 5},
-			"of a generation not begun":  {Sequence: 1, Generation: 6 + outstanding},
-			"two outcomes for a target":  {Sequence: 1, Generation: 6, Outcomes: []Outcome{{Target: TargetKernel}, {Target: TargetKernel}}},
+			"never sent":                {Sequence: outstanding + 1, Generation: 5 + outstanding},
+			"no seed":                   {Generation: 5},
+			"of a generation not begun": {Sequence: 1, Generation: 6 + outstanding},
+			"two outcomes for a target": {
+				Sequence: 1, Generation: 6,
+				Outcomes: []Outcome{{Target: TargetKernel}, {Target: TargetKernel}},
+			},
 			"generation far from begun":  {Sequence: max(1, forgotten), Generation: 1 << 63},
 			"sequence far from any sent": {Sequence: 1 << 63, Generation: 5 + outstanding},
 		} {
@@ -310,7 +332,10 @@ func TestDecoderKeepsPartOfAFrameOverTimeouts(t *testing.T) {
 	h, g := welcomed(t, 1)
 	var stream []byte
 	for i := range 3 {
-		stream = h.Append(stream, Seed{Generation: 5, Reason: ReasonPeriodic, Payload: bytes.Repeat([]byte{byte(i)}, 100)})
+		stream = h.Append(stream, Seed{
+			Generation: 5, Reason: ReasonPeriodic,
+			Payload: bytes.Repeat([]byte{byte(i)}, 100),
+		})
 	}
 	s := &stutter{r: bytes.NewReader(stream)}
 	d := NewGuestDecoder(s)
@@ -355,7 +380,8 @@ func TestDecoderLimits(t *testing.T) {
 	require.ErrorIs(t, err, ErrMalformed, "reserved header byte")
 }
 
-// TestLongestFramesFit holds the limits against the longest message of each side.
+// TestLongestFramesFit holds the limits against the longest message of each
+// side.
 func TestLongestFramesFit(t *testing.T) {
 	var ack Ack
 	for range MaxTargets + 1 {
@@ -411,7 +437,10 @@ func TestV1LinesBeginWithALetterOfTheirOwn(t *testing.T) {
 }
 
 func TestV1Matcher(t *testing.T) {
-	for _, junk := range []string{"", "Hello", "Hello, may I have some Hello", "\r\n\r\n", "HHHH", strings.Repeat("x", v1Junk)} {
+	for _, junk := range []string{
+		"", "Hello", "Hello, may I have some Hello", "\r\n\r\n", "HHHH",
+		strings.Repeat("x", v1Junk),
+	} {
 		for size := 1; size < 40; size += 7 {
 			m := NewV1RequestMatcher()
 			stream := []byte(junk + V1Request + "rest")
@@ -434,7 +463,10 @@ func TestV1Matcher(t *testing.T) {
 }
 
 func TestV1HandshakeTakesEntropyInTheAnswersLastPiece(t *testing.T) {
-	for _, wrap := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, func(r io.Reader) io.Reader { return r }} {
+	for _, wrap := range []func(io.Reader) io.Reader{
+		iotest.OneByteReader, iotest.HalfReader,
+		func(r io.Reader) io.Reader { return r },
+	} {
 		var sent bytes.Buffer
 		r, err := V1Handshake(struct {
 			io.Reader

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// Welcome answers a hello. It tells the guest whom it talks to and what it may expect.
+// Welcome answers a hello. It tells the guest whom it talks to and what it may
+// expect.
 type Welcome struct {
 	Version      uint8              // the version that the session speaks
 	Degraded     bool               // the host has no healthy noise source left: seeds carry no credit
@@ -42,7 +43,8 @@ func parseWelcome(p []byte) (m Welcome, err error) {
 	s := cryptobyte.String(p)
 	var flags uint8
 	var keepAlive, period uint32
-	read := s.ReadUint8(&m.Version) && s.ReadUint8(&flags) && s.ReadUint16(&m.MaxRequest) && s.CopyBytes(m.Instance[:]) && s.ReadUint64(&m.Generation) &&
+	read := s.ReadUint8(&m.Version) && s.ReadUint8(&flags) && s.ReadUint16(&m.MaxRequest) &&
+		s.CopyBytes(m.Instance[:]) && s.ReadUint64(&m.Generation) &&
 		s.ReadUint32(&keepAlive) && s.ReadUint32(&m.BudgetBytes) && s.ReadUint32(&period)
 	if err := whole(TypeWelcome, s, read); err != nil {
 		return m, err

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMACKeepsNothingOfAFrame looks into the standard library's HMAC after seeds of all lengths: the end of each went through its
-// block buffer.
+// TestMACKeepsNothingOfAFrame looks into the standard library's HMAC after
+// seeds of all lengths: the end of each went through its block buffer.
 func TestMACKeepsNothingOfAFrame(t *testing.T) {
 	h, g := welcomed(t, 1)
 	inner := func(m *mac) string {
@@ -25,5 +25,6 @@ func TestMACKeepsNothingOfAFrame(t *testing.T) {
 		require.NotContains(t, inner(g.mac), "165", "guest, seed of %d bytes", n+1)
 	}
 	h.mac.hmac.Write([]byte{0xa5})
-	require.Contains(t, inner(h.mac), "165", "the standard library keeps its block elsewhere now: look whether it is emptied")
+	require.Contains(t, inner(h.mac), "165",
+		"the standard library keeps its block elsewhere now: look whether it is emptied")
 }

@@ -22,9 +22,10 @@ import (
 //	XENTROPYD_ESTIMATE=1000000 go test -run TestEstimate -v ./source
 //
 // The variable says how many bytes; without it they are few, and the test only
-// looks for a source that shows less than it declares. The estimates are those of SP 800-90B, 6.3.1, 6.3.5,
-// and, as plain prediction rates without the bound for runs, 6.3.8 and 6.3.9.
-// They are quicker and rougher than the whole assessment off line.
+// looks for a source that shows less than it declares. The estimates are those
+// of SP 800-90B, 6.3.1, 6.3.5, and, as plain prediction rates without the bound
+// for runs, 6.3.8 and 6.3.9. They are quicker and rougher than the whole
+// assessment off line.
 func TestEstimate(t *testing.T) {
 	n, share := 20000, 1.0
 	if s := os.Getenv("XENTROPYD_ESTIMATE"); s != "" {
@@ -52,10 +53,12 @@ func TestEstimate(t *testing.T) {
 			require.NoError(t, err)
 			got += n
 		}
-		mcv, tuple, lag, markov := mostCommon(data), tTuple(data), lagRate(data), markovRate(data[:min(len(data), 100000)])
+		mcv, tuple, lag, markov := mostCommon(data), tTuple(data), lagRate(data),
+			markovRate(data[:min(len(data), 100000)])
 		low := min(mcv, tuple, lag, markov)
 		declared := f.Info.MinEntropy / float64(f.Info.SampleBytes)
-		t.Logf("%-8s most common %.3f, t-tuple %.3f, lag %.3f, Markov chains %.3f: lowest %.3f, declared %.3f bits per byte",
+		t.Logf("%-8s most common %.3f, t-tuple %.3f, lag %.3f, Markov chains %.3f: lowest %.3f, declared %.3f bits "+
+			"per byte",
 			f.Info.Name, mcv, tuple, lag, markov, low, declared)
 		require.LessOrEqual(t, declared, low*share, f.Info.Name)
 		require.NoError(t, f.Source.Close())

@@ -153,7 +153,8 @@ func TestDefaultPace(t *testing.T) {
 
 func TestNothingBeforeStartup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := sourcetest.New(sourcetest.Info(1, 2), sourcetest.Then(1023, sourcetest.Good(1), sourcetest.Blocking())).Short(1)
+		s := sourcetest.New(sourcetest.Info(1, 2), sourcetest.Then(1023, sourcetest.Good(1),
+			sourcetest.Blocking())).Short(1)
 		r := run(t, one(s), source.WithReadTimeout(time.Hour))
 		time.Sleep(time.Minute)
 		assert.Empty(t, r.take())
@@ -238,7 +239,8 @@ func TestSamplesStaySecret(t *testing.T) {
 		const value = 0x5eced0d0_7afebabe
 		var log bytes.Buffer
 		s := sourcetest.New(sourcetest.Info(8, 8), sourcetest.Then(1024, sourcetest.Good(1), sourcetest.Stuck(value)))
-		r := run(t, one(s), source.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+		r := run(t, one(s), source.WithLogger(slog.New(slog.NewJSONHandler(&log,
+			&slog.HandlerOptions{Level: slog.LevelDebug}))))
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		require.NoError(t, r.stop())
@@ -321,7 +323,8 @@ func TestBackoffStartsOver(t *testing.T) {
 				}
 				return uint64(i*i>>3) * 0x9e3779b97f4a7c15 >> 56, nil
 			}
-			r := run(t, one(sourcetest.New(sourcetest.Info(1, 1), script)), source.WithBackoff(time.Second, 10*time.Second))
+			r := run(t, one(sourcetest.New(sourcetest.Info(1, 1), script)),
+				source.WithBackoff(time.Second, 10*time.Second))
 			time.Sleep(4*c.healthy + 20*time.Second)
 			synctest.Wait()
 			var waits []time.Duration
@@ -444,8 +447,8 @@ func TestBusyNowAndThen(t *testing.T) {
 var errNotHere = source.NotPresent("fake", "nobody plugged it in", "plug it in")
 
 // A source that is not here at the start is looked for again: after a second,
-// then after twice as long each time, within a minute always. It is said when it
-// is missed and when it is found, and neither is a failure.
+// then after twice as long each time, within a minute always. It is said when
+// it is missed and when it is found, and neither is a failure.
 func TestAbsentAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log record
@@ -505,7 +508,10 @@ func TestAbsentLater(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		synctest.Wait()
 		assert.Equal(t, 1, r.Healthy())
-		assert.Equal(t, []source.State{source.StateHealthy, source.StateAbsent, source.StateStarting, source.StateHealthy}, r.states())
+		assert.Equal(t, []source.State{
+			source.StateHealthy, source.StateAbsent, source.StateStarting,
+			source.StateHealthy,
+		}, r.states())
 		assert.Equal(t, 1, strings.Count(log.String(), "WARN"))
 		require.NoError(t, r.stop())
 	})
@@ -615,7 +621,8 @@ func TestRefusedOptions(t *testing.T) {
 	assert.Panics(t, func() { source.WithBackoff(time.Second, time.Second-1) })
 	source.WithBackoff(1, 1)
 	for alpha, ok := range map[float64]bool{
-		0x1p-60: true, math.Nextafter(0x1p-60, 0): false, 0x1p-10: true, math.Nextafter(0x1p-10, 1): false, math.NaN(): false,
+		0x1p-60: true, math.Nextafter(0x1p-60, 0): false, 0x1p-10: true,
+		math.Nextafter(0x1p-10, 1): false, math.NaN(): false,
 	} {
 		assert.Equal(t, ok, source.CheckAlpha(alpha) == nil, "%v", alpha)
 		st := source.NewHarvester(one(good), nil, source.WithAlpha(alpha)).Status()[0]
@@ -625,9 +632,9 @@ func TestRefusedOptions(t *testing.T) {
 	assert.NoError(t, source.CheckAlpha(source.DefaultAlpha))
 }
 
-// A call that hangs, whatever its context says, is given up at the read timeout:
-// the source is in quarantine, said once, and not called again before the call
-// has returned. Its buffer is its own for as long.
+// A call that hangs, whatever its context says, is given up at the read
+// timeout: the source is in quarantine, said once, and not called again before
+// the call has returned. Its buffer is its own for as long.
 func TestDeafSource(t *testing.T) {
 	for name, before := range map[string]int{"at the start": 0, "half way": 500, "later": 1024} {
 		t.Run(name, func(t *testing.T) {
@@ -635,13 +642,14 @@ func TestDeafSource(t *testing.T) {
 				var log record
 				var calls atomic.Int64
 				release := make(chan struct{})
-				s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(before, sourcetest.Good(1), func(ctx context.Context, i int) (uint64, error) {
-					if calls.Add(1) == 1 {
-						<-release
-						return 0, ctx.Err()
-					}
-					return sourcetest.Good(2)(ctx, i)
-				}))
+				s := sourcetest.New(sourcetest.Info(1, 1), sourcetest.Then(before, sourcetest.Good(1),
+					func(ctx context.Context, i int) (uint64, error) {
+						if calls.Add(1) == 1 {
+							<-release
+							return 0, ctx.Err()
+						}
+						return sourcetest.Good(2)(ctx, i)
+					}))
 				r := run(t, one(s), source.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 				r.Demand(1000)
 				time.Sleep(10*time.Second - time.Millisecond)
@@ -794,6 +802,7 @@ func TestHarvestThisMachine(t *testing.T) {
 	_, ok := seen.Load(source.NameKernel)
 	assert.True(t, ok, "the kernel's generator is always mixed in")
 	for _, s := range h.Status() {
-		t.Logf("%-8s %s: %d samples, %.0f bits, %.0f B/s %s", s.Name, s.State, s.Samples, s.MinEntropyBits, s.BytesPerSecond, s.LastError)
+		t.Logf("%-8s %s: %d samples, %.0f bits, %.0f B/s %s", s.Name, s.State, s.Samples, s.MinEntropyBits,
+			s.BytesPerSecond, s.LastError)
 	}
 }

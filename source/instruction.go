@@ -64,7 +64,8 @@ func (s *instruction) Sample(ctx context.Context, dst []byte) (int, error) {
 			continue
 		}
 		if empty++; empty > s.waits {
-			return 0, fmt.Errorf("%s: %w: %d calls in a row reported that there is none", s.info.Name, ErrExhausted, empty*instructionTries)
+			return 0, fmt.Errorf("%s: %w: %d calls in a row reported that there is none", s.info.Name,
+				ErrExhausted, empty*instructionTries)
 		}
 		pause(empty)
 	}

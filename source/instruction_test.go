@@ -117,7 +117,8 @@ func TestInstructionThatLies(t *testing.T) {
 			assert.ErrorContains(t, err, "2^-64")
 			assert.ErrorContains(t, err, c.cpu)
 
-			// In a harvest: counted by its name, and nothing of the batch comes through.
+			// In a harvest: counted by its name, and nothing of the batch comes
+			// through.
 			words = 0
 			synctest.Test(t, func(t *testing.T) {
 				zero, batches := 0, 0
@@ -203,8 +204,9 @@ func TestInstructionsOfThisCPU(t *testing.T) {
 }
 
 // Two threads that insist on RDSEED take it from one another: on AMD up to half
-// of the calls fail then, if both run at once. The assembly's retries and Sample's waits bear it, and
-// words stay where they belong. (RDRAND and RDSEED share their code.)
+// of the calls fail then, if both run at once. The assembly's retries and
+// Sample's waits bear it, and words stay where they belong. (RDRAND and RDSEED
+// share their code.)
 func TestRDSEEDContended(t *testing.T) {
 	s, err := openRDSEED()
 	if err != nil {

@@ -81,7 +81,8 @@ func (j *Jitter) try() error {
 		most = max(most, n)
 	}
 	if stopped > tries/2 || most > tries*9/10 {
-		return NotPresent(NameJitter, fmt.Sprintf("the %s is too coarse: of %d walks through memory %d took no time and %d the same",
+		return NotPresent(NameJitter, fmt.Sprintf("the %s is too coarse: of %d walks through memory %d took no time "+
+			"and %d the same",
 			j.name, tries, stopped, most), "needs a counter of the CPU's own")
 	}
 	j.tried = true

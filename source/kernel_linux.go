@@ -16,10 +16,10 @@ var getrandom = bounded.Read
 // serves instead and why. It does not block, and no credit is claimed for it
 // either way.
 //
-// Before the kernel's generator is seeded GRND_NONBLOCK answers EAGAIN, and then
-// GRND_INSECURE gives what there is. A kernel before Linux 5.6 answers EINVAL to
-// that, one before 3.17 ENOSYS to all, a sandbox often EPERM, and one whose
-// supervisor hangs nothing at all.
+// Before the kernel's generator is seeded GRND_NONBLOCK answers EAGAIN, and
+// then GRND_INSECURE gives what there is. A kernel before Linux 5.6 answers
+// EINVAL to that, one before 3.17 ENOSYS to all, a sandbox often EPERM, and one
+// whose supervisor hangs nothing at all.
 func kernelRead(dst []byte) (instead string, err error) {
 	err = getrandomAll(dst)
 	if err == nil {

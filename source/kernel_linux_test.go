@@ -46,13 +46,21 @@ func TestKernelWithoutGetrandom(t *testing.T) {
 		steps []step
 		want  string // why something else serves, "" if nothing does
 	}{
-		"works":              {[]step{{first, 32, nil}}, ""},
-		"interrupted, short": {[]step{{first, 0, unix.EINTR}, {first, 8, nil}, {first, 0, unix.EINTR}, {first, 24, nil}}, ""},
-		"not seeded":         {[]step{{first, 0, unix.EAGAIN}, {insecure, 32, nil}}, ""},
-		"sandbox":            {[]step{{first, 0, unix.EPERM}}, "operation not permitted"},
-		"before Linux 3.17":  {[]step{{first, 0, unix.ENOSYS}}, "function not implemented"},
-		"before Linux 5.6":   {[]step{{first, 0, unix.EAGAIN}, {insecure, 0, unix.EINVAL}}, "invalid argument"},
-		"never seeded":       {[]step{{first, 0, unix.EAGAIN}, {insecure, 0, unix.EAGAIN}}, "resource temporarily unavailable"},
+		"works": {[]step{{first, 32, nil}}, ""},
+		"interrupted, short": {[]step{
+			{first, 0, unix.EINTR},
+			{first, 8, nil},
+			{first, 0, unix.EINTR},
+			{first, 24, nil},
+		}, ""},
+		"not seeded":        {[]step{{first, 0, unix.EAGAIN}, {insecure, 32, nil}}, ""},
+		"sandbox":           {[]step{{first, 0, unix.EPERM}}, "operation not permitted"},
+		"before Linux 3.17": {[]step{{first, 0, unix.ENOSYS}}, "function not implemented"},
+		"before Linux 5.6":  {[]step{{first, 0, unix.EAGAIN}, {insecure, 0, unix.EINVAL}}, "invalid argument"},
+		"never seeded": {
+			[]step{{first, 0, unix.EAGAIN}, {insecure, 0, unix.EAGAIN}},
+			"resource temporarily unavailable",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			replace(t, &getrandom, script(t, c.steps...))
@@ -133,7 +141,8 @@ func TestKernelUnderSeccomp(t *testing.T) {
 	}
 }
 
-// TestKernelThatNeverAnswers: in a process whose getrandom does not return, /dev/urandom serves as well.
+// TestKernelThatNeverAnswers: in a process whose getrandom does not return,
+// /dev/urandom serves as well.
 func TestKernelThatNeverAnswers(t *testing.T) {
 	if !seccomptest.SilentChild(t, unix.SYS_GETRANDOM) {
 		return

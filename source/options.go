@@ -101,13 +101,14 @@ func WithBackoff(first, most time.Duration) Option {
 }
 
 // WithReadTimeout bounds how long a source may take to answer (10 s). One whose
-// call of Sample has not returned by then is put into quarantine, and not called
-// again before it has. So is a credited one that had nothing for as long.
+// call of Sample has not returned by then is put into quarantine, and not
+// called again before it has. So is a credited one that had nothing for as
+// long.
 func WithReadTimeout(d time.Duration) Option { return func(o *config) { o.readTimeout = d } }
 
 // WithGrace sets how long Run waits, once its context is done, for a source
-// that does not honour it (1 s), before it closes it, and again before it leaves
-// it behind.
+// that does not honour it (1 s), before it closes it, and again before it
+// leaves it behind.
 func WithGrace(d time.Duration) Option { return func(o *config) { o.grace = d } }
 
 // WithNotify sets a function that gets the new Status at each change of state.

@@ -13,8 +13,8 @@ type Found struct {
 	Err    error  // why, and what to do
 }
 
-// Status is the status of a source that is not harvested: absent if it cannot be
-// here, else starting.
+// Status is the status of a source that is not harvested: absent if it cannot
+// be here, else starting.
 func (f Found) Status() Status {
 	s := newStatus(f.Info)
 	if f.Source == nil {
@@ -27,16 +27,17 @@ func (f Found) Status() Status {
 }
 
 // Probe looks for every source of this package on this machine and returns all
-// of them, in the order of their numbers. Without a Source is what this CPU does
-// not have. Whether the others give anything shows when they are read, which may
-// be [ErrAbsent] now and not later: leave that to a [Harvester]. The caller
-// closes the sources.
+// of them, in the order of their numbers. Without a Source is what this CPU
+// does not have. Whether the others give anything shows when they are read,
+// which may be [ErrAbsent] now and not later: leave that to a [Harvester]. The
+// caller closes the sources.
 func Probe() []Found {
 	return probe(func(string) bool { return true })
 }
 
 // Find returns the sources of this package with these names. A name that is
-// unknown or a source that cannot be here is an error, and then none is returned.
+// unknown or a source that cannot be here is an error, and then none is
+// returned.
 func Find(names ...string) ([]Source, error) {
 	found := probe(func(name string) bool { return slices.Contains(names, name) })
 	var out []Source

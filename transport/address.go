@@ -30,7 +30,8 @@ func (l Carriers) Parse(address string) (Address, *Carrier, error) {
 	}
 	c := l.named(scheme)
 	if c == nil {
-		return Address{}, nil, addressError(address, 0, fmt.Sprintf("unknown scheme %q; known are %s", scheme, l.known()))
+		return Address{}, nil, addressError(address, 0,
+			fmt.Sprintf("unknown scheme %q; known are %s", scheme, l.known()))
 	}
 	if at, why := c.Check(path); why != "" {
 		return Address{}, nil, addressError(address, len(scheme)+1+at, why)
@@ -80,8 +81,8 @@ func (l Carriers) ParseListen(address string) (Address, *Carrier, error) {
 }
 
 // Found is the address at which a guest of this machine finds its host by
-// itself, for as long as the machine is what it is. ok is false where that is to
-// be looked for at each dial, see DialFound.
+// itself, for as long as the machine is what it is. ok is false where that is
+// to be looked for at each dial, see DialFound.
 func (l Carriers) Found(ctx context.Context) (address string, ok bool) {
 	for _, c := range l {
 		if c.Find == nil {

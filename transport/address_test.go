@@ -43,7 +43,9 @@ func TestDialFound(t *testing.T) {
 			}
 		}
 		list := Carriers{
-			carrier("xen", c.xen, c.dial), carrier("console", c.console, nil), carrier("local", c.local, nil), {Scheme: "unix"},
+			carrier("xen", c.xen, c.dial), carrier("console", c.console, nil),
+			carrier("local", c.local, nil),
+			{Scheme: "unix"},
 		}
 		conn, err := list.DialFound(t.Context())
 		if c.says != nil {

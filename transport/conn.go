@@ -42,7 +42,9 @@ type Peer struct {
 	Carrier string // "local", "vchan", "console"
 
 	OwnName bool // the guest chose Name itself: no rule may go by it
-	First   bool // limits on sessions in all are not to keep it out because of others: root, and guests of the hypervisor
+	// limits on sessions in all are not to keep it out because of others: root,
+	// and guests of the hypervisor
+	First bool
 
 	// Incarnation changes when the guest's memory may have been copied since it
 	// was last seen: a domain's number, which a restored or cloned domain gets

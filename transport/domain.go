@@ -31,8 +31,8 @@ const (
 	DomainServed DomainState = "served" // it is looked after
 )
 
-// Announcement stands in CarrierStatus.Carrier for what is no carrier, but may fail
-// like one: telling a domain that the host is here.
+// Announcement stands in CarrierStatus.Carrier for what is no carrier, but may
+// fail like one: telling a domain that the host is here.
 const Announcement = "announcement"
 
 // CarrierStatus is what happened on one carrier of a domain.

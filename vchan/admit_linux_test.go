@@ -13,7 +13,8 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// unadmitted makes a Conn on memory that cannot be touched before admit has given nil, and the channels of its events.
+// unadmitted makes a Conn on memory that cannot be touched before admit has
+// given nil, and the channels of its events.
 func unadmitted(t *testing.T, admit func(m mapped) error) (c *Conn, in, out chan struct{}) {
 	m := newMapped(t)
 	m.takeAway(t)

@@ -39,7 +39,8 @@ type Events interface {
 	Close() error
 }
 
-// Config is what a back end hands over. All fields but the addresses are required.
+// Config is what a back end hands over. All fields but the addresses are
+// required.
 type Config struct {
 	Role   ring.Role
 	Orders ring.Orders
@@ -51,7 +52,8 @@ type Config struct {
 	// after each event as long as it gives ErrNotYet; any other error ends the
 	// channel. Once it has given nil a server formats the page, which its peer
 	// may have mapped but must not have looked at; a client joins it, with the
-	// orders that the page has, not Orders. Then the peer is told with an event.
+	// orders that the page has, not Orders. Then the peer is told with an
+	// event.
 	Admit func() error
 
 	// Silent is for a back end that itself tells the peer that this end has
@@ -59,9 +61,11 @@ type Config struct {
 	// That of Admit is sent in any case.
 	Silent bool
 
-	// Spin is how often a Read or Write that has to wait looks at the ring before it sleeps, for a back end whose peer has CPUs of its own
-	// and whose events are dear. 0 is for a peer on this machine: a time then counts, not looks, and on one CPU nobody
-	// spins. Where looking is in vain it becomes rare.
+	// Spin is how often a Read or Write that has to wait looks at the ring
+	// before it sleeps, for a back end whose peer has CPUs of its own and whose
+	// events are dear. 0 is for a peer on this machine: a time then counts, not
+	// looks, and on one CPU nobody spins. Where looking is in vain it becomes
+	// rare.
 	Spin int
 
 	Local, Remote net.Addr // for errors and LocalAddr, RemoteAddr

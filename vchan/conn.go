@@ -50,8 +50,8 @@ var _ net.Conn = (*Conn)(nil)
 const stateClosed = 1 << 31
 
 // New makes a Conn of what a back end brings. A server formats the page, which
-// nobody else may have mapped yet; a client joins it. Both may be left for later
-// (see cfg.Admit). Then a client tells the server, unless cfg.Silent.
+// nobody else may have mapped yet; a client joins it. Both may be left for
+// later (see cfg.Admit). Then a client tells the server, unless cfg.Silent.
 func New(cfg Config) (*Conn, error) {
 	var c *Conn
 	err := guarded(func() (err error) {
@@ -216,7 +216,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// HangUp is for back ends: the peer is known to be gone, whatever the page says.
+// HangUp is for back ends: the peer is known to be gone, whatever the page
+// says.
 func (c *Conn) HangUp() {
 	c.gone.Store(true)
 	c.kick()
@@ -231,7 +232,8 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr is the other end, as the back end named it.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// enter makes the caller a user of the memory, until leave, which is given what enter gave. A fault is a panic meanwhile.
+// enter makes the caller a user of the memory, until leave, which is given what
+// enter gave. A fault is a panic meanwhile.
 func (c *Conn) enter() (old bool, err error) {
 	for {
 		s := c.state.Load()
@@ -244,7 +246,8 @@ func (c *Conn) enter() (old bool, err error) {
 	}
 }
 
-// leave is deferred: it makes of a fault the Conn's end, and the error of the caller's op.
+// leave is deferred: it makes of a fault the Conn's end, and the error of the
+// caller's op.
 func (c *Conn) leave(old bool, op string, err *error) {
 	debug.SetPanicOnFault(old)
 	if fault := faulted(recover()); fault != nil {

@@ -64,7 +64,13 @@ func randomBytes(n int, seed uint64) []byte {
 
 // Both directions at once, random portions, every kind of ring.
 func TestExchange(t *testing.T) {
-	for _, o := range []ring.Orders{{Left: 10, Right: 11}, {Left: 11, Right: 10}, {Left: 12, Right: 12}, {Left: 16, Right: 10}, {Left: 20, Right: 20}} {
+	for _, o := range []ring.Orders{
+		{Left: 10, Right: 11},
+		{Left: 11, Right: 10},
+		{Left: 12, Right: 12},
+		{Left: 16, Right: 10},
+		{Left: 20, Right: 20},
+	} {
 		t.Run(fmt.Sprint(o), func(t *testing.T) {
 			server, client := pipe(t, o)
 			exchange(t, server, client, 3<<o.Right+256<<10, 2<<o.Right)
@@ -153,7 +159,10 @@ func TestEndsWakeTheBlocked(t *testing.T) {
 		"peer close": {func(_, c *Conn) { _ = c.Close() }, io.EOF, ErrPeerGone},
 		"hang-up":    {func(s, _ *Conn) { s.HangUp() }, io.EOF, ErrPeerGone},
 		"abort":      {func(s, _ *Conn) { s.Abort(ErrViolation) }, ErrViolation, ErrViolation},
-		"deadline":   {func(s, _ *Conn) { _ = s.SetDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
+		"deadline": {
+			func(s, _ *Conn) { _ = s.SetDeadline(time.Unix(1, 0)) },
+			os.ErrDeadlineExceeded, os.ErrDeadlineExceeded,
+		},
 		"corrupt": {func(s, c *Conn) {
 			corruptLeft(c)
 			_ = c.events.Notify()
@@ -202,7 +211,8 @@ func TestCorruptIsStickyAndCloses(t *testing.T) {
 	require.ErrorIs(t, err, ErrCorrupt)
 }
 
-// A peer that gives and takes back what it gave is found out, and does not have the other end look for ever.
+// A peer that gives and takes back what it gave is found out, and does not have
+// the other end look for ever.
 func TestTakenBack(t *testing.T) {
 	if !canSpin() {
 		t.Skip("on one CPU nobody takes back while somebody looks: run it on two, with GOMAXPROCS=2")
@@ -214,12 +224,14 @@ func TestTakenBack(t *testing.T) {
 		"room": func() error { return givesAndTakes(t, true, room) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for end := time.Now().Add(5 * time.Minute); ; { // a moment that may not come for long where both CPUs are busy
+			// a moment that may not come for long where both CPUs are busy
+			for end := time.Now().Add(5 * time.Minute); ; {
 				err := try()
 				if errors.Is(err, errTakenBack) {
 					return
 				}
-				// It was seen at another moment, at which the indices make no sense at all.
+				// It was seen at another moment, at which the indices make no
+				// sense at all.
 				require.ErrorIs(t, err, ErrCorrupt)
 				require.True(t, time.Now().Before(end), "it is never found out")
 			}
@@ -227,7 +239,8 @@ func TestTakenBack(t *testing.T) {
 	}
 }
 
-// givesAndTakes has the peer of one end move its index of the left ring to and fro by one, until call fails.
+// givesAndTakes has the peer of one end move its index of the left ring to and
+// fro by one, until call fails.
 func givesAndTakes(t *testing.T, full bool, call func(server, client *Conn) error) error {
 	server, client := pipe(t, small)
 	index, events := 4, client.events // what the client has written, in the page

@@ -28,7 +28,11 @@ func inBubble(t *testing.T, f func(t *testing.T, server, client *Conn)) {
 
 // Each direction times out at its own time, to the nanosecond, whoever leads.
 func TestDeadlines(t *testing.T) {
-	for _, d := range [][2]time.Duration{{time.Second, 3 * time.Second}, {3 * time.Second, time.Second}, {time.Second, time.Second}} {
+	for _, d := range [][2]time.Duration{
+		{time.Second, 3 * time.Second},
+		{3 * time.Second, time.Second},
+		{time.Second, time.Second},
+	} {
 		inBubble(t, func(t *testing.T, server, _ *Conn) {
 			start := time.Now()
 			require.NoError(t, server.SetReadDeadline(start.Add(d[0])))

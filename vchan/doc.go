@@ -3,9 +3,9 @@
 //
 // A back end brings the shared memory and the events, and makes a [Conn] of
 // them with [New]; [Pipe] gives two connected ones inside one process, for
-// tests. Package local has a back end for two processes of one machine (its Listen
-// and Dial are what most callers want), package xen one for two domains (Offer and
-// Connect); the wire itself is in package ring.
+// tests. Package local has a back end for two processes of one machine (its
+// Listen and Dial are what most callers want), package xen one for two domains
+// (Offer and Connect); the wire itself is in package ring.
 //
 // The words are those of libxenvchan: the server owns the memory and offers
 // it, the client maps it. When the peer goes, what it had written can still be

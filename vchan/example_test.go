@@ -8,7 +8,8 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// Both ends in one process. Between processes of one machine package local makes them, between domains package xen.
+// Both ends in one process. Between processes of one machine package local
+// makes them, between domains package xen.
 func Example() {
 	server, client, err := vchan.Pipe(ring.Orders{Left: 10, Right: 11})
 	if err != nil {

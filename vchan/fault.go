@@ -6,11 +6,15 @@ import (
 	"runtime/debug"
 )
 
-// Shared memory can go away under its user: a page of tmpfs that cannot be had back, a mapping that was revoked. Go ends the process for such a
-// fault, unless the goroutine asked for a panic instead (debug.SetPanicOnFault). Everything that touches the memory asks for it, between
-// enter and leave, and a fault then ends one Conn. It is a second line: a back end is to see that there are no faults.
+// Shared memory can go away under its user: a page of tmpfs that cannot be had
+// back, a mapping that was revoked. Go ends the process for such a fault,
+// unless the goroutine asked for a panic instead (debug.SetPanicOnFault).
+// Everything that touches the memory asks for it, between enter and leave, and
+// a fault then ends one Conn. It is a second line: a back end is to see that
+// there are no faults.
 
-// faulted takes the panic of a fault, and gives nil for nil. Any other panic goes on.
+// faulted takes the panic of a fault, and gives nil for nil. Any other panic
+// goes on.
 func faulted(r any) error {
 	if r == nil {
 		return nil

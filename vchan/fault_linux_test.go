@@ -29,20 +29,29 @@ func newMapped(t *testing.T) mapped {
 
 func onMemory(t *testing.T, m Memory) (*Conn, chan struct{}) {
 	in, out := make(chan struct{}, 1), make(chan struct{}, 1)
-	c, err := New(Config{Role: ring.Server, Orders: ring.Orders{Left: 10, Right: 11}, Memory: m, Events: newPipeEvents(in, out)})
+	c, err := New(Config{
+		Role: ring.Server, Orders: ring.Orders{Left: 10, Right: 11}, Memory: m,
+		Events: newPipeEvents(in, out),
+	})
 	require.NoError(t, err)
 	return c, in
 }
 
-// A fault in the shared memory ends the one channel, whatever touches it first, and nothing else.
+// A fault in the shared memory ends the one channel, whatever touches it first,
+// and nothing else.
 func TestFaultEndsTheChannel(t *testing.T) {
 	for name, op := range map[string]func(c *Conn) error{
-		"read":      func(c *Conn) error { _, err := c.Read(make([]byte, 8)); return err },
-		"write":     func(c *Conn) error { _, err := c.Write(make([]byte, 8)); return err },
-		"wait":      func(c *Conn) error { return c.Wait(t.Context()) },
-		"buffered":  func(c *Conn) error { c.Buffered(); _, err := c.Read(make([]byte, 8)); return err },
-		"space":     func(c *Conn) error { c.Space(); _, err := c.Read(make([]byte, 8)); return err },
-		"connected": func(c *Conn) error { require.False(t, c.Connected()); _, err := c.Read(make([]byte, 8)); return err },
+		"read":     func(c *Conn) error { _, err := c.Read(make([]byte, 8)); return err },
+		"write":    func(c *Conn) error { _, err := c.Write(make([]byte, 8)); return err },
+		"wait":     func(c *Conn) error { return c.Wait(t.Context()) },
+		"buffered": func(c *Conn) error { c.Buffered(); _, err := c.Read(make([]byte, 8)); return err },
+		"space":    func(c *Conn) error { c.Space(); _, err := c.Read(make([]byte, 8)); return err },
+		"connected": func(c *Conn) error {
+			require.False(t, c.Connected())
+			_,
+				err := c.Read(make([]byte, 8))
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMapped(t)
@@ -76,7 +85,10 @@ func TestFaultAfterAnEvent(t *testing.T) {
 func TestFaultAtOpening(t *testing.T) {
 	m := newMapped(t)
 	m.takeAway(t)
-	_, err := New(Config{Role: ring.Server, Orders: ring.Orders{Left: 10, Right: 11}, Memory: m, Events: newPipeEvents(nil, nil)})
+	_, err := New(Config{
+		Role: ring.Server, Orders: ring.Orders{Left: 10, Right: 11}, Memory: m,
+		Events: newPipeEvents(nil, nil),
+	})
 	require.ErrorIs(t, err, ErrFault)
 }
 
@@ -92,5 +104,6 @@ func TestCloseOfLostMemory(t *testing.T) {
 // A panic that is no fault is nobody's to swallow.
 func TestOtherPanicsGoOn(t *testing.T) {
 	require.PanicsWithValue(t, "mine", func() { _ = guarded(func() error { panic("mine") }) })
-	require.Panics(t, func() { _ = guarded(func() error { var p *int; *p = 1; return nil }) }, "a nil pointer has no address")
+	require.Panics(t, func() { _ = guarded(func() error { var p *int; *p = 1; return nil }) },
+		"a nil pointer has no address")
 }

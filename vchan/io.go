@@ -9,7 +9,8 @@ import (
 // peer works on one chunk while we work on the next.
 const chunk = 16 << 10
 
-// errTakenBack is a peer that moved its index back after we had seen it: it could have us spin for ever.
+// errTakenBack is a peer that moved its index back after we had seen it: it
+// could have us spin for ever.
 var errTakenBack = fmt.Errorf("%w: it took back what it had given", ErrViolation)
 
 func (c *Conn) read(p []byte) (int, error) {

@@ -33,7 +33,8 @@ func watchSleeps(c *Conn) *sleeps {
 	return s
 }
 
-// Read and Write tell when they sleep and when they go on, in pairs; nobody else does, whatever wakes them.
+// Read and Write tell when they sleep and when they go on, in pairs; nobody
+// else does, whatever wakes them.
 func TestOnSleep(t *testing.T) {
 	server, client := pipe(t, small)
 	s := watchSleeps(server)
@@ -89,7 +90,8 @@ func TestOnSleep(t *testing.T) {
 	require.Equal(t, n, s.begun.Load(), "what does not sleep does not say so")
 }
 
-// Who takes his time in sleep is waited for by his own call alone, and is told of a Close.
+// Who takes his time in sleep is waited for by his own call alone, and is told
+// of a Close.
 func TestSleepEndsWithClose(t *testing.T) {
 	server, client := pipe(t, small)
 	s := &sleeps{at: make(chan struct{}, 1)}

@@ -14,8 +14,9 @@ const (
 	spinMost  = 2048 // batches, for a clock that stands still (testing/synctest)
 	skipMost  = 255  // sleeps without a spin, where spinning does not pay
 
-	// The same with Config.Spin, where a sleep costs so much more than a spin that one in eight may be in vain. Two ends that
-	// wake each other in turn get out of that only by a spin that outlasts the other's waking.
+	// The same with Config.Spin, where a sleep costs so much more than a spin
+	// that one in eight may be in vain. Two ends that wake each other in turn
+	// get out of that only by a spin that outlasts the other's waking.
 	skipMostFar = 7
 )
 
@@ -33,7 +34,8 @@ type spinner struct {
 	penalty uint8
 }
 
-// newSpinner makes one that spins at once for a peer on this machine, and for a far one once the exchange has turned out to be longer.
+// newSpinner makes one that spins at once for a peer on this machine, and for a
+// far one once the exchange has turned out to be longer.
 func newSpinner(looks int) spinner {
 	if looks == 0 {
 		return spinner{off: !canSpin()}
@@ -74,7 +76,8 @@ func (s *spinner) spin(ready func() bool) bool {
 	}
 }
 
-// count is spin without a clock, the reading of which is a system call where Xen's is the kernel's.
+// count is spin without a clock, the reading of which is a system call where
+// Xen's is the kernel's.
 func (s *spinner) count(ready func() bool) bool {
 	if s.alone {
 		runtime.Gosched()

@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A far peer is looked for a number of times, and where that is in vain more and more sleeps go by without a look, up to a bound.
+// A far peer is looked for a number of times, and where that is in vain more
+// and more sleeps go by without a look, up to a bound.
 func TestSpinFar(t *testing.T) {
 	s := newSpinner(100)
 	require.False(t, s.off) // on one CPU, too

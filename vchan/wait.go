@@ -44,10 +44,12 @@ const (
 )
 
 // floodLimit is how many events in a row may change nothing. An honest peer
-// sends one for each time that we asked, one when it comes and one when it goes.
+// sends one for each time that we asked, one when it comes and one when it
+// goes.
 const floodLimit = 1024
 
-// armedPast marks a deadline that was set to the past in order to wake the leader.
+// armedPast marks a deadline that was set to the past in order to wake the
+// leader.
 const armedPast = -1 << 63
 
 // onSleep is what OnSleep was given.

@@ -9,11 +9,13 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// Client is a connection to xenstored, or with WithReconnect a row of them. It serves any number
-// of goroutines. Besides Store's methods it has watches, transactions and what concerns domains.
+// Client is a connection to xenstored, or with WithReconnect a row of them. It
+// serves any number of goroutines. Besides Store's methods it has watches,
+// transactions and what concerns domains.
 //
-// A request whose context ends is given up: its reply is dropped when it comes, and what the daemon
-// has made for it (a watch, a transaction) is taken back. A WRITE or RM given up may have been done.
+// A request whose context ends is given up: its reply is dropped when it comes,
+// and what the daemon has made for it (a watch, a transaction) is taken back. A
+// WRITE or RM given up may have been done.
 type Client struct {
 	ops
 	opt  options
@@ -32,8 +34,9 @@ type Client struct {
 	lastToken uint64
 }
 
-// New makes a client of a connection that is there already. The client closes it. Close of rwc must
-// end a Read or Write that another goroutine is in. It cannot reconnect: WithReconnect needs Dial.
+// New makes a client of a connection that is there already. The client closes
+// it. Close of rwc must end a Read or Write that another goroutine is in. It
+// cannot reconnect: WithReconnect needs Dial.
 func New(rwc io.ReadWriteCloser, opts ...Option) *Client {
 	c := newClient(nil, opts)
 	c.opt.reconnect = nil
@@ -44,8 +47,8 @@ func New(rwc io.ReadWriteCloser, opts ...Option) *Client {
 	return c
 }
 
-// Dial makes a client of the connection that dial returns, and with WithReconnect calls it again
-// when that is lost.
+// Dial makes a client of the connection that dial returns, and with
+// WithReconnect calls it again when that is lost.
 func Dial(ctx context.Context, dial DialFunc, opts ...Option) (*Client, error) {
 	rwc, err := dial(ctx)
 	if err != nil {
@@ -62,8 +65,9 @@ func Dial(ctx context.Context, dial DialFunc, opts ...Option) (*Client, error) {
 	return c, nil
 }
 
-// Open connects to this machine's xenstored: WithAddress, or the first of $XENSTORED_PATH,
-// /run/xenstored/socket, /var/run/xenstored/socket and /dev/xen/xenbus that answers.
+// Open connects to this machine's xenstored: WithAddress, or the first of
+// $XENSTORED_PATH, /run/xenstored/socket, /var/run/xenstored/socket and
+// /dev/xen/xenbus that answers.
 func Open(ctx context.Context, opts ...Option) (*Client, error) {
 	var o options
 	for _, f := range opts {
@@ -86,8 +90,9 @@ func (c *Client) newConn(rwc io.ReadWriteCloser) *conn {
 	return newConn(rwc, c.dispatch, c.lost)
 }
 
-// Close ends the client: requests under way and watches end with ErrClosed. It waits until the
-// client's goroutines have ended, and may be called more than once.
+// Close ends the client: requests under way and watches end with ErrClosed. It
+// waits until the client's goroutines have ended, and may be called more than
+// once.
 func (c *Client) Close() error {
 	c.stop()
 	c.end(ErrClosed)
@@ -100,7 +105,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Err is nil while the client can be used, also while it reconnects, and then says why not.
+// Err is nil while the client can be used, also while it reconnects, and then
+// says why not.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

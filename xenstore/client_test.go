@@ -45,7 +45,8 @@ func on(s *xenstoretest.Server, op string, f xenstoretest.Fault) {
 	})
 }
 
-// whenAsked gives a context that ends once the server has got a request of that type, which then hangs.
+// whenAsked gives a context that ends once the server has got a request of that
+// type, which then hangs.
 func whenAsked(t *testing.T, s *xenstoretest.Server, op string, hold <-chan struct{}) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	s.SetFault(func(r xenstoretest.Request) xenstoretest.Fault {
@@ -104,7 +105,8 @@ func TestContextBeforeAnything(t *testing.T) {
 	require.NotContains(t, s.Dump(), "/a")
 }
 
-// TestMuteDaemon: a daemon that never answers costs a bounded number of requests, and contexts still hold.
+// TestMuteDaemon: a daemon that never answers costs a bounded number of
+// requests, and contexts still hold.
 func TestMuteDaemon(t *testing.T) {
 	s, c := start(t)
 	var asked atomic.Int32
@@ -240,7 +242,8 @@ func TestTransactionEnds(t *testing.T) {
 	require.NotContains(t, s.Dump(), "/never")
 }
 
-// TestManyClients has 200 clients at once on one socket, each with a watch and a transaction.
+// TestManyClients has 200 clients at once on one socket, each with a watch and
+// a transaction.
 func TestManyClients(t *testing.T) {
 	leaktest.Check(t)
 	s := xenstoretest.NewServer()
@@ -271,7 +274,8 @@ func oneOfMany(ctx context.Context, socket string, i int) error {
 	}
 	defer c.Close()
 	home := fmt.Sprintf("/clients/%d", i)
-	// The directories above are everybody's: to make them in a transaction would be a conflict with all.
+	// The directories above are everybody's: to make them in a transaction
+	// would be a conflict with all.
 	if err := c.Mkdir(ctx, home); err != nil {
 		return err
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// maxInFlight bounds the requests of one connection that wait for a reply, abandoned ones
-// included, and so the memory that a daemon which never answers can cost.
+// maxInFlight bounds the requests of one connection that wait for a reply,
+// abandoned ones included, and so the memory that a daemon which never answers
+// can cost.
 const maxInFlight = 256
 
-// requestError is implemented by transports whose Write may refuse one request and stay
-// usable: /dev/xen/xenbus answers some requests with an errno. ok is false when the error
-// concerns the connection itself.
+// requestError is implemented by transports whose Write may refuse one request
+// and stay usable: /dev/xen/xenbus answers some requests with an errno. ok is
+// false when the error concerns the connection itself.
 type requestError interface {
 	requestError(err error) (name string, ok bool)
 }
@@ -39,8 +40,8 @@ type call struct {
 	err   error
 }
 
-// conn is one connection: a reader and a writer goroutine over one stream. It lives until its
-// first error.
+// conn is one connection: a reader and a writer goroutine over one stream. It
+// lives until its first error.
 type conn struct {
 	rwc     io.ReadWriteCloser
 	limit   int  // bytes of payload
@@ -76,7 +77,8 @@ func newConn(rwc io.ReadWriteCloser, onEvent func(path, token string), onLost fu
 	return c
 }
 
-// start begins to read and write; wait ends after fail has been called and both have stopped.
+// start begins to read and write; wait ends after fail has been called and both
+// have stopped.
 func (c *conn) start() {
 	c.wg.Go(c.readLoop)
 	c.wg.Go(c.writeLoop)
@@ -97,7 +99,8 @@ func (c *conn) fail(err error) {
 	c.mu.Unlock()
 	close(c.done)
 	_ = c.rwc.Close()
-	// Before the calls end, so that whoever tries again finds no dead connection.
+	// Before the calls end, so that whoever tries again finds no dead
+	// connection.
 	c.onLost(c, err)
 	for _, k := range calls {
 		k.finish(nil, fmt.Errorf("xenstore %v %s: %w", k.op, k.path, err))
@@ -133,8 +136,8 @@ func (c *conn) submit(k *call, tx uint32, payload []byte) error {
 	return nil
 }
 
-// post sends a request whose result nobody needs: it tidies up what an abandoned call or an
-// abandoned transaction left behind in the daemon.
+// post sends a request whose result nobody needs: it tidies up what an
+// abandoned call or an abandoned transaction left behind in the daemon.
 func (c *conn) post(op wire.Op, path string, tx uint32, payload []byte) {
 	_ = c.submit(&call{op: op, path: path, abandoned: true}, tx, payload)
 }
@@ -169,8 +172,9 @@ func (c *conn) do(ctx context.Context, k *call, tx uint32, payload []byte) ([]by
 	return k.reply, k.err
 }
 
-// abandon gives a call up; false means that its result is there or on its way to done. A call that
-// was not written yet is taken back, for the others the reply will be dropped when it comes.
+// abandon gives a call up; false means that its result is there or on its way
+// to done. A call that was not written yet is taken back, for the others the
+// reply will be dropped when it comes.
 func (c *conn) abandon(k *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -212,7 +216,8 @@ func (c *conn) take(id uint32) (k *call, abandoned bool) {
 	return k, k.abandoned
 }
 
-// complete hands a result over, or cleans up after a call that nobody waits for.
+// complete hands a result over, or cleans up after a call that nobody waits
+// for.
 func (c *conn) complete(k *call, abandoned bool, reply []byte, err error) {
 	switch {
 	case !abandoned:
@@ -240,7 +245,8 @@ func (c *conn) writeLoop() {
 				return
 			}
 		}
-		// One write for header and payload: the kernel's device wants them together.
+		// One write for header and payload: the kernel's device wants them
+		// together.
 		if _, err := c.rwc.Write(msg); err != nil {
 			if !c.refused(id, err) {
 				c.fail(disconnected(fmt.Errorf("write: %w", err)))
@@ -293,9 +299,10 @@ func (c *conn) readLoop() {
 	}
 }
 
-// replyLimit is how many bytes of payload a message may have. The protocol says 4096, but oxenstored (4.17)
-// answers DIRECTORY over a socket in one piece of any length and knows no DIRECTORY_PART: a reply to a
-// DIRECTORY that somebody waits for may be longer.
+// replyLimit is how many bytes of payload a message may have. The protocol says
+// 4096, but oxenstored (4.17) answers DIRECTORY over a socket in one piece of
+// any length and knows no DIRECTORY_PART: a reply to a DIRECTORY that somebody
+// waits for may be longer.
 func (c *conn) replyLimit(h wire.Header) int {
 	if h.Op != wire.Directory || h.Len <= wire.MaxPayload {
 		return wire.MaxPayload
@@ -318,10 +325,14 @@ func place(h wire.Header) string {
 // handle takes one message from the daemon. An error ends the connection.
 func (c *conn) handle(h wire.Header, payload []byte) error {
 	if h.Op == wire.WatchEvent {
-		// Request and transaction id should be 0, but Linux leaves them unset in the device's events.
+		// Request and transaction id should be 0, but Linux leaves them unset
+		// in the device's events.
 		list, ok := wire.Strings(payload)
 		if !ok || len(list) != 2 || list[0] == "" {
-			return &ProtocolError{Place: "watch event", Problem: "payload is not a path and a token, each ended by a NUL"}
+			return &ProtocolError{
+				Place:   "watch event",
+				Problem: "payload is not a path and a token, each ended by a NUL",
+			}
 		}
 		c.onEvent(list[0], list[1])
 		return nil
@@ -343,7 +354,8 @@ func (c *conn) handle(h wire.Header, payload []byte) error {
 	return nil
 }
 
-// interpret tells a good reply, an error of the daemon and a breach of the protocol apart.
+// interpret tells a good reply, an error of the daemon and a breach of the
+// protocol apart.
 func (c *conn) interpret(k *call, h wire.Header, payload []byte) ([]byte, error) {
 	switch h.Op {
 	case wire.Error:

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDeviceErrors: what the kernel says of one request is told from what it says of the device.
+// TestDeviceErrors: what the kernel says of one request is told from what it
+// says of the device.
 func TestDeviceErrors(t *testing.T) {
 	wrap := func(e syscall.Errno) error {
 		return fmt.Errorf("write: %w", &os.PathError{Op: "write", Path: DevicePath, Err: e})
@@ -24,7 +25,8 @@ func TestDeviceErrors(t *testing.T) {
 		_, ok := device{}.requestError(err)
 		require.False(t, ok, err)
 	}
-	// struct xenbus_file_priv buffers XENSTORE_PAYLOAD_MAX bytes, header and all.
+	// struct xenbus_file_priv buffers XENSTORE_PAYLOAD_MAX bytes, header and
+	// all.
 	require.Equal(t, 4080, device{}.MaxPayload())
 	require.True(t, device{}.OneAtATime())
 }

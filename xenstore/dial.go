@@ -13,7 +13,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
-// DevicePath is the kernel's device, the only way to xenstored from inside a guest.
+// DevicePath is the kernel's device, the only way to xenstored from inside a
+// guest.
 const DevicePath = "/dev/xen/xenbus"
 
 // addresses are the places where a xenstored is found, in the order of trying.
@@ -42,13 +43,15 @@ func dialer(address string) DialFunc {
 			}
 			all = append(all, err)
 		}
-		return nil, fmt.Errorf("no xenstored found: in dom0 start xenstored, in a guest mount devtmpfs, or set XENSTORED_PATH: %w",
+		return nil, fmt.Errorf("no xenstored found: in dom0 start xenstored, in a guest mount devtmpfs, or set "+
+			"XENSTORED_PATH: %w",
 			errors.Join(all...))
 	}
 }
 
-// DialAddress connects to the Unix socket of a xenstored or opens the kernel's device, whichever the path is. It is for
-// those who need a DialFunc of their own; Open is the usual way.
+// DialAddress connects to the Unix socket of a xenstored or opens the kernel's
+// device, whichever the path is. It is for those who need a DialFunc of their
+// own; Open is the usual way.
 func DialAddress(ctx context.Context, path string) (io.ReadWriteCloser, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -60,8 +63,8 @@ func DialAddress(ctx context.Context, path string) (io.ReadWriteCloser, error) {
 	return dialSocket(ctx, path)
 }
 
-// backlogWait is how long a connect may take while the daemon's backlog, which is
-// of 1, is full (our choice).
+// backlogWait is how long a connect may take while the daemon's backlog, which
+// is of 1, is full (our choice).
 const backlogWait = 10 * time.Second
 
 func dialSocket(ctx context.Context, path string) (net.Conn, error) {

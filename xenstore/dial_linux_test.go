@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFullBacklog: a daemon that has not accepted yet is waited for, although the kernel says EAGAIN.
+// TestFullBacklog: a daemon that has not accepted yet is waited for, although
+// the kernel says EAGAIN.
 func TestFullBacklog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -27,7 +28,8 @@ func TestFullBacklog(t *testing.T) {
 			results <- err
 		}()
 	}
-	// Two fit the backlog: the others have met EAGAIN by the time that these are done.
+	// Two fit the backlog: the others have met EAGAIN by the time that these
+	// are done.
 	require.NoError(t, <-results)
 	require.NoError(t, <-results)
 	for range clients {

@@ -9,9 +9,10 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// Our own bounds on a list that fits no ordinary message: bytes of names with their NULs (a domain's quota
-// of 1000 nodes with the longest names stays under 3 MiB), and how often a list that changes while it is
-// read in parts is begun again.
+// Our own bounds on a list that fits no ordinary message: bytes of names with
+// their NULs (a domain's quota of 1000 nodes with the longest names stays under
+// 3 MiB), and how often a list that changes while it is read in parts is begun
+// again.
 const (
 	maxDirectory      = 8 << 20
 	directoryRestarts = 32
@@ -32,7 +33,8 @@ func (o ops) Directory(ctx context.Context, path string) ([]string, error) {
 		list, again, perr := o.directoryParts(ctx, path)
 		switch {
 		case errors.Is(perr, ErrNotSupported):
-			return nil, fmt.Errorf("this xenstored cannot list so large a directory over the device, only over its socket in dom0: %w; %w", err, perr)
+			return nil, fmt.Errorf("this xenstored cannot list so large a directory over the device, only over its "+
+				"socket in dom0: %w; %w", err, perr)
 		case perr != nil:
 			return nil, perr
 		case !again:
@@ -64,7 +66,8 @@ func (o ops) directoryParts(ctx context.Context, path string) (list []string, ag
 			return list, false, nil
 		}
 		if offset > maxDirectory {
-			return nil, false, fmt.Errorf("xenstore DIRECTORY_PART %s: list is over %d bytes: %w", path, maxDirectory, ErrTooBig)
+			return nil, false, fmt.Errorf("xenstore DIRECTORY_PART %s: list is over %d bytes: %w",
+				path, maxDirectory, ErrTooBig)
 		}
 	}
 }

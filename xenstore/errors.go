@@ -6,7 +6,8 @@ import (
 	"io/fs"
 )
 
-// What a caller decides on. An *Error answers to these by its name, which errors.Is finds.
+// What a caller decides on. An *Error answers to these by its name, which
+// errors.Is finds.
 var (
 	ErrNotFound     = errors.New("no such node")                     // ENOENT
 	ErrExists       = errors.New("exists already")                   // EEXIST
@@ -43,7 +44,8 @@ var names = map[string]error{
 }
 
 func (e *Error) meaning() error {
-	// The C daemon answers E2BIG when a domain has all the watches that it may have.
+	// The C daemon answers E2BIG when a domain has all the watches that it may
+	// have.
 	if e.Name == "E2BIG" && e.Op == "WATCH" {
 		return ErrQuota
 	}
@@ -98,7 +100,8 @@ func disconnected(cause error) error {
 	return fmt.Errorf("%w: %w", ErrDisconnected, cause)
 }
 
-// errorName reports whether s can be the name of an error: E and 1 to 31 capitals or digits.
+// errorName reports whether s can be the name of an error: E and 1 to 31
+// capitals or digits.
 func errorName(s string) bool {
 	if len(s) < 2 || len(s) > 32 || s[0] != 'E' {
 		return false

@@ -19,8 +19,9 @@ func record(op, req, tx uint32, payload string) []byte {
 	return append(b, payload...)
 }
 
-// FuzzClient feeds a client whatever a daemon might send, while it performs one request of each kind. Nothing may
-// panic or hang, and a value that is given out must be within the protocol's bounds.
+// FuzzClient feeds a client whatever a daemon might send, while it performs one
+// request of each kind. Nothing may panic or hang, and a value that is given
+// out must be within the protocol's bounds.
 func FuzzClient(f *testing.F) {
 	join := func(list ...[]byte) (b []byte) {
 		for _, l := range list {
@@ -36,7 +37,8 @@ func FuzzClient(f *testing.F) {
 	f.Add(record(15, 0, 0, "/a\x001\x00"))
 	f.Add(join(record(2, 1, 0, "v"), record(1, 2, 0, "a\x00b\x00"), record(3, 3, 0, "n0\x00r1\x00"),
 		record(11, 4, 0, "OK\x00"), record(4, 5, 0, "OK\x00"), record(15, 0, 0, "/a\x001\x00"),
-		record(6, 6, 0, "7\x00"), record(7, 7, 7, "OK\x00"), record(10, 8, 0, "/local/domain/1\x00"), record(17, 9, 0, "T\x00")))
+		record(6, 6, 0, "7\x00"), record(7, 7, 7, "OK\x00"), record(10, 8, 0, "/local/domain/1\x00"),
+		record(17, 9, 0, "T\x00")))
 	f.Add(join(record(16, 1, 0, "ENOENT\x00"), record(16, 2, 0, "E2BIG\x00"), record(22, 3, 0, "5\x00a\x00"),
 		record(22, 4, 0, "5\x00b\x00\x00"), record(3, 5, 0, "x\x00")))
 	f.Add(record(1, 2, 0, string(make([]byte, 5000))))
@@ -46,13 +48,15 @@ func FuzzClient(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		ours, theirs := net.Pipe()
 		go func() {
-			// Requests are taken and ignored; the answers come all the same, in step with them.
+			// Requests are taken and ignored; the answers come all the same, in
+			// step with them.
 			buf := make([]byte, 4112)
 			for {
 				if _, err := ours.Read(buf); err != nil {
 					return
 				}
-				// As far as the next message that is no event: a daemon answers each request.
+				// As far as the next message that is no event: a daemon answers
+				// each request.
 				n := 0
 				for event := true; event && n < len(stream); {
 					rest := stream[n:]
@@ -61,7 +65,8 @@ func FuzzClient(f *testing.F) {
 						break
 					}
 					event = binary.NativeEndian.Uint32(rest) == 15
-					// Unlimited: what a reply to DIRECTORY may announce is more than is there, and the end must follow.
+					// Unlimited: what a reply to DIRECTORY may announce is more
+					// than is there, and the end must follow.
 					n += int(min(int64(len(rest)), 16+int64(binary.NativeEndian.Uint32(rest[12:]))))
 				}
 				if n == 0 {

@@ -15,7 +15,8 @@ const (
 	MaxRelPath = wire.MaxRelPath
 )
 
-// Special paths to watch. They say only that some domain came or went: list and compare.
+// Special paths to watch. They say only that some domain came or went: list and
+// compare.
 const (
 	IntroduceDomain = "@introduceDomain"
 	ReleaseDomain   = "@releaseDomain"
@@ -26,8 +27,9 @@ func DomainPath(domid uint16) string {
 	return "/local/domain/" + strconv.Itoa(int(domid))
 }
 
-// Join puts a path and names below it together with single slashes. Empty elements are left
-// out, nothing is resolved and nothing is checked: see ValidatePath.
+// Join puts a path and names below it together with single slashes. Empty
+// elements are left out, nothing is resolved and nothing is checked: see
+// ValidatePath.
 func Join(path string, names ...string) string {
 	var b strings.Builder
 	b.WriteString(strings.TrimRight(path, "/"))
@@ -50,7 +52,8 @@ func Join(path string, names ...string) string {
 	return b.String()
 }
 
-// Parent is the path above an absolute or relative path; "/" and single names have none.
+// Parent is the path above an absolute or relative path; "/" and single names
+// have none.
 func Parent(path string) (string, bool) {
 	i := strings.LastIndexByte(path, '/')
 	switch {
@@ -62,10 +65,11 @@ func Parent(path string) (string, bool) {
 	return path[:i], true
 }
 
-// ValidatePath checks a path by the rules of docs/misc/xenstore.txt: letters, digits and
-// - / _ @ alone, no doubled and no trailing slash, at most MaxAbsPath bytes, or MaxRelPath
-// when it does not begin with a slash. The client itself refuses less (see Store): some
-// daemons hold other names, and theirs is the last word.
+// ValidatePath checks a path by the rules of docs/misc/xenstore.txt: letters,
+// digits and - / _ @ alone, no doubled and no trailing slash, at most
+// MaxAbsPath bytes, or MaxRelPath when it does not begin with a slash. The
+// client itself refuses less (see Store): some daemons hold other names, and
+// theirs is the last word.
 func ValidatePath(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
@@ -84,8 +88,9 @@ func ValidatePath(path string) error {
 	return nil
 }
 
-// ValidPort reports whether s can name a vchan port or any other single node that every
-// implementation takes: [a-zA-Z0-9_-]+ (MirageOS's vchan refuses a dot), at most 256 bytes.
+// ValidPort reports whether s can name a vchan port or any other single node
+// that every implementation takes: [a-zA-Z0-9_-]+ (MirageOS's vchan refuses a
+// dot), at most 256 bytes.
 func ValidPort(s string) bool {
 	if s == "" || len(s) > 256 {
 		return false

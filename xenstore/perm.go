@@ -37,9 +37,9 @@ func (a Access) String() string {
 	return fmt.Sprintf("access %q", byte(a))
 }
 
-// Perm is one entry of a node's permission list. In the first entry of a list DomID owns the
-// node (and may do everything) and Access is what all domains not listed may do; each
-// further entry is for its domain alone.
+// Perm is one entry of a node's permission list. In the first entry of a list
+// DomID owns the node (and may do everything) and Access is what all domains
+// not listed may do; each further entry is for its domain alone.
 type Perm struct {
 	DomID  uint16
 	Access Access

@@ -40,20 +40,23 @@ func TestBadReplies(t *testing.T) {
 		bytes []byte
 		place string
 	}{
-		"too long":            {read, raw(wire.Read, 1, wire.MaxPayload+1, ""), "reply 1 (READ)"},
-		"longest length":      {read, raw(wire.Read, 1, 0xffffffff, ""), "reply 1 (READ)"},
-		"long list unasked":   {read, raw(wire.Directory, 1, wire.MaxPayload+1, ""), "reply 1 (DIRECTORY)"},
-		"list far too long":   {list, raw(wire.Directory, 1, maxDirectory+1, ""), "reply 1 (DIRECTORY)"},
-		"long event":          {read, raw(wire.WatchEvent, 0, wire.MaxPayload+1, ""), "watch event"},
-		"unknown id":          {read, msg(wire.Read, 2, "v"), "reply 2 (READ)"},
-		"id 0":                {read, msg(wire.Read, 0, "v"), "reply 0 (READ)"},
-		"wrong type":          {read, msg(wire.Write, 1, "OK\x00"), "reply 1 (WRITE)"},
-		"unknown type":        {read, msg(99, 1, ""), "reply 1 (type 99)"},
-		"error without NUL":   {read, msg(wire.Error, 1, "ENOENT"), "reply 1 (ERROR to READ)"},
-		"error empty":         {read, msg(wire.Error, 1, ""), "reply 1 (ERROR to READ)"},
-		"error junk":          {read, msg(wire.Error, 1, "\x01\x02\x00"), "reply 1 (ERROR to READ)"},
-		"error two names":     {read, msg(wire.Error, 1, "ENOENT\x00EIO\x00"), "reply 1 (ERROR to READ)"},
-		"error too long":      {read, msg(wire.Error, 1, "E"+strings.Repeat("X", 99)+"\x00"), "reply 1 (ERROR to READ)"},
+		"too long":          {read, raw(wire.Read, 1, wire.MaxPayload+1, ""), "reply 1 (READ)"},
+		"longest length":    {read, raw(wire.Read, 1, 0xffffffff, ""), "reply 1 (READ)"},
+		"long list unasked": {read, raw(wire.Directory, 1, wire.MaxPayload+1, ""), "reply 1 (DIRECTORY)"},
+		"list far too long": {list, raw(wire.Directory, 1, maxDirectory+1, ""), "reply 1 (DIRECTORY)"},
+		"long event":        {read, raw(wire.WatchEvent, 0, wire.MaxPayload+1, ""), "watch event"},
+		"unknown id":        {read, msg(wire.Read, 2, "v"), "reply 2 (READ)"},
+		"id 0":              {read, msg(wire.Read, 0, "v"), "reply 0 (READ)"},
+		"wrong type":        {read, msg(wire.Write, 1, "OK\x00"), "reply 1 (WRITE)"},
+		"unknown type":      {read, msg(99, 1, ""), "reply 1 (type 99)"},
+		"error without NUL": {read, msg(wire.Error, 1, "ENOENT"), "reply 1 (ERROR to READ)"},
+		"error empty":       {read, msg(wire.Error, 1, ""), "reply 1 (ERROR to READ)"},
+		"error junk":        {read, msg(wire.Error, 1, "\x01\x02\x00"), "reply 1 (ERROR to READ)"},
+		"error two names":   {read, msg(wire.Error, 1, "ENOENT\x00EIO\x00"), "reply 1 (ERROR to READ)"},
+		"error too long": {
+			read, msg(wire.Error, 1, "E"+strings.Repeat("X", 99)+"\x00"),
+			"reply 1 (ERROR to READ)",
+		},
 		"list without NUL":    {list, msg(wire.Directory, 1, "a\x00b"), "reply 1 (DIRECTORY)"},
 		"list with empty":     {list, msg(wire.Directory, 1, "a\x00\x00"), "reply 1 (DIRECTORY)"},
 		"perms empty":         {perms, msg(wire.GetPerms, 1, ""), "reply 1 (GET_PERMS)"},
@@ -124,7 +127,8 @@ func TestErrorKept(t *testing.T) {
 	require.NoError(t, c.Err())
 }
 
-// TestDirectoryParts: the list changes twice while it is read, then it is read whole.
+// TestDirectoryParts: the list changes twice while it is read, then it is read
+// whole.
 func TestDirectoryParts(t *testing.T) {
 	answers := map[string][]string{
 		"0":  {"1\x00aaa\x00bbb\x00", "2\x00aaa\x00bb\x00", "3\x00aaa\x00"},
@@ -260,7 +264,8 @@ func TestDeviceRefusal(t *testing.T) {
 	}
 }
 
-// TestWithdrawnCommit: a commit given up before it was sent must not leave the transaction open.
+// TestWithdrawnCommit: a commit given up before it was sent must not leave the
+// transaction open.
 func TestWithdrawnCommit(t *testing.T) {
 	goOn := make(chan struct{})
 	sent := make(chan string, 10)
@@ -294,7 +299,8 @@ func TestWithdrawnCommit(t *testing.T) {
 			_, err := c.Read(t.Context(), "/a")
 			read <- err
 		}()
-		// The writer is busy with READ, which nobody takes: the END to come has to wait.
+		// The writer is busy with READ, which nobody takes: the END to come has
+		// to wait.
 		require.Eventually(t, queued(1, 0), waitFor, tick)
 		go func() {
 			for !queued(2, 1)() {
@@ -311,7 +317,8 @@ func TestWithdrawnCommit(t *testing.T) {
 	require.NoError(t, <-read)
 }
 
-// TestReconnectFires: a watch set again fires even when the daemon does not say so.
+// TestReconnectFires: a watch set again fires even when the daemon does not say
+// so.
 func TestReconnectFires(t *testing.T) {
 	drop := make(chan struct{})
 	dials := 0
@@ -365,7 +372,8 @@ func (s *slowEnd) Close() error {
 	return nil
 }
 
-// TestCloseWaits: after Close no goroutine of the client touches the connection any more.
+// TestCloseWaits: after Close no goroutine of the client touches the connection
+// any more.
 func TestCloseWaits(t *testing.T) {
 	s := &slowEnd{closed: make(chan struct{})}
 	require.NoError(t, New(s).Close())

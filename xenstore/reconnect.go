@@ -52,7 +52,8 @@ func (c *Client) supervise(cur *conn) {
 	}
 }
 
-// redial makes a connection, sets the watches again, and only then lets requests use it.
+// redial makes a connection, sets the watches again, and only then lets
+// requests use it.
 func (c *Client) redial() (*conn, error) {
 	ctx, cancel := context.WithTimeout(c.life, c.opt.reconnect.Timeout)
 	defer cancel()
@@ -121,7 +122,8 @@ func (c *Client) publish(conn *conn) error {
 	return nil
 }
 
-// jitter spreads d over d/2 to 3d/2, so that many clients of one daemon do not come at once.
+// jitter spreads d over d/2 to 3d/2, so that many clients of one daemon do not
+// come at once.
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d+1)
 }

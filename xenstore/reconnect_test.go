@@ -49,7 +49,8 @@ func (d *daemon) set(down bool) {
 	}
 }
 
-// reconnecting runs a test with a clock of its own, on a client that reconnects.
+// reconnecting runs a test with a clock of its own, on a client that
+// reconnects.
 func reconnecting(t *testing.T, p xenstore.ReconnectPolicy, f func(t *testing.T, d *daemon, c *xenstore.Client)) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &daemon{Server: xenstoretest.NewServer()}
@@ -97,7 +98,8 @@ func TestReconnectWatches(t *testing.T) {
 	})
 }
 
-// TestReconnectFails: what was under way fails, what comes while there is no connection waits.
+// TestReconnectFails: what was under way fails, what comes while there is no
+// connection waits.
 func TestReconnectFails(t *testing.T) {
 	var mu sync.Mutex
 	var notes []error
@@ -135,7 +137,8 @@ func TestReconnectFails(t *testing.T) {
 		require.ErrorIs(t, notes[0], xenstore.ErrDisconnected)
 		require.ErrorIs(t, notes[1], errDown)
 		require.NoError(t, notes[len(notes)-1])
-		// One hour with a delay that doubles from 1 s to 10 s, jittered: some 360 attempts.
+		// One hour with a delay that doubles from 1 s to 10 s, jittered: some
+		// 360 attempts.
 		require.InDelta(t, 360, len(notes), 120)
 		require.NotContains(t, d.Dump(), "/never")
 	})
@@ -156,7 +159,8 @@ func TestReconnectGivesUp(t *testing.T) {
 	})
 }
 
-// TestReconnectRefused: a watch that the daemon does not take again ends with its error, the others go on.
+// TestReconnectRefused: a watch that the daemon does not take again ends with
+// its error, the others go on.
 func TestReconnectRefused(t *testing.T) {
 	reconnecting(t, xenstore.ReconnectPolicy{}, func(t *testing.T, d *daemon, c *xenstore.Client) {
 		bad, err := c.Watch(t.Context(), "/bad")
@@ -178,7 +182,8 @@ func TestReconnectRefused(t *testing.T) {
 	})
 }
 
-// TestReconnectBreaksAgain: a connection that fails while the watches are set again is replaced too.
+// TestReconnectBreaksAgain: a connection that fails while the watches are set
+// again is replaced too.
 func TestReconnectBreaksAgain(t *testing.T) {
 	reconnecting(t, xenstore.ReconnectPolicy{Timeout: time.Second}, func(t *testing.T, d *daemon, c *xenstore.Client) {
 		w, err := c.Watch(t.Context(), "/a")
@@ -203,7 +208,8 @@ func TestReconnectBreaksAgain(t *testing.T) {
 	})
 }
 
-// TestReconnectWatchClosedMeanwhile: a watch closed while it is set again does not stay in the daemon.
+// TestReconnectWatchClosedMeanwhile: a watch closed while it is set again does
+// not stay in the daemon.
 func TestReconnectWatchClosedMeanwhile(t *testing.T) {
 	reconnecting(t, xenstore.ReconnectPolicy{}, func(t *testing.T, d *daemon, c *xenstore.Client) {
 		w, err := c.Watch(t.Context(), "/a")
@@ -233,13 +239,14 @@ func TestCloseWhileReconnecting(t *testing.T) {
 	})
 }
 
-// TestReconnectStress drops connections under load, 50 times or for as long as XENTROPYD_SOAK says: every call ends,
-// nothing is left.
+// TestReconnectStress drops connections under load, 50 times or for as long as
+// XENTROPYD_SOAK says: every call ends, nothing is left.
 func TestReconnectStress(t *testing.T) {
 	leaktest.Check(t)
 	d := &daemon{Server: xenstoretest.NewServer()}
 	defer d.Close()
-	c, err := xenstore.Dial(t.Context(), d.dial, xenstore.WithReconnect(xenstore.ReconnectPolicy{Delay: time.Millisecond, MaxDelay: 2 * time.Millisecond}))
+	c, err := xenstore.Dial(t.Context(), d.dial,
+		xenstore.WithReconnect(xenstore.ReconnectPolicy{Delay: time.Millisecond, MaxDelay: 2 * time.Millisecond}))
 	require.NoError(t, err)
 	defer c.Close()
 	soak, _ := time.ParseDuration(os.Getenv("XENTROPYD_SOAK"))

@@ -6,8 +6,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// checkReply says what is wrong with the payload of a reply, or nothing. What has passed needs no
-// second look: the functions below rely on it.
+// checkReply says what is wrong with the payload of a reply, or nothing. What
+// has passed needs no second look: the functions below rely on it.
 func checkReply(op wire.Op, payload []byte) string {
 	switch op {
 	case wire.Read, wire.Control:

@@ -7,19 +7,21 @@ import (
 	"time"
 )
 
-// Limited is implemented by connections that bear less than a socket does. The kernel's device is one, which
-// DialAddress opens; who wraps what DialAddress gives passes these methods on.
+// Limited is implemented by connections that bear less than a socket does. The
+// kernel's device is one, which DialAddress opens; who wraps what DialAddress
+// gives passes these methods on.
 type Limited interface {
 	io.ReadWriteCloser
 	// MaxPayload is how many bytes of payload one request may have.
 	MaxPayload() int
-	// OneAtATime says that a request must not be written before the one before was answered. Watch events
-	// may come between.
+	// OneAtATime says that a request must not be written before the one before
+	// was answered. Watch events may come between.
 	OneAtATime() bool
 }
 
-// How long a request that nobody waits for any more holds up the next one on a connection that bears one at a time
-// (our choice). It is counted in ticks: a domain that was paused or restored meanwhile has used up one of them.
+// How long a request that nobody waits for any more holds up the next one on a
+// connection that bears one at a time (our choice). It is counted in ticks: a
+// domain that was paused or restored meanwhile has used up one of them.
 const (
 	overdueTicks = 30
 	overdueTick  = time.Second
@@ -35,8 +37,9 @@ func (c *conn) moved() {
 	}
 }
 
-// answered waits for the reply to a request that was written. A request that nobody waits for is waited
-// for all the same, within a bound; false means that the connection has ended.
+// answered waits for the reply to a request that was written. A request that
+// nobody waits for is waited for all the same, within a bound; false means that
+// the connection has ended.
 func (c *conn) answered(id uint32) bool {
 	var tick <-chan time.Time
 	for ticks := 0; ; {
@@ -58,7 +61,8 @@ func (c *conn) answered(id uint32) bool {
 			return false
 		case <-tick:
 			if ticks++; ticks == overdueTicks {
-				c.fail(disconnected(fmt.Errorf("%w: %v %s, given up %v ago", errOverdue, k.op, k.path, overdueTicks*overdueTick)))
+				c.fail(disconnected(fmt.Errorf("%w: %v %s, given up %v ago", errOverdue, k.op, k.path,
+					overdueTicks*overdueTick)))
 				return false
 			}
 		}

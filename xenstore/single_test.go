@@ -60,7 +60,8 @@ func TestOneAtATime(t *testing.T) {
 	require.NoError(t, c.Err())
 }
 
-// TestAbandonedHoldsUpTheNext: the next request waits for the reply that nobody wants any more.
+// TestAbandonedHoldsUpTheNext: the next request waits for the reply that nobody
+// wants any more.
 func TestAbandonedHoldsUpTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -90,7 +91,8 @@ func TestAbandonedHoldsUpTheNext(t *testing.T) {
 	})
 }
 
-// TestAbandonedForever: without a reply the connection is given up, but not while somebody waits for that reply.
+// TestAbandonedForever: without a reply the connection is given up, but not
+// while somebody waits for that reply.
 func TestAbandonedForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := alone(t, func(p *peer) { p.drain() })

@@ -11,17 +11,19 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// Our choices for transactions that meet a conflict: attempts in all, and the pause before the next, doubled each
-// time and jittered. 32 attempts take about 3 s.
+// Our choices for transactions that meet a conflict: attempts in all, and the
+// pause before the next, doubled each time and jittered. 32 attempts take about
+// 3 s.
 const (
 	txAttempts = 32
 	txDelay    = time.Millisecond
 	txMaxDelay = 128 * time.Millisecond
 )
 
-// Tx is a transaction. What it writes is seen by others all at once at its end, and by itself at once. The commit
-// succeeds only if nothing that it has read or written was changed by others meanwhile. It is valid until
-// the function it was given to returns.
+// Tx is a transaction. What it writes is seen by others all at once at its end,
+// and by itself at once. The commit succeeds only if nothing that it has read
+// or written was changed by others meanwhile. It is valid until the function it
+// was given to returns.
 type Tx struct {
 	ops
 	conn *conn
@@ -29,20 +31,25 @@ type Tx struct {
 	done atomic.Bool
 }
 
-// Transaction runs fn in a transaction and commits it when fn returns nil. After a conflict with somebody else's change
-// (EAGAIN) it runs fn again from the start, so fn must not change anything outside but what may be repeated; at
-// the end of its attempts the error is ErrAgain. When fn fails the transaction is given up and fn's error is returned; an error
-// of fn that is ErrAgain counts as a conflict.
+// Transaction runs fn in a transaction and commits it when fn returns nil.
+// After a conflict with somebody else's change (EAGAIN) it runs fn again from
+// the start, so fn must not change anything outside but what may be repeated;
+// at the end of its attempts the error is ErrAgain. When fn fails the
+// transaction is given up and fn's error is returned; an error of fn that is
+// ErrAgain counts as a conflict.
 //
-// When the connection is lost, or ctx ends during the commit, whether it was done is not known. Unprivileged
-// domains may have 10 transactions at once by default, then the error is ErrQuota.
+// When the connection is lost, or ctx ends during the commit, whether it was
+// done is not known. Unprivileged domains may have 10 transactions at once by
+// default, then the error is ErrQuota.
 func (c *Client) Transaction(ctx context.Context, fn func(tx *Tx) error) error {
 	return c.TransactionInTurn(ctx, nil, fn)
 }
 
-// TransactionInTurn is Transaction for those who would be in each other's way, because they change the same directory: turn is a channel
-// that they share, of capacity 1, which is full during each attempt. It is empty while an attempt that met a conflict waits
-// for the next, so that one who meets conflicts for ever, a guest's doing perhaps, does not hold up the others.
+// TransactionInTurn is Transaction for those who would be in each other's way,
+// because they change the same directory: turn is a channel that they share, of
+// capacity 1, which is full during each attempt. It is empty while an attempt
+// that met a conflict waits for the next, so that one who meets conflicts for
+// ever, a guest's doing perhaps, does not hold up the others.
 func (c *Client) TransactionInTurn(ctx context.Context, turn chan struct{}, fn func(tx *Tx) error) error {
 	attempts := c.opt.attempts
 	if attempts == 0 {
@@ -99,7 +106,8 @@ func (c *Client) attempt(ctx context.Context, fn func(tx *Tx) error) error {
 	return tx.commit(ctx)
 }
 
-// request performs a request inside the transaction, on the connection that it belongs to.
+// request performs a request inside the transaction, on the connection that it
+// belongs to.
 func (t *Tx) request(ctx context.Context, op wire.Op, path string, payload []byte) ([]byte, error) {
 	if t.done.Load() {
 		return nil, fmt.Errorf("xenstore %v %s: %w", op, path, ErrTxDone)

@@ -9,12 +9,14 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// maxPaths bounds the paths that a watch remembers between two looks (our choice).
+// maxPaths bounds the paths that a watch remembers between two looks (our
+// choice).
 const maxPaths = 64
 
-// Watch tells of changes at a path and below it. An event means "look again" and no more: it fires once
-// when it is set, may fire without a change, and events that nobody has taken yet are
-// joined. A slow consumer holds nobody up and misses no last change.
+// Watch tells of changes at a path and below it. An event means "look again"
+// and no more: it fires once when it is set, may fire without a change, and
+// events that nobody has taken yet are joined. A slow consumer holds nobody up
+// and misses no last change.
 //
 //	for {
 //		paths, err := w.Wait(ctx)
@@ -34,8 +36,9 @@ type Watch struct {
 	err   error
 }
 
-// Watch sets a watch on a path or on IntroduceDomain or ReleaseDomain. Unprivileged domains may have 128 of
-// them by default, then the error is ErrQuota.
+// Watch sets a watch on a path or on IntroduceDomain or ReleaseDomain.
+// Unprivileged domains may have 128 of them by default, then the error is
+// ErrQuota.
 func (c *Client) Watch(ctx context.Context, path string) (*Watch, error) {
 	if err := checkPath(path); err != nil {
 		return nil, fmt.Errorf("xenstore WATCH: %w", err)
@@ -59,7 +62,8 @@ func (c *Client) Watch(ctx context.Context, path string) (*Watch, error) {
 	unwatch := func() { conn.post(wire.Unwatch, path, 0, wire.Join(path, w.token)) }
 	_, err = conn.do(ctx, &call{
 		op: wire.Watch, path: path,
-		// In the reader's goroutine, so that a connection lost right after has the watch on its list.
+		// In the reader's goroutine, so that a connection lost right after has
+		// the watch on its list.
 		onReply: func(err error) {
 			if err == nil {
 				c.keep(w, conn)
@@ -85,7 +89,8 @@ func (c *Client) keep(w *Watch, conn *conn) bool {
 	return true
 }
 
-// forget takes a watch off the list and says where it is set, if it was on the list.
+// forget takes a watch off the list and says where it is set, if it was on the
+// list.
 func (c *Client) forget(w *Watch) *conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +101,8 @@ func (c *Client) forget(w *Watch) *conn {
 	return w.conn
 }
 
-// dispatch brings an event to its watch. An unknown token is that of a watch just closed.
+// dispatch brings an event to its watch. An unknown token is that of a watch
+// just closed.
 func (c *Client) dispatch(path, token string) {
 	c.mu.Lock()
 	w := c.watches[token]
@@ -135,12 +141,13 @@ func (w *Watch) add(path string) {
 // Path is the watched path as it was given.
 func (w *Watch) Path() string { return w.path }
 
-// C receives after one or more events and is closed when the watch has ended: see Err. It is for
-// select; Take then gives the paths. Use either C or Wait.
+// C receives after one or more events and is closed when the watch has ended:
+// see Err. It is for select; Take then gives the paths. Use either C or Wait.
 func (w *Watch) C() <-chan struct{} { return w.signal }
 
-// Take gives the paths that changed since the last Take or Wait, each once. The watched path itself stands
-// for everything below it too. Paths are relative if the watched one is.
+// Take gives the paths that changed since the last Take or Wait, each once. The
+// watched path itself stands for everything below it too. Paths are relative if
+// the watched one is.
 func (w *Watch) Take() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,8 +156,9 @@ func (w *Watch) Take() []string {
 	return p
 }
 
-// Wait waits for an event and gives the paths as Take does. It fails when ctx ends or the watch has
-// ended: with ErrClosed after Close, else with what Err says.
+// Wait waits for an event and gives the paths as Take does. It fails when ctx
+// ends or the watch has ended: with ErrClosed after Close, else with what Err
+// says.
 func (w *Watch) Wait(ctx context.Context) ([]string, error) {
 	for {
 		select {
@@ -167,7 +175,8 @@ func (w *Watch) Wait(ctx context.Context) ([]string, error) {
 	}
 }
 
-// Err is nil while the watch is set (also while the client reconnects) and then says why it is not.
+// Err is nil while the watch is set (also while the client reconnects) and then
+// says why it is not.
 func (w *Watch) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -184,8 +193,8 @@ func (w *Watch) end(err error) {
 	close(w.signal)
 }
 
-// Close ends the watch. It does not wait for the daemon, whose answer (ENOENT is one) changes nothing. The
-// error is always nil.
+// Close ends the watch. It does not wait for the daemon, whose answer (ENOENT
+// is one) changes nothing. The error is always nil.
 func (w *Watch) Close() error {
 	if conn := w.client.forget(w); conn != nil {
 		conn.post(wire.Unwatch, w.path, 0, wire.Join(w.path, w.token))

@@ -11,7 +11,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
 
-// TestSlowConsumer: nobody looks at a watch while thousands of events come, and nothing else waits for that.
+// TestSlowConsumer: nobody looks at a watch while thousands of events come, and
+// nothing else waits for that.
 func TestSlowConsumer(t *testing.T) {
 	s, c := start(t)
 	w, err := c.Watch(t.Context(), "/a")
@@ -61,7 +62,8 @@ func TestSpuriousEvents(t *testing.T) {
 	}
 }
 
-// TestUnwatchRefused: an UNWATCH may be answered with ENOENT, and events of a watch that is gone may still come.
+// TestUnwatchRefused: an UNWATCH may be answered with ENOENT, and events of a
+// watch that is gone may still come.
 func TestUnwatchRefused(t *testing.T) {
 	s, c := start(t)
 	on(s, "UNWATCH", xenstoretest.Fault{Error: "ENOENT"})

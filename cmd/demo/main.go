@@ -24,12 +24,15 @@ func root() *cobra.Command {
 	var asJSON bool
 	var daemon string
 	r := cli.Root("demo", "Show xentropyd at work on this machine in about ten seconds")
-	r.Long = "Start a daemon and three guests as processes of their own, kill a guest, kill the daemon, begin a new\n" +
-		"generation, and show what becomes of it. Everything happens in a temporary directory and is gone at the\n" +
-		"end. Root is not needed.\n\n" +
-		"The daemon is the xentropyd beside this program; if there is none, it is built (this takes Go, and a clone\n" +
-		"of the repository).\n\n" +
-		"The exit status is 1 if a guest was not seeded, its reads stopped, or two reads gave the same bytes."
+	r.Long = `Start a daemon and three guests as processes of their own, kill a guest, kill
+the daemon, begin a new generation, and show what becomes of it. Everything
+happens in a temporary directory and is gone at the end. Root is not needed.
+
+The daemon is the xentropyd beside this program; if there is none, it is built
+(this takes Go, and a clone of the repository).
+
+The exit status is 1 if a guest was not seeded, its reads stopped, or two reads
+gave the same bytes.`
 	r.Flags().BoolVar(&asJSON, "json", false, "print nothing but one JSON object, at the end")
 	r.Flags().StringVar(&daemon, "daemon", "", "the daemon's program, `PATH` of a xentropyd")
 	version := r.RunE

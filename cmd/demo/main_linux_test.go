@@ -87,7 +87,8 @@ func processes(text string) (pids []string) {
 // gone checks that no process and, if asked, no file is left.
 func gone(t *testing.T, dir string, files bool) {
 	t.Helper()
-	assert.Eventually(t, func() bool { return len(processes(dir)) == 0 }, time.Minute, 10*time.Millisecond, "processes are left")
+	assert.Eventually(t, func() bool { return len(processes(dir)) == 0 }, time.Minute,
+		10*time.Millisecond, "processes are left")
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	if files {

@@ -12,8 +12,9 @@ import (
 
 const long = `entropy-guest takes entropy from a host that runs xentropyd.
 
-run follows the host for as long as it lives and feeds the kernel's random number generator at each seed. read prints
-random bytes from a generator of its own that the host seeded. status shows what run is doing.`
+run follows the host for as long as it lives and feeds the kernel's random
+number generator at each seed. read prints random bytes from a generator of its
+own that the host seeded. status shows what run is doing.`
 
 func root() *cobra.Command {
 	r := cli.Root("entropy-guest", "take entropy from a host that runs xentropyd")

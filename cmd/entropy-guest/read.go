@@ -20,8 +20,9 @@ import (
 
 const readLong = `Print random bytes from a generator that the host seeded.
 
-On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as they are; --hex and --raw choose. When
-no host gives a seed within --wait, the machine's own noise sources serve if they suffice, and a warning on standard
+On a terminal the bytes come as hexadecimal digits and a newline, elsewhere as
+they are; --hex and --raw choose. When no host gives a seed within --wait, the
+machine's own noise sources serve if they suffice, and a warning on standard
 error says so; --require-host makes that an error.`
 
 // ownTime is how long the machine's own noise sources may take. The jitter

@@ -17,21 +17,31 @@ import (
 
 const runLong = `Follow the host and feed the kernel's random number generator.
 
-At each seed that the host pushes, the kernel is given fresh bytes, credits them, and takes a new key from them at
-once; the host is told what really happened. When the host goes away it is dialled again, for ever. Needs CAP_SYS_ADMIN.
+At each seed that the host pushes, the kernel is given fresh bytes, credits
+them, and takes a new key from them at once; the host is told what really
+happened. When the host goes away it is dialled again, for ever. Needs
+CAP_SYS_ADMIN.
 
-In a Xen guest the host is found by itself: over a vchan where the kernel has the devices for it, else over the console
-named ` + console.Name + `. Modules that are missing (xen-evtchn, xen-gntalloc) are loaded if this
-process may. --protocol1 speaks MirageOS's protocol of 2014 to a host that knows no other, such as the first xentropyd
-on such a console: its bytes are mixed in, but the kernel credits none of them and nothing is acknowledged.
+The ADDRESS of a host is local:/PATH or unix:/PATH of its socket, xen: or
+xen:DOMID for a vchan to its domain, or console: for the PV console.
 
-In an initramfs it can be the first process: the kernel's command line then ends in, for example,
-"rdinit=/entropy-guest -- run --exec /sbin/init". It mounts /proc, /sys and /dev and loads the modules by itself, waits
-until the kernel is seeded, leaves the machine as it found it and becomes CMD, without a seed too once --wait (then 30s
-by default) is over. As the first process of a container it is a process like any other, and ends at SIGTERM.
+In a Xen guest the host is found by itself: over a vchan where the kernel has
+the devices for it, else over the console named ` + console.Name + `.
+Modules that are missing (xen-evtchn, xen-gntalloc) are loaded if this process
+may. --protocol1 speaks MirageOS's protocol of 2014 to a host that knows no
+other, such as the first xentropyd on such a console: its bytes are mixed in,
+but the kernel credits none of them and nothing is acknowledged.
 
-Under systemd (Type=notify) the service is ready once the kernel was seeded; with --wait, also when that time is over,
-and at once where no host listens. What run is doing stands in the status file, for entropy-guest status.`
+In an initramfs it can be the first process: the kernel's command line then ends
+in, for example, "rdinit=/entropy-guest -- run --exec /sbin/init". It mounts
+/proc, /sys and /dev and loads the modules by itself, waits until the kernel is
+seeded, leaves the machine as it found it and becomes CMD, without a seed too
+once --wait (then 30s by default) is over. As the first process of a container
+it is a process like any other, and ends at SIGTERM.
+
+Under systemd (Type=notify) the service is ready once the kernel was seeded;
+with --wait, also when that time is over, and at once where no host listens.
+What run is doing stands in the status file, for entropy-guest status.`
 
 // maxLabel is what protocol 2 allows, in bytes.
 const maxLabel = 64

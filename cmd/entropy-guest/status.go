@@ -14,17 +14,18 @@ import (
 	"github.com/xentropyd/xentropyd/internal/proc"
 )
 
-const statusLong = `Show what entropy-guest run is doing, from its status file, and how the kernel's generator is.
+const statusLong = `Show what entropy-guest run is doing, from its status file, and how the kernel's
+generator is.
 
 The exit status says how it stands, with --check without a word:
 
   0  well: the kernel was fed, and the host is connected
   1  run is not alive, or its status file cannot be read
   2  the command line was wrong
-  3  degraded: the host is not connected any more, or has no healthy noise source left, or the kernel could not be fed
-     the last time
-  4  not seeded: no seed of the host has reached the kernel yet, or the kernel's generator is not seeded; with
-     --dry-run, no seed came yet`
+  3  degraded: the host is not connected any more, or has no healthy noise
+     source left, or the kernel could not be fed the last time
+  4  not seeded: no seed of the host has reached the kernel yet, or the kernel's
+     generator is not seeded; with --dry-run, no seed came yet`
 
 // kernelStatus is what the kernel says of its generator.
 type kernelStatus struct {

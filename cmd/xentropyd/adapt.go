@@ -28,9 +28,11 @@ func newRefusals() *recent.Table[string, *rate.Limiter] {
 	return recent.New[string](refusalGroups, func() *rate.Limiter { return rate.NewLimiter(refusalRate, refusalLines) })
 }
 
-// refused logs a guest that a carrier turned away. A process can come again as fast as it likes, so only a few of a group's make a line.
+// refused logs a guest that a carrier turned away. A process can come again as
+// fast as it likes, so only a few of a group's make a line.
 func (d *daemon) refused(p transport.Peer, err error) {
 	if d.refusals.Get(p.Group).Allow() {
-		d.log.Warn("guest turned away; of many at once only some are logged", "guest", p.ID, "name", p.Name, "error", err)
+		d.log.Warn("guest turned away; of many at once only some are logged", "guest", p.ID,
+			"name", p.Name, "error", err)
 	}
 }

@@ -39,7 +39,8 @@ func fromUnit(t *testing.T, key string) int {
 	return n
 }
 
-// usage is what a process takes: threads, and bytes of memory of its own and of the pages that it shares with guests.
+// usage is what a process takes: threads, and bytes of memory of its own and of
+// the pages that it shares with guests.
 func usage(t *testing.T, pid int) (threads, memory int) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	require.NoError(t, err)
@@ -58,7 +59,8 @@ func usage(t *testing.T, pid int) (threads, memory int) {
 	return threads, memory
 }
 
-// sayHello opens sessions of one user until the host closes one, or there are n, and keeps them.
+// sayHello opens sessions of one user until the host closes one, or there are
+// n, and keeps them.
 func sayHello(t *testing.T, path string, uid, n int) (conns []net.Conn) {
 	othertest.As(t, uid, uid, func() {
 		for i := range n {
@@ -76,7 +78,8 @@ func sayHello(t *testing.T, path string, uid, n int) (conns []net.Conn) {
 	return conns
 }
 
-// startBounded starts a daemon that everybody may use, in a memory cgroup if one is given, and waits until it is seeded.
+// startBounded starts a daemon that everybody may use, in a memory cgroup if
+// one is given, and waits until it is seeded.
 func startBounded(t *testing.T, cgroup string) (c config.Config, pid int, client *control.Client) {
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
 	require.NoError(t, err)
@@ -84,8 +87,9 @@ func startBounded(t *testing.T, cgroup string) (c config.Config, pid int, client
 	require.NoError(t, os.Chmod(dir, 0o755))
 	c = config.UserDefault(dir, dir)
 	file := filepath.Join(dir, "x.toml")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "listen = [%q]\nsocket_mode = \"0666\"\ncontrol = %q\nseed_file = %q\nlog_level = \"error\"\n",
-		c.Listen[0], c.Control, c.SeedFile), 0o600))
+	require.NoError(t, os.WriteFile(file,
+		fmt.Appendf(nil, "listen = [%q]\nsocket_mode = \"0666\"\ncontrol = %q\nseed_file = %q\nlog_level = \"error\"\n",
+			c.Listen[0], c.Control, c.SeedFile), 0o600))
 	d := exec.Command("/proc/self/exe", "run", "--config", file)
 	d.Args[0], d.Stderr = "xentropyd", os.Stderr
 	require.NoError(t, d.Start())
@@ -94,7 +98,8 @@ func startBounded(t *testing.T, cgroup string) (c config.Config, pid int, client
 		_ = d.Wait()
 	})
 	if cgroup != "" {
-		require.NoError(t, os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), strconv.AppendInt(nil, int64(d.Process.Pid), 10), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(cgroup, "cgroup.procs"),
+			strconv.AppendInt(nil, int64(d.Process.Pid), 10), 0o644))
 	}
 	client = control.Dial(c.Control)
 	for {
@@ -105,7 +110,8 @@ func startBounded(t *testing.T, cgroup string) (c config.Config, pid int, client
 	}
 }
 
-// TestBounds fills the daemon to its ceilings, by many users, and holds what it takes against the unit's limits. Half of those is for what a test does not
+// TestBounds fills the daemon to its ceilings, by many users, and holds what it
+// takes against the unit's limits. Half of those is for what a test does not
 // think of.
 func TestBounds(t *testing.T) {
 	c, pid, client := startBounded(t, "")
@@ -149,7 +155,8 @@ func TestBounds(t *testing.T) {
 	close(stop)
 	watch.Wait()
 	tasks, memory := fromUnit(t, "TasksMax"), fromUnit(t, "MemoryMax")
-	t.Logf("%d sessions at the end: at most %d threads of %d, %.1f MiB of %d", s.Server.Sessions, most, tasks, float64(mostMemory)/(1<<20), memory>>20)
+	t.Logf("%d sessions at the end: at most %d threads of %d, %.1f MiB of %d", s.Server.Sessions, most, tasks,
+		float64(mostMemory)/(1<<20), memory>>20)
 	require.GreaterOrEqual(t, s.Server.Sessions, c.Limits.Sessions)
 	const heldUp = 64 // that of internal/unixsock, on a kernel before 6.16
 	require.LessOrEqual(t, 2*most+heldUp, tasks)
@@ -158,9 +165,13 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// memoryCgroup makes a memory cgroup, and gives it and the file that says what it uses.
+// memoryCgroup makes a memory cgroup, and gives it and the file that says what
+// it uses.
 func memoryCgroup(t *testing.T) (dir, usage string) {
-	for _, v := range [][2]string{{"/sys/fs/cgroup", "memory.current"}, {"/sys/fs/cgroup/memory", "memory.usage_in_bytes"}} {
+	for _, v := range [][2]string{
+		{"/sys/fs/cgroup", "memory.current"},
+		{"/sys/fs/cgroup/memory", "memory.usage_in_bytes"},
+	} {
 		dir = fmt.Sprintf("%s/xentropyd-test-%d", v[0], os.Getpid())
 		if os.Mkdir(dir, 0o755) != nil {
 			continue
@@ -175,8 +186,9 @@ func memoryCgroup(t *testing.T) (dir, usage string) {
 	return "", ""
 }
 
-// TestKeptMemory: what the kernel keeps on the daemon's account for guests that give nothing back, dead sessions included, is bounded by user, and
-// for all of them together by half of the unit's memory at most.
+// TestKeptMemory: what the kernel keeps on the daemon's account for guests that
+// give nothing back, dead sessions included, is bounded by user, and for all of
+// them together by half of the unit's memory at most.
 func TestKeptMemory(t *testing.T) {
 	cgroup, file := memoryCgroup(t)
 	c, _, client := startBounded(t, cgroup)
@@ -216,7 +228,8 @@ func TestKeptMemory(t *testing.T) {
 	}
 	each := max(0, used()-before) / most
 	const all = 16384 / 3 // that of internal/lend, with the kernel's usual settings
-	t.Logf("%d channels of one user, with %d bytes each; %d of all users would have %.1f MiB", most, each, all, float64(all*each)/(1<<20))
+	t.Logf("%d channels of one user, with %d bytes each; %d of all users would have %.1f MiB", most, each, all,
+		float64(all*each)/(1<<20))
 	if !raceEnabled {
 		require.LessOrEqual(t, all*each, fromUnit(t, "MemoryMax")/2)
 	}

@@ -15,9 +15,12 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check a configuration file, without a daemon",
-		Long: "Check a configuration file: say that it is good, or what is wrong with it, each fault on a line of its own, with file, line and\n" +
-			"column. Nothing is opened or changed. The service runs this before it reloads.\n\n" +
-			"The exit status is 0 if the file is good, else 2, as it is when run is given such a file.",
+		Long: `Check a configuration file: say that it is good, or what is wrong with it, each
+fault on a line of its own, with file, line and column. Nothing is opened or
+changed. The service runs this before it reloads.
+
+The exit status is 0 if the file is good, else 2, as it is when run is given
+such a file.`,
 		Example: "  xentropyd check --config /etc/xentropyd/xentropyd.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

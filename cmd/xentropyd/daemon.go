@@ -45,7 +45,8 @@ type daemon struct {
 	server    *host.Server
 }
 
-// newDaemon takes hold of all that can fail: sockets, seed file, sources. On an error nothing is left behind.
+// newDaemon takes hold of all that can fail: sockets, seed file, sources. On an
+// error nothing is left behind.
 func newDaemon(c config.Config, log *slog.Logger) (*daemon, error) {
 	d := &daemon{log: log, started: time.Now(), refusals: newRefusals()}
 	d.cfg.Store(&c)
@@ -95,7 +96,8 @@ func (d *daemon) open(c config.Config) (err error) {
 func (d *daemon) listen(c config.Config, mode fs.FileMode, guests rights.List) error {
 	for _, address := range c.Listen {
 		opts := transport.ListenOptions{
-			Mode: mode, Rate: c.Limits.NewSessionsPerSecond, Burst: 2 * c.Limits.SessionsPerGroup, Held: 4 * c.Limits.SessionsPerGroup,
+			Mode: mode, Rate: c.Limits.NewSessionsPerSecond, Burst: 2 * c.Limits.SessionsPerGroup,
+			Held:    4 * c.Limits.SessionsPerGroup,
 			Refused: d.refused, Instance: d.server.Status().Instance, Config: c.Table(address), Log: d.log,
 		}
 		if !guests.Everybody() {
@@ -131,16 +133,19 @@ func controlRights(c config.Rights) (r control.Rights, err error) {
 	return r, nil
 }
 
-// warnOfDescriptors says if the process cannot have as many sessions as it is told to.
+// warnOfDescriptors says if the process cannot have as many sessions as it is
+// told to.
 func (d *daemon) warnOfDescriptors(sessions int) {
 	if have, known := maxDescriptors(); known && have < uint64(sessions+ownDescriptors) {
-		d.log.Warn("more sessions are configured than this process may have descriptors; raise the limit (LimitNOFILE in the unit, ulimit -Hn) or lower sessions",
+		d.log.Warn("more sessions are configured than this process may have descriptors; raise the limit "+
+			"(LimitNOFILE in the unit, ulimit -Hn) or lower sessions",
 			"sessions", sessions, "descriptors", have, "wanted", sessions+ownDescriptors)
 	}
 }
 
-// ownDescriptors is what the daemon needs beside one for each session: control connections, sources, sessions that are ending or being refused,
-// xenstore and the devices of Xen.
+// ownDescriptors is what the daemon needs beside one for each session: control
+// connections, sources, sessions that are ending or being refused, xenstore and
+// the devices of Xen.
 const ownDescriptors = 256
 
 // close gives everything back that run would have.
@@ -161,8 +166,9 @@ func (d *daemon) close() error {
 	return errors.Join(errs...)
 }
 
-// run serves until ctx ends or something fails for good. It ends in order: first the guests, who are told, then the harvest, which
-// keeps a last seed, then the control API.
+// run serves until ctx ends or something fails for good. It ends in order:
+// first the guests, who are told, then the harvest, which keeps a last seed,
+// then the control API.
 func (d *daemon) run(ctx context.Context) error {
 	c := d.cfg.Load()
 	hangups := make(chan os.Signal, 1)
@@ -186,7 +192,8 @@ func (d *daemon) run(ctx context.Context) error {
 		watch(wg, func() error {
 			return control.Serve(ctx, d.control, control.Config{
 				Version: cli.Version(), PID: os.Getpid(), Started: d.started, Listen: c.Listen,
-				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Domains: d.domains, Rights: d.rights, Log: d.log,
+				Absent: d.sources.absent(), Entropy: d.entropy, Server: d.server, Domains: d.domains,
+				Rights: d.rights, Log: d.log,
 			})
 		})
 	})

@@ -108,7 +108,8 @@ func TestDaemonAndGuest(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// TestGuestThatBreaksTheRules: it loses its session, is counted, and nothing else happens.
+// TestGuestThatBreaksTheRules: it loses its session, is counted, and nothing
+// else happens.
 func TestGuestThatBreaksTheRules(t *testing.T) {
 	noLeaks(t)
 	c, client, stop := inProcess(t, func(*config.Config) {})
@@ -169,7 +170,8 @@ func TestSourcesSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestRefusalsDoNotFloodTheLog: whoever may connect may do so a thousand times a second, and hides nobody else's refusals by that.
+// TestRefusalsDoNotFloodTheLog: whoever may connect may do so a thousand times
+// a second, and hides nobody else's refusals by that.
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	var log bytes.Buffer
 	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), refusals: newRefusals()}
@@ -199,7 +201,8 @@ func TestMoreSessionsThanDescriptors(t *testing.T) {
 	}
 }
 
-// TestFramesAreTimed: the arrival of a guest's frame is what the arrivals source lives on.
+// TestFramesAreTimed: the arrival of a guest's frame is what the arrivals
+// source lives on.
 func TestFramesAreTimed(t *testing.T) {
 	a := source.NewArrivals()
 	d := &daemon{sources: sources{{Info: a.Info(), Source: a}}}

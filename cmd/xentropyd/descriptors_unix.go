@@ -4,8 +4,9 @@ package main
 
 import "syscall"
 
-// maxDescriptors is how many descriptors this process may have. Go has raised the soft limit to the hard one by now (os, package
-// documentation of syscall.Setrlimit).
+// maxDescriptors is how many descriptors this process may have. Go has raised
+// the soft limit to the hard one by now (os, package documentation of
+// syscall.Setrlimit).
 func maxDescriptors() (n uint64, known bool) {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {

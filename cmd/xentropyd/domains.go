@@ -17,7 +17,8 @@ func cpu(seconds float64) string {
 	return cli.Duration(time.Duration(seconds * float64(time.Second)))
 }
 
-// domainName is what a domain is called where it is no guest of ours: all that xl knows of it.
+// domainName is what a domain is called where it is no guest of ours: all that
+// xl knows of it.
 func domainName(d transport.Domain) string {
 	name := fmt.Sprintf("domain %d", d.DomID)
 	if d.Name != "" {
@@ -29,7 +30,8 @@ func domainName(d transport.Domain) string {
 	return name
 }
 
-// notServed says why a domain is not served, "" if it is. One that asks for nothing is.
+// notServed says why a domain is not served, "" if it is. One that asks for
+// nothing is.
 func notServed(d transport.Domain) string {
 	switch d.State {
 	case transport.DomainDenied:

@@ -29,7 +29,8 @@ func (pretendServer) Status() host.Status                       { return host.St
 func (pretendServer) NewGeneration() uint64                     { return 7 }
 func (pretendServer) NewGenerationFor(id string) (uint64, bool) { return 8, id == "a" }
 
-// TestExitStatusOfStatus: what the daemon says of itself is the exit status, with all three ways of printing it.
+// TestExitStatusOfStatus: what the daemon says of itself is the exit status,
+// with all three ways of printing it.
 func TestExitStatusOfStatus(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -89,7 +90,8 @@ func asUser(t *testing.T, uid uint32, args ...string) (status int, stdout, stder
 	return c.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// TestRightsOfAnotherUser: the daemon's configuration says who may look and who may renew, and the command line says what is missing.
+// TestRightsOfAnotherUser: the daemon's configuration says who may look and who
+// may renew, and the command line says what is missing.
 func TestRightsOfAnotherUser(t *testing.T) {
 	const anna, berta = 1910001001, 1910001002
 	noLeaks(t)

@@ -12,15 +12,15 @@ import (
 	"github.com/xentropyd/xentropyd/source/tpm"
 )
 
-// sources is every source that there can be, in the order of their numbers. Whether one that has a Source is here, and stays, shows
-// when it is harvested.
+// sources is every source that there can be, in the order of their numbers.
+// Whether one that has a Source is here, and stays, shows when it is harvested.
 type sources []source.Found
 
 // errDisabled is why a source is absent that the configuration switches off.
 var errDisabled = errors.New("switched off by the configuration: see [sources] there")
 
-// findSources makes all sources but those that are switched off, and opens no device. The kernel's generator cannot be switched off: it
-// is always mixed in.
+// findSources makes all sources but those that are switched off, and opens no
+// device. The kernel's generator cannot be switched off: it is always mixed in.
 func findSources(c config.Sources) sources {
 	wanted := func(name string) bool {
 		if name == source.NameKernel {
@@ -78,7 +78,8 @@ func (s sources) absent() []source.Status {
 	return out
 }
 
-// sayIfNothingCounts warns once when no credited source is here. To know that takes an answer of each, or its read timeout.
+// sayIfNothingCounts warns once when no credited source is here. To know that
+// takes an answer of each, or its read timeout.
 func (d *daemon) sayIfNothingCounts(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -91,7 +92,8 @@ func (d *daemon) sayIfNothingCounts(ctx context.Context) {
 			}
 		}
 		if credited == 0 {
-			d.log.Warn("no noise source that counts is here; nothing is served until there is one", "see", "xentropyd sources")
+			d.log.Warn("no noise source that counts is here; nothing is served until there is one",
+				"see", "xentropyd sources")
 		}
 		if credited == 0 || asked {
 			return

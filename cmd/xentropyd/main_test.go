@@ -16,7 +16,8 @@ import (
 	"github.com/xentropyd/xentropyd/host/control"
 )
 
-// TestMain makes this test program stand in for xentropyd when it is started under that name.
+// TestMain makes this test program stand in for xentropyd when it is started
+// under that name.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"xentropyd": main})
 }
@@ -46,10 +47,12 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// writeConfig writes $S/x.toml: sockets and seed in $S, and more lines if there are.
+// writeConfig writes $S/x.toml: sockets and seed in $S, and more lines if there
+// are.
 func writeConfig(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.Getenv("S")
-	text := fmt.Sprintf("listen = [\"local:%s/local.sock\"]\ncontrol = \"%[1]s/control.sock\"\nseed_file = \"%[1]s/seed\"\n", dir)
+	text := fmt.Sprintf("listen = [\"local:%s/local.sock\"]\ncontrol = \"%[1]s/control.sock\"\nseed_file = "+
+		"\"%[1]s/seed\"\n", dir)
 	ts.Check(os.WriteFile(dir+"/x.toml", []byte(text+strings.Join(args, "\n")+"\n"), 0o600))
 }
 
@@ -64,7 +67,8 @@ func waitSeeded(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("the daemon was not seeded in time")
 }
 
-// checkJSON checks that stdout of the last command is one JSON object with the keys given.
+// checkJSON checks that stdout of the last command is one JSON object with the
+// keys given.
 func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
 	d := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
 	var v map[string]any
@@ -79,7 +83,8 @@ func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sendSignal sends TERM, HUP or INT to every program in the background that has not ended.
+// sendSignal sends TERM, HUP or INT to every program in the background that has
+// not ended.
 func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	sig, ok := map[string]os.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT}[args[0]]
 	if !ok {

@@ -16,7 +16,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// defaults is the configuration without a file: the system's for root, else one in the user's own directories.
+// defaults is the configuration without a file: the system's for root, else one
+// in the user's own directories.
 func defaults() (config.Config, error) {
 	if os.Geteuid() == 0 || os.Geteuid() == -1 { // -1: no such thing on this system
 		return systemDefault(), nil
@@ -24,20 +25,22 @@ func defaults() (config.Config, error) {
 	runtimeDir, stateDir := os.Getenv("XDG_RUNTIME_DIR"), os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(runtimeDir) {
 		return config.Config{}, cli.WithHint(errors.New("find a directory for sockets: XDG_RUNTIME_DIR is not set"),
-			"set XDG_RUNTIME_DIR to a directory that only you can write to, run as root, or name the paths in a file given with --config")
+			"set XDG_RUNTIME_DIR to a directory that only you can write to, run as root, or name the paths in a "+
+				"file given with --config")
 	}
 	if !filepath.IsAbs(stateDir) {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return config.Config{}, cli.WithHint(fmt.Errorf("find a directory for the seed file: %w", err), "set XDG_STATE_HOME or HOME")
+			return config.Config{}, cli.WithHint(fmt.Errorf("find a directory for the seed file: %w", err),
+				"set XDG_STATE_HOME or HOME")
 		}
 		stateDir = filepath.Join(home, ".local", "state")
 	}
 	return config.UserDefault(runtimeDir, stateDir), nil
 }
 
-// systemDefault is the system's configuration without a file: guests that this machine is known to have are served, too, such as a Xen
-// host's.
+// systemDefault is the system's configuration without a file: guests that this
+// machine is known to have are served, too, such as a Xen host's.
 func systemDefault() config.Config {
 	c := config.Default()
 	for _, carrier := range all.Carriers {
@@ -48,14 +51,16 @@ func systemDefault() config.Config {
 	return c
 }
 
-// loadConfig reads the file, or gives the defaults for no file. A file that cannot be used is wrong usage: trying again would not help.
+// loadConfig reads the file, or gives the defaults for no file. A file that
+// cannot be used is wrong usage: trying again would not help.
 func loadConfig(file string) (config.Config, error) {
 	if file == "" {
 		return defaults()
 	}
 	c, err := config.Load(file, systemDefault())
 	if errors.Is(err, fs.ErrNotExist) {
-		err = cli.WithHint(err, "without --config the defaults are used; packaging/xentropyd.toml is an example that shows them all")
+		err = cli.WithHint(err, "without --config the defaults are used; packaging/xentropyd.toml is an example "+
+			"that shows them all")
 	}
 	return c, cli.Usage(err)
 }
@@ -64,7 +69,8 @@ func loadConfig(file string) (config.Config, error) {
 type clientFlags struct{ config, control string }
 
 func (f *clientFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.config, "config", "c", "", "`FILE` with the daemon's configuration, to find its control socket")
+	cmd.Flags().StringVarP(&f.config, "config", "c", "",
+		"`FILE` with the daemon's configuration, to find its control socket")
 	cmd.Flags().StringVar(&f.control, "control", "", "`PATH` of the daemon's control socket")
 	cmd.MarkFlagsMutuallyExclusive("config", "control")
 }
@@ -121,9 +127,11 @@ func hintForClient(err error) error {
 	case errors.Is(err, control.ErrNotRunning):
 		return cli.WithHint(err, "start it with xentropyd run, or name another socket with --control")
 	case errors.Is(err, control.ErrNoAnswer):
-		return cli.WithHint(err, "it is there, but stopped (kill -CONT lets it go on) or very busy: see its log, or start it again")
+		return cli.WithHint(err, "it is there, but stopped (kill -CONT lets it go on) or very busy: see its log, or "+
+			"start it again")
 	case errors.Is(err, control.ErrDenied):
-		return cli.WithHint(err, "run this as root, or list your user or group in [rights] of the daemon's configuration and restart it")
+		return cli.WithHint(err, "run this as root, or list your user or group in [rights] of the daemon's "+
+			"configuration and restart it")
 	case errors.Is(err, os.ErrPermission):
 		return cli.WithHint(err, "run this as root or as a member of the socket's group")
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/config"
 )
 
-// reloadOnHangup reads the configuration again at each SIGHUP, and looks again for noise sources that are absent.
+// reloadOnHangup reads the configuration again at each SIGHUP, and looks again
+// for noise sources that are absent.
 func (d *daemon) reloadOnHangup(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
@@ -22,8 +23,8 @@ func (d *daemon) reloadOnHangup(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-// reload takes over the log level and the budgets, the latter for guests that come for the first time from now on. A file that is
-// not good changes nothing.
+// reload takes over the log level and the budgets, the latter for guests that
+// come for the first time from now on. A file that is not good changes nothing.
 func (d *daemon) reload() {
 	if d.file == "" {
 		d.log.Warn("nothing to reload: there is no configuration file")

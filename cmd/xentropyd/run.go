@@ -21,13 +21,17 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Gather noise and serve guests until told to stop",
-		Long: "Gather noise and serve guests until SIGTERM or SIGINT.\n\n" +
-			"Without a configuration file, root serves /run/xentropyd/local.sock and keeps a seed in /var/lib/xentropyd; anybody else\n" +
-			"serves $XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in $XDG_STATE_HOME/xentropyd. SIGHUP reads the file again,\n" +
-			"takes over the log level and the budgets, and looks again for noise sources that are absent; xentropyd check says beforehand\n" +
-			"whether the file is good.\n\n" +
-			"The exit status is 0 after such a signal, 2 if the command line or the configuration was wrong, which starting again does not\n" +
-			"mend, and else 1.",
+		Long: `Gather noise and serve guests until SIGTERM or SIGINT.
+
+Without a configuration file, root serves /run/xentropyd/local.sock and keeps a
+seed in /var/lib/xentropyd; anybody else serves
+$XDG_RUNTIME_DIR/xentropyd/local.sock and keeps the seed in
+$XDG_STATE_HOME/xentropyd. SIGHUP reads the file again, takes over the log level
+and the budgets, and looks again for noise sources that are absent; xentropyd
+check says beforehand whether the file is good.
+
+The exit status is 0 after such a signal, 2 if the command line or the
+configuration was wrong, which starting again does not mend, and else 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
@@ -59,7 +63,8 @@ func hintForStart(err error) error {
 	var inUse *control.InUseError
 	switch {
 	case errors.As(err, &inUse) && inUse.PID != 0:
-		return cli.WithHint(err, fmt.Sprintf("stop it (kill %d) or choose other paths in a file given with --config", inUse.PID))
+		return cli.WithHint(err, fmt.Sprintf("stop it (kill %d) or choose other paths in a file given with --config",
+			inUse.PID))
 	case errors.As(err, &inUse), errors.Is(err, unixsock.ErrInUse):
 		return cli.WithHint(err, "stop that process or choose another path in a file given with --config")
 	case errors.Is(err, transport.ErrUnavailable):
@@ -67,7 +72,8 @@ func hintForStart(err error) error {
 	case errors.Is(err, seedfile.ErrInUse):
 		return cli.WithHint(err, "another xentropyd uses this seed file: stop it or choose another seed_file")
 	case errors.Is(err, syscall.EROFS):
-		return cli.WithHint(err, "its file system is read-only: mount it writable, or choose paths on another in a file given with --config")
+		return cli.WithHint(err, "its file system is read-only: mount it writable, or choose paths on another in a "+
+			"file given with --config")
 	case errors.Is(err, fs.ErrPermission):
 		return cli.WithHint(err, "run as root, or choose paths that you may write to in a file given with --config")
 	}

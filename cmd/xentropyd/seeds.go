@@ -7,12 +7,14 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seedfile"
 )
 
-// seedFilePatience is how long the start waits for the seed file to be opened, and the end for it to be closed. Our own choice: enough for any
-// file system that answers, and short enough not to be missed where one does not.
+// seedFilePatience is how long the start waits for the seed file to be opened,
+// and the end for it to be closed. Our own choice: enough for any file system
+// that answers, and short enough not to be missed where one does not.
 const seedFilePatience = time.Second
 
-// seeds is the seed file, which is opened in the background where its file system is slow or does not answer at all: that is no reason not
-// to start. It is a host.SeedStore, whose methods wait until it is open.
+// seeds is the seed file, which is opened in the background where its file
+// system is slow or does not answer at all: that is no reason not to start. It
+// is a host.SeedStore, whose methods wait until it is open.
 type seeds struct {
 	path   string
 	opened chan struct{} // closed when file and err are set
@@ -20,7 +22,8 @@ type seeds struct {
 	err    error
 }
 
-// openSeeds opens the seed file. There is an error only if it came in time; a later one is given by Load and Store.
+// openSeeds opens the seed file. There is an error only if it came in time; a
+// later one is given by Load and Store.
 func openSeeds(path string, open func(string) (*seedfile.File, error), log *slog.Logger) (*seeds, error) {
 	s := &seeds{path: path, opened: make(chan struct{})}
 	go func() {
@@ -59,8 +62,9 @@ func (s *seeds) Store(seed []byte) error {
 	return s.file.Store(seed)
 }
 
-// Close gives the lock back. Where the file system does not answer, the end of the process has to do that, and whoever waited for a seed to be
-// kept has said so.
+// Close gives the lock back. Where the file system does not answer, the end of
+// the process has to do that, and whoever waited for a seed to be kept has said
+// so.
 func (s *seeds) Close() error {
 	closed := make(chan error, 1)
 	go func() {

@@ -21,8 +21,9 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seedfile"
 )
 
-// TestSeedsOpenLate: neither start nor end waits for a file system that does not answer; when it does, the seed file serves, and its lock is given
-// back although Close was not waited for.
+// TestSeedsOpenLate: neither start nor end waits for a file system that does
+// not answer; when it does, the seed file serves, and its lock is given back
+// although Close was not waited for.
 func TestSeedsOpenLate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seed")
 	synctest.Test(t, func(t *testing.T) {
@@ -60,7 +61,8 @@ func TestSeedsInUse(t *testing.T) {
 	require.ErrorIs(t, err, seedfile.ErrInUse)
 }
 
-// mountSilent mounts a FUSE file system that nobody answers for (mount.fuse3(8), fuse(4)), until the test ends.
+// mountSilent mounts a FUSE file system that nobody answers for
+// (mount.fuse3(8), fuse(4)), until the test ends.
 func mountSilent(t *testing.T, dir string) {
 	t.Helper()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -78,7 +80,8 @@ func mountSilent(t *testing.T, dir string) {
 	})
 }
 
-// TestSilentFileSystem: a seed file on a file system that does not answer costs the kept seed and nothing else.
+// TestSilentFileSystem: a seed file on a file system that does not answer costs
+// the kept seed and nothing else.
 func TestSilentFileSystem(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
 	require.NoError(t, err)
@@ -88,7 +91,8 @@ func TestSilentFileSystem(t *testing.T) {
 	mountSilent(t, silent)
 	c := config.UserDefault(dir, dir)
 	file := filepath.Join(dir, "x.toml")
-	text := fmt.Appendf(nil, "listen = [%q]\ncontrol = %q\nseed_file = %q\n", c.Listen[0], c.Control, filepath.Join(silent, "seed"))
+	text := fmt.Appendf(nil, "listen = [%q]\ncontrol = %q\nseed_file = %q\n", c.Listen[0], c.Control,
+		filepath.Join(silent, "seed"))
 	require.NoError(t, os.WriteFile(file, text, 0o600))
 	var log bytes.Buffer
 	d := exec.Command("/proc/self/exe", "run", "--config", file)

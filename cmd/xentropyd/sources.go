@@ -18,8 +18,9 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// When no daemon runs, the sources are tried for so long. One that has not answered by answerTime is shown as one that does not, and is left
-// behind at the end; there is no need to be patient with it.
+// When no daemon runs, the sources are tried for so long. One that has not
+// answered by answerTime is shown as one that does not, and is left behind at
+// the end; there is no need to be patient with it.
 const (
 	probeTime  = 3 * time.Second
 	answerTime = 2 * time.Second
@@ -38,8 +39,9 @@ func sourcesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sources",
 		Short: "Show the noise sources: which are here, how good, and why others are not",
-		Long: "Show every noise source: what is here, what it gives and claims, whether its health tests pass, and why the others are not here.\n" +
-			"Asks a running daemon; when there is none, tries the sources for up to three seconds.",
+		Long: `Show every noise source: what is here, what it gives and claims, whether its
+health tests pass, and why the others are not here. Asks a running daemon; when
+there is none, tries the sources for up to three seconds.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out, err := flags.sources(cmd.Context())
@@ -78,8 +80,8 @@ func (f *clientFlags) sources(ctx context.Context) (sourcesOutput, error) {
 	return sourcesOutput{false, control.Sources{Sources: list}}, nil
 }
 
-// try harvests until each source has passed or failed its start-up test, or time is up. A source that hangs has its place in the list
-// like any other.
+// try harvests until each source has passed or failed its start-up test, or
+// time is up. A source that hangs has its place in the list like any other.
 func try(ctx context.Context, found sources, alpha float64) []source.Status {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -134,7 +136,10 @@ func printSources(w io.Writer, out sourcesOutput) error {
 		}
 		used = append(used, [2]string{s.Name, text})
 	}
-	if err := cli.Table(w, []string{"SOURCE", "HEALTH", "RATE", "CLAIMS A SAMPLE", "SAMPLES", "GATHERED"}, rows); err != nil {
+	if err := cli.Table(w, []string{
+		"SOURCE", "HEALTH", "RATE", "CLAIMS A SAMPLE", "SAMPLES",
+		"GATHERED",
+	}, rows); err != nil {
 		return err
 	}
 	fmt.Fprintln(w, "\nwhat they are:")
@@ -149,7 +154,8 @@ func printSources(w io.Writer, out sourcesOutput) error {
 	return nil
 }
 
-// sourceTrouble says why a source is not used, or was not, and when it is tried again.
+// sourceTrouble says why a source is not used, or was not, and when it is tried
+// again.
 func sourceTrouble(s source.Status) string {
 	text := strings.TrimPrefix(s.LastError, s.Name+": ")
 	if s.State == source.StateAbsent {

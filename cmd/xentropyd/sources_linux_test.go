@@ -41,7 +41,8 @@ func named(list []source.Status) map[string]source.Status {
 	return out
 }
 
-// TestSourcesThatHang: devices that hang in open or read have their place in the list, and take nobody else's.
+// TestSourcesThatHang: devices that hang in open or read have their place in
+// the list, and take nobody else's.
 func TestSourcesThatHang(t *testing.T) {
 	path, release := sourcetest.Hang(t)
 	noLeaks(t)
@@ -65,8 +66,9 @@ func TestSourcesThatHang(t *testing.T) {
 	assert.NotContains(t, out.String(), "again in", "nobody does")
 }
 
-// TestDaemonWithDevicesThatHang: they keep nobody from being served, are in quarantine after the read timeout, and keep the daemon from
-// ending for two graces alone.
+// TestDaemonWithDevicesThatHang: they keep nobody from being served, are in
+// quarantine after the read timeout, and keep the daemon from ending for two
+// graces alone.
 func TestDaemonWithDevicesThatHang(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes the read timeout of 10 s; run it without -short")
@@ -86,7 +88,8 @@ func TestDaemonWithDevicesThatHang(t *testing.T) {
 	require.NoError(t, stop(), "what they left behind is no failure of the daemon's end")
 }
 
-// TestSourcesSwitchedOffByName: the name of the first generator means all of them.
+// TestSourcesSwitchedOffByName: the name of the first generator means all of
+// them.
 func TestSourcesSwitchedOffByName(t *testing.T) {
 	c := config.Default().Sources
 	c.HWRNG = config.Paths{"/dev/a", "/dev/b"}
@@ -98,7 +101,8 @@ func TestSourcesSwitchedOffByName(t *testing.T) {
 
 var errNoDice = source.NotPresent("fake", "no dice", "buy some")
 
-// TestHangupLooksAgain: at a SIGHUP what is absent is looked for at once, with a configuration file or without.
+// TestHangupLooksAgain: at a SIGHUP what is absent is looked for at once, with
+// a configuration file or without.
 func TestHangupLooksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks atomic.Int64
@@ -123,7 +127,8 @@ func TestHangupLooksAgain(t *testing.T) {
 	})
 }
 
-// bare is a daemon with sources and nothing else, whose entropy runs until stop.
+// bare is a daemon with sources and nothing else, whose entropy runs until
+// stop.
 func bare(t *testing.T, log *slog.Logger, list ...source.Source) (d *daemon, stop func()) {
 	cfg := host.DefaultEntropyConfig()
 	cfg.Sources, cfg.Log = list, slog.New(slog.DiscardHandler)
@@ -137,7 +142,8 @@ func bare(t *testing.T, log *slog.Logger, list ...source.Source) (d *daemon, sto
 	return d, func() { cancel(); <-done }
 }
 
-// TestNothingCounts: it is warned of when each credited source is known to be absent, once, and not when one is there though it hangs.
+// TestNothingCounts: it is warned of when each credited source is known to be
+// absent, once, and not when one is there though it hangs.
 func TestNothingCounts(t *testing.T) {
 	plain := sourcetest.Info(1, 1)
 	plain.Credited = false
@@ -147,10 +153,16 @@ func TestNothingCounts(t *testing.T) {
 		list []source.Source
 		want int
 	}{
-		"none at all":          {nil, 1},
-		"all absent":           {[]source.Source{absent(), absent(), goodPlain()}, 1},
-		"one is good":          {[]source.Source{absent(), sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1))}, 0},
-		"one gives no answer":  {[]source.Source{absent(), sourcetest.New(sourcetest.Info(1, 1), sourcetest.Blocking())}, 0},
+		"none at all": {nil, 1},
+		"all absent":  {[]source.Source{absent(), absent(), goodPlain()}, 1},
+		"one is good": {[]source.Source{
+			absent(),
+			sourcetest.New(sourcetest.Info(1, 1), sourcetest.Good(1)),
+		}, 0},
+		"one gives no answer": {[]source.Source{
+			absent(),
+			sourcetest.New(sourcetest.Info(1, 1), sourcetest.Blocking()),
+		}, 0},
 		"one is absent so far": {[]source.Source{absent(), late()}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +189,8 @@ func late() source.Source {
 	})
 }
 
-// TestStatusSaysWhyASourceIsNotUsed: with the reason, and when it is looked at again.
+// TestStatusSaysWhyASourceIsNotUsed: with the reason, and when it is looked at
+// again.
 func TestStatusSaysWhyASourceIsNotUsed(t *testing.T) {
 	list := []source.Status{
 		{Name: "rdrand", State: source.StateHealthy, Healthy: true, LastError: "read source rdrand: of old"},

@@ -18,10 +18,12 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show a running daemon: is it seeded, from what, and who is served",
-		Long: "Show a running daemon: is it seeded, from what, and who is served.\n\n" +
-			"The exit status says how it stands: 0 seeded and serving, 1 there is none or it cannot be asked, 2 the command line or the\n" +
-			"configuration is wrong, 3 degraded (no noise source is healthy), 4 not seeded yet. With --check that is all, and nothing is\n" +
-			"printed: for scripts and monitoring.",
+		Long: `Show a running daemon: is it seeded, from what, and who is served.
+
+The exit status says how it stands: 0 seeded and serving, 1 there is none or it
+cannot be asked, 2 the command line or the configuration is wrong, 3 degraded
+(no noise source is healthy), 4 not seeded yet. With --check that is all, and
+nothing is printed: for scripts and monitoring.`,
 		Example: "  xentropyd status --check || echo \"no fresh entropy: status $?\"",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -82,7 +84,8 @@ func printStatus(w io.Writer, s control.Status) error {
 		}
 	}
 	fmt.Fprintf(w, "sources: %s\n", strings.Join(names, ", "))
-	fmt.Fprintf(w, "guests at %s: %d connected, generation %d\n", strings.Join(s.Listen, ", "), s.Server.Sessions, s.Server.Generation)
+	fmt.Fprintf(w, "guests at %s: %d connected, generation %d\n", strings.Join(s.Listen, ", "),
+		s.Server.Sessions, s.Server.Generation)
 	var rows [][]string
 	for _, g := range s.Server.Guests {
 		rows = append(rows, guestRow(g))
@@ -92,7 +95,10 @@ func printStatus(w io.Writer, s control.Status) error {
 	}
 	if len(rows) > 0 {
 		fmt.Fprintln(w)
-		if err := cli.Table(w, []string{"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "LAST SEED", "BUDGET LEFT", "CPU"}, rows); err != nil {
+		if err := cli.Table(w, []string{
+			"GUEST", "NAME", "STATE", "SEEDS", "BYTES", "LAST SEED", "BUDGET LEFT",
+			"CPU",
+		}, rows); err != nil {
 			return err
 		}
 	}
@@ -167,7 +173,8 @@ func ago(a host.Age) string {
 	return showAge(a) + " ago"
 }
 
-// shortID cuts the UUID in a Xen guest's ID, whose name stands beside it. All of it is in --json.
+// shortID cuts the UUID in a Xen guest's ID, whose name stands beside it. All
+// of it is in --json.
 func shortID(id string) string {
 	if uuid, ok := strings.CutPrefix(id, "domain "); ok && len(uuid) == 36 {
 		return "domain " + uuid[:8] + "…"

@@ -20,7 +20,10 @@ func TestStatusShowsDomains(t *testing.T) {
 	require.NoError(t, printStatus(&out, control.Status{
 		Listen: []string{"xen:"},
 		Server: host.Status{Guests: []host.GuestStatus{
-			{ID: "domain 3b241101-e2bb-4255-8caf-4136c566a962", Name: "web", Carrier: "vchan", Connected: true, Seeded: true, Violations: 2, LastSeed: age.Of(0), BudgetLeft: 960, BudgetBytes: 1024, CPU: 0.0421},
+			{
+				ID: "domain 3b241101-e2bb-4255-8caf-4136c566a962", Name: "web", Carrier: "vchan", Connected: true,
+				Seeded: true, Violations: 2, LastSeed: age.Of(0), BudgetLeft: 960, BudgetBytes: 1024, CPU: 0.0421,
+			},
 			{ID: "domain 7", Name: "odd", Carrier: "console", Connected: true},
 			{ID: "local:0/17", Name: "init", Carrier: "local", Connected: true},
 		}},
@@ -34,11 +37,15 @@ func TestStatusShowsDomains(t *testing.T) {
 	assert.Regexp(t, `(?m)^local:0/17 .* waiting +0 `, out.String())
 }
 
-// TestStatusShowsWhoIsNotServed: denied domains and carriers that fail are named under the table, with what xl knows of them; a
-// domain that just asks for nothing is not.
+// TestStatusShowsWhoIsNotServed: denied domains and carriers that fail are
+// named under the table, with what xl knows of them; a domain that just asks
+// for nothing is not.
 func TestStatusShowsWhoIsNotServed(t *testing.T) {
 	s := control.Status{Listen: []string{"xen:"}, Domains: []transport.Domain{
-		{DomID: 3, Name: "quiet", State: transport.DomainServed, Carriers: []transport.CarrierStatus{{Carrier: "vchan", Connects: 2}}},
+		{
+			DomID: 3, Name: "quiet", State: transport.DomainServed,
+			Carriers: []transport.CarrierStatus{{Carrier: "vchan", Connects: 2}},
+		},
 		{DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", Name: "db", State: transport.DomainDenied},
 		{DomID: 9, State: transport.DomainNew},
 		{DomID: 11, Name: "odd", State: transport.DomainServed, Carriers: []transport.CarrierStatus{
@@ -62,7 +69,10 @@ func TestStatusShowsWhoIsNotServed(t *testing.T) {
 }
 
 func TestCPUTimeIsShort(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "-", 0.0000123: "12 µs", 0.0123: "12 ms", 12.3: "12 s", 7200: "2.0 h"} {
+	for seconds, want := range map[float64]string{
+		0: "-", 0.0000123: "12 µs", 0.0123: "12 ms",
+		12.3: "12 s", 7200: "2.0 h",
+	} {
 		assert.Equal(t, want, cpu(seconds))
 	}
 }

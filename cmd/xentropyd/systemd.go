@@ -7,12 +7,13 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// readyWait is how long a start is held up for the first seed, and the boot with it. Its noise is gathered in
-// milliseconds where there is any.
+// readyWait is how long a start is held up for the first seed, and the boot
+// with it. Its noise is gathered in milliseconds where there is any.
 const readyWait = 10 * time.Second
 
-// tellSystemd says READY once the host is seeded, which is when it serves, or after readyWait, and then feeds the
-// watchdog for as long as entropy and server still answer. Without systemd it does nothing (sd_notify(3)).
+// tellSystemd says READY once the host is seeded, which is when it serves, or
+// after readyWait, and then feeds the watchdog for as long as entropy and
+// server still answer. Without systemd it does nothing (sd_notify(3)).
 func (d *daemon) tellSystemd(ctx context.Context) {
 	seeded := d.entropy.Ready()
 	switch awaitSeed(ctx, seeded) {

@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBootDoesNotWaitForNoise: a host without any holds nobody up for longer than readyWait.
+// TestBootDoesNotWaitForNoise: a host without any holds nobody up for longer
+// than readyWait.
 func TestBootDoesNotWaitForNoise(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin, seeded := time.Now(), make(chan struct{})
@@ -30,7 +31,8 @@ func TestBootDoesNotWaitForNoise(t *testing.T) {
 	})
 }
 
-// TestSystemdIsTold plays the service manager: READY after the start, the watchdog's pings, STOPPING at the end.
+// TestSystemdIsTold plays the service manager: READY after the start, the
+// watchdog's pings, STOPPING at the end.
 func TestSystemdIsTold(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
 	require.NoError(t, err)
@@ -47,7 +49,8 @@ func TestSystemdIsTold(t *testing.T) {
 	cmd := exec.Command("xentropyd", "run")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "notify"), "WATCHDOG_USEC=60000")
 	config := filepath.Join(dir, "x.toml")
-	require.NoError(t, os.WriteFile(config, []byte("listen = ['local:"+dir+"/l']\ncontrol = '"+dir+"/c'\nseed_file = ''\n"), 0o600))
+	require.NoError(t, os.WriteFile(config,
+		[]byte("listen = ['local:"+dir+"/l']\ncontrol = '"+dir+"/c'\nseed_file = ''\n"), 0o600))
 	cmd.Args = append(cmd.Args, "--config", config)
 	require.NoError(t, cmd.Start())
 	defer cmd.Process.Kill()

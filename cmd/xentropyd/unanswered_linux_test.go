@@ -18,7 +18,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/seccomptest"
 )
 
-// TestStartsWithAKernelThatNeverAnswers: in a sandbox whose supervisor hangs, getrandom does not return. The daemon is seeded, serves and ends.
+// TestStartsWithAKernelThatNeverAnswers: in a sandbox whose supervisor hangs,
+// getrandom does not return. The daemon is seeded, serves and ends.
 func TestStartsWithAKernelThatNeverAnswers(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
 	require.NoError(t, err)

@@ -20,14 +20,17 @@ import (
 	"github.com/xentropyd/xentropyd/internal/config"
 )
 
-// noBlockingGetrandom is a filter for seccomp(2) that kills who calls getrandom without GRND_NONBLOCK or GRND_INSECURE: on a kernel that has
-// no seed yet such a call waits, at a small board's start for ever.
+// noBlockingGetrandom is a filter for seccomp(2) that kills who calls getrandom
+// without GRND_NONBLOCK or GRND_INSECURE: on a kernel that has no seed yet such
+// a call waits, at a small board's start for ever.
 func noBlockingGetrandom() []unix.SockFilter {
 	flags := uint32(seccompArgs + 2*8) // of the third argument; its low half
 	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
 		flags += 4
 	}
-	load, jumpIf, jumpIfSet, end := uint16(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS), uint16(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K), uint16(unix.BPF_JMP|unix.BPF_JSET|unix.BPF_K), uint16(unix.BPF_RET|unix.BPF_K)
+	load, jumpIf, jumpIfSet, end := uint16(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS),
+		uint16(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K), uint16(unix.BPF_JMP|unix.BPF_JSET|unix.BPF_K),
+		uint16(unix.BPF_RET|unix.BPF_K)
 	return []unix.SockFilter{
 		{Code: load, K: seccompNr},
 		{Code: jumpIf, K: unix.SYS_GETRANDOM, Jf: 3},
@@ -38,13 +41,15 @@ func noBlockingGetrandom() []unix.SockFilter {
 	}
 }
 
-// Where struct seccomp_data (linux/seccomp.h) has the call's number, of 32 bits, and its six arguments, of 64.
+// Where struct seccomp_data (linux/seccomp.h) has the call's number, of 32
+// bits, and its six arguments, of 64.
 const (
 	seccompNr   = 0
 	seccompArgs = 16
 )
 
-// startFiltered starts a command under a filter. That is a matter of the thread that starts it: it is used up by this.
+// startFiltered starts a command under a filter. That is a matter of the thread
+// that starts it: it is used up by this.
 func startFiltered(c *exec.Cmd, filter []unix.SockFilter, then func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -54,7 +59,8 @@ func startFiltered(c *exec.Cmd, filter []unix.SockFilter, then func() error) err
 				return fmt.Errorf("give up new privileges: %w", err)
 			}
 			program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-			if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&program))); errno != 0 {
+			if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0,
+				uintptr(unsafe.Pointer(&program))); errno != 0 {
 				return fmt.Errorf("put the filter in place: %w", errno)
 			}
 			if err := c.Start(); err != nil {
@@ -66,7 +72,8 @@ func startFiltered(c *exec.Cmd, filter []unix.SockFilter, then func() error) err
 	return <-done
 }
 
-// withoutSeed makes a command whose process finds a kernel without a seed: it dies if it waits for one.
+// withoutSeed makes a command whose process finds a kernel without a seed: it
+// dies if it waits for one.
 func withoutSeed(t *testing.T, c *exec.Cmd) {
 	t.Helper()
 	then := hideVDSO(t, c)
@@ -75,14 +82,16 @@ func withoutSeed(t *testing.T, c *exec.Cmd) {
 	}
 }
 
-// TestStartsWithoutTheKernelsSeed: nothing from the process's start to a served guest waits for the kernel's generator.
+// TestStartsWithoutTheKernelsSeed: nothing from the process's start to a served
+// guest waits for the kernel's generator.
 func TestStartsWithoutTheKernelsSeed(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "xentropyd-test-")
 	require.NoError(t, err)
 	defer os.RemoveAll(dir)
 	c := config.UserDefault(dir, dir)
 	file := filepath.Join(dir, "x.toml")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "listen = [%q]\ncontrol = %q\nseed_file = %q\n", c.Listen[0], c.Control, c.SeedFile), 0o600))
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "listen = [%q]\ncontrol = %q\nseed_file = %q\n", c.Listen[0],
+		c.Control, c.SeedFile), 0o600))
 	var log bytes.Buffer
 	d := exec.Command("/proc/self/exe", "run", "--config", file)
 	d.Args[0] = "xentropyd"

@@ -14,8 +14,10 @@ const (
 	atSysinfoEHDR = 33 // AT_SYSINFO_EHDR: where the vDSO is
 )
 
-// hideVDSO makes a command's process start without the vDSO, whose getrandom (Linux 6.11) asks the kernel for a key in a way that would wait
-// even for one who must not: in earnest it does so only when there is a seed. What it returns is to be called after Start, by the same thread.
+// hideVDSO makes a command's process start without the vDSO, whose getrandom
+// (Linux 6.11) asks the kernel for a key in a way that would wait even for one
+// who must not: in earnest it does so only when there is a seed. What it
+// returns is to be called after Start, by the same thread.
 func hideVDSO(_ *testing.T, c *exec.Cmd) (then func() error) {
 	c.SysProcAttr = &syscall.SysProcAttr{Ptrace: true} // it stops before its first instruction
 	return func() error {
@@ -29,8 +31,9 @@ func hideVDSO(_ *testing.T, c *exec.Cmd) (then func() error) {
 	}
 }
 
-// takeVDSO goes over what the kernel put on a new process's stack: the number of arguments, those, the environment, each with a zero behind
-// it, and pairs of a type and a value.
+// takeVDSO goes over what the kernel put on a new process's stack: the number
+// of arguments, those, the environment, each with a zero behind it, and pairs
+// of a type and a value.
 func takeVDSO(pid int) error {
 	var regs syscall.PtraceRegs
 	if err := syscall.PtraceGetRegs(pid, &regs); err != nil {

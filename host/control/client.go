@@ -20,16 +20,20 @@ import (
 // ErrNotRunning is wrapped by a Client's error when nobody serves the socket.
 var ErrNotRunning = errors.New("no xentropyd is running there")
 
-// ErrNoAnswer is wrapped by a Client's error when somebody has the socket and does not answer in time.
+// ErrNoAnswer is wrapped by a Client's error when somebody has the socket and
+// does not answer in time.
 var ErrNoAnswer = errors.New("no answer")
 
-// ErrDenied is wrapped by a Client's error when the daemon does not let this user do that.
+// ErrDenied is wrapped by a Client's error when the daemon does not let this
+// user do that.
 var ErrDenied = errors.New("not allowed")
 
-// maxAnswer bounds an answer in bytes: 16,384 guests of about 900 bytes, with room to spare.
+// maxAnswer bounds an answer in bytes: 16,384 guests of about 900 bytes, with
+// room to spare.
 const maxAnswer = 64 << 20
 
-// Client speaks to a daemon's control socket. It is safe for concurrent use and keeps nothing open between calls.
+// Client speaks to a daemon's control socket. It is safe for concurrent use and
+// keeps nothing open between calls.
 type Client struct {
 	path string
 	http http.Client
@@ -68,8 +72,9 @@ func (c *Client) Guests(ctx context.Context) ([]host.GuestStatus, error) {
 	return call[[]host.GuestStatus](ctx, c, http.MethodGet, "/v1/guests")
 }
 
-// NewGeneration begins a new generation: every guest that is connected, or the one with this ID if it is not empty, gets a fresh seed that
-// voids all earlier ones. Of many at once some share one, which began after each of these calls.
+// NewGeneration begins a new generation: every guest that is connected, or the
+// one with this ID if it is not empty, gets a fresh seed that voids all earlier
+// ones. Of many at once some share one, which began after each of these calls.
 func (c *Client) NewGeneration(ctx context.Context, guest string) (Generation, error) {
 	path := "/v1/generation"
 	if guest != "" {
@@ -114,7 +119,8 @@ func (c *Client) do(ctx context.Context, method, path string, v any) error {
 	return nil
 }
 
-// reason takes off what net/http wraps around the cause, which says nothing here.
+// reason takes off what net/http wraps around the cause, which says nothing
+// here.
 func (c *Client) reason(ctx context.Context, err error) error {
 	late, isNet := errors.AsType[net.Error](err)
 	switch {

@@ -39,7 +39,8 @@ func (fakeEntropy) Status() host.EntropyStatus {
 	return host.EntropyStatus{
 		Seeded: true, Policy: host.PolicyDegraded, AssessedBits: 1234.5, SpentBits: 512, Reseeds: 3,
 		Sources: []source.Status{{
-			Name: "jitter", State: source.StateHealthy, Healthy: true, Credited: true, Samples: 1088, MinEntropyBits: 544,
+			Name: "jitter", State: source.StateHealthy, Healthy: true, Credited: true,
+			Samples: 1088, MinEntropyBits: 544,
 			Failures: map[string]uint64{"repetition count": 2},
 		}},
 	}
@@ -67,7 +68,8 @@ func (s *fakeServer) Status() host.Status {
 	return st
 }
 
-// serve runs the API on a real socket until the test ends, and checks that nothing is left then.
+// serve runs the API on a real socket until the test ends, and checks that
+// nothing is left then.
 func serve(t *testing.T) (*Client, *fakeServer, string) { return serveWith(t, Rights{}) }
 
 func serveWith(t *testing.T, r Rights) (*Client, *fakeServer, string) {
@@ -78,9 +80,13 @@ func serveWith(t *testing.T, r Rights) (*Client, *fakeServer, string) {
 	require.NoError(t, err)
 	server := &fakeServer{}
 	server.generation.Store(1)
-	server.guests.Store(&[]host.GuestStatus{{ID: "local:0/17", Name: "guest", Seeds: 3, Bytes: 192, CPU: 0.25, Seeded: true, Connected: true}})
+	server.guests.Store(&[]host.GuestStatus{{
+		ID: "local:0/17", Name: "guest", Seeds: 3, Bytes: 192, CPU: 0.25,
+		Seeded: true, Connected: true,
+	}})
 	cfg := Config{
-		Version: "v0", PID: os.Getpid(), Started: time.Now().Add(-time.Hour), Listen: []string{"local:/a"}, Entropy: fakeEntropy{}, Server: server,
+		Version: "v0", PID: os.Getpid(), Started: time.Now().Add(-time.Hour), Listen: []string{"local:/a"},
+		Entropy: fakeEntropy{}, Server: server,
 		Rights: r,
 		Absent: []source.Status{{Name: "tpm", State: source.StateAbsent, LastError: "there is none"}},
 	}
@@ -92,7 +98,8 @@ func serveWith(t *testing.T, r Rights) (*Client, *fakeServer, string) {
 		assert.NoError(t, <-done)
 		_, err := os.Lstat(path)
 		assert.ErrorIs(t, err, fs.ErrNotExist, "the socket is removed")
-		assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+1 }, time.Minute, 10*time.Millisecond, "goroutines are left")
+		assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+1 }, time.Minute,
+			10*time.Millisecond, "goroutines are left")
 	})
 	return Dial(path), server, path
 }
@@ -120,7 +127,8 @@ func TestStatusSourcesGuests(t *testing.T) {
 	assert.Equal(t, server.Status().Guests, guests)
 }
 
-// TestStatusOfDomains: a Xen host's domains are in the status, and without Xen there is no such field.
+// TestStatusOfDomains: a Xen host's domains are in the status, and without Xen
+// there is no such field.
 func TestStatusOfDomains(t *testing.T) {
 	ask := func(cfg Config) string {
 		cfg.Entropy, cfg.Server, cfg.Rights = fakeEntropy{}, &fakeServer{}, Rights{Look: everybody(t)}
@@ -131,7 +139,10 @@ func TestStatusOfDomains(t *testing.T) {
 	}
 	assert.NotContains(t, ask(Config{}), "domains")
 	assert.Contains(t, ask(Config{Domains: func() []transport.Domain { return []transport.Domain{} }}), `"domains":[]`)
-	denied := transport.Domain{DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", ID: "domain 7", Name: "db", State: transport.DomainDenied}
+	denied := transport.Domain{
+		DomID: 7, UUID: "3b241101-e2bb-4255-8caf-4136c566a962", ID: "domain 7", Name: "db",
+		State: transport.DomainDenied,
+	}
 	var s Status
 	require.NoError(t, json.Unmarshal([]byte(ask(Config{Domains: func() []transport.Domain { return []transport.Domain{denied} }})), &s))
 	assert.Equal(t, []transport.Domain{denied}, s.Domains)
@@ -150,7 +161,8 @@ func TestNewGeneration(t *testing.T) {
 	assert.EqualValues(t, 2, server.generation.Load(), "only POST begins one")
 }
 
-// TestNewGenerationForAnEmptyName: who names a guest wrongly does not renew all.
+// TestNewGenerationForAnEmptyName: who names a guest wrongly does not renew
+// all.
 func TestNewGenerationForAnEmptyName(t *testing.T) {
 	c, server, _ := serve(t)
 	for query, why := range map[string]string{
@@ -173,7 +185,8 @@ func TestNewGenerationForAnEmptyName(t *testing.T) {
 	assert.EqualValues(t, 1, server.generation.Load())
 }
 
-// TestNoAnswer has a socket behind which a stopped process is: the kernel connects, and nobody answers.
+// TestNoAnswer has a socket behind which a stopped process is: the kernel
+// connects, and nobody answers.
 func TestNoAnswer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)
@@ -227,7 +240,8 @@ func TestMetrics(t *testing.T) {
 	server.guests.Store(&many)
 	text = scrape()
 	assert.Equal(t, maxSeries+1, strings.Count(text, "\nxentropyd_guest_seeds_total{"))
-	assert.Contains(t, text, fmt.Sprintf("xentropyd_guest_seeds_total{guest=\"other\"} %d\n", 3+2*(3000-maxSeries)), "the guest that went is in it")
+	assert.Contains(t, text, fmt.Sprintf("xentropyd_guest_seeds_total{guest=\"other\"} %d\n", 3+2*(3000-maxSeries)),
+		"the guest that went is in it")
 }
 
 func TestListenReplacesOnlyWhatIsStale(t *testing.T) {
@@ -321,7 +335,8 @@ func TestBoundedRequests(t *testing.T) {
 	}
 	const end = "Connection: close\r\n\r\n"
 	assert.Equal(t, 200, ask("GET /v1/status HTTP/1.1\r\nHost: x\r\n"+end))
-	assert.Equal(t, 431, ask("GET /v1/status HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", maxHeader+8192)+"\r\n"+end))
+	assert.Equal(t, 431, ask("GET /v1/status HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x",
+		maxHeader+8192)+"\r\n"+end))
 	assert.Equal(t, 404, ask("GET /debug/pprof HTTP/1.1\r\nHost: x\r\n"+end))
 	assert.Equal(t, 400, ask("HELLO\r\n\r\n"))
 }

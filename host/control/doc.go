@@ -8,6 +8,7 @@
 //	POST /v1/generation  Generation: begins a new one, as after a clone or a restore; ?guest=ID for one guest alone
 //	GET  /metrics        Prometheus's text format
 //
-// Whoever may write to the socket may connect. What one may do then goes by the user and the groups that the kernel names: GET takes the right
-// to look, POST that to change; see [Rights]. Nothing secret passes through it.
+// Whoever may write to the socket may connect. What one may do then goes by the
+// user and the groups that the kernel names: GET takes the right to look, POST
+// that to change; see [Rights]. Nothing secret passes through it.
 package control

@@ -13,7 +13,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
-// InUseError says that somebody serves the control socket already. PID is 0 if it does not answer as a xentropyd.
+// InUseError says that somebody serves the control socket already. PID is 0 if
+// it does not answer as a xentropyd.
 type InUseError struct {
 	Path string
 	PID  int
@@ -26,11 +27,13 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("another xentropyd is running, pid %d, with the control socket %s", e.PID, e.Path)
 }
 
-// socketMode lets the owner and the group connect; what they may do is a matter of rights.
+// socketMode lets the owner and the group connect; what they may do is a matter
+// of rights.
 const socketMode fs.FileMode = 0o660
 
-// Listen makes the control socket, mode 0660, and its directory, mode 0755. A socket file on which nobody listens is
-// replaced; else the error is an *[InUseError].
+// Listen makes the control socket, mode 0660, and its directory, mode 0755. A
+// socket file on which nobody listens is replaced; else the error is an
+// *[InUseError].
 func Listen(path string) (net.Listener, error) {
 	l, err := listen(path)
 	if err != nil {
@@ -66,7 +69,8 @@ func pidOf(ctx context.Context, path string) int {
 	return s.PID
 }
 
-// ownSocket removes its file on Close unless another daemon has put its own there.
+// ownSocket removes its file on Close unless another daemon has put its own
+// there.
 type ownSocket struct {
 	net.Listener
 	file *unixsock.File

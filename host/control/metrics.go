@@ -9,7 +9,8 @@ import (
 	"github.com/xentropyd/xentropyd/host"
 )
 
-// maxSeries is how many guests have series of their own. All others are summed up as guest="other".
+// maxSeries is how many guests have series of their own. All others are summed
+// up as guest="other".
 const maxSeries = 256
 
 // Registry holds the daemon's metrics, all read at the scrape.
@@ -42,9 +43,10 @@ var (
 	descGuestSeeds      = describe("guest_seeds_total", "Seeds sent.", "guest")
 	descGuestBytes      = describe("guest_seed_bytes_total", "Bytes of seeds sent.", "guest")
 	descGuestRefusals   = describe("guest_refusals_total", "Requests and pushes refused.", "guest")
-	descGuestViolations = describe("guest_violations_total", "Sessions ended because the guest broke the rules.", "guest")
-	descGuestCPU        = describe("guest_cpu_seconds_total", "CPU time that the guest's sessions have used.", "guest")
-	descGuestFailures   = describe("guest_failures_total", "Failures that the guest reported of using a seed.", "guest")
+	descGuestViolations = describe("guest_violations_total",
+		"Sessions ended because the guest broke the rules.", "guest")
+	descGuestCPU      = describe("guest_cpu_seconds_total", "CPU time that the guest's sessions have used.", "guest")
+	descGuestFailures = describe("guest_failures_total", "Failures that the guest reported of using a seed.", "guest")
 )
 
 type collector struct {
@@ -53,7 +55,8 @@ type collector struct {
 	tally *tally
 }
 
-// Describe describes nothing: the collector is unchecked, since which series there are depends on the guests.
+// Describe describes nothing: the collector is unchecked, since which series
+// there are depends on the guests.
 func (*collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads everything anew.
@@ -113,13 +116,21 @@ func countsOf(g host.GuestStatus) counts {
 }
 
 func (c counts) plus(d counts) counts {
-	return counts{c.seeds + d.seeds, c.bytes + d.bytes, c.refusals + d.refusals, c.violations + d.violations, c.failures + d.failures, c.cpu + d.cpu}
+	return counts{
+		c.seeds + d.seeds, c.bytes + d.bytes, c.refusals + d.refusals, c.violations + d.violations,
+		c.failures + d.failures, c.cpu + d.cpu,
+	}
 }
 
-// since is what was added after an earlier look. A guest that was forgotten and came again counts from zero.
+// since is what was added after an earlier look. A guest that was forgotten and
+// came again counts from zero.
 func (c counts) since(d counts) counts {
-	if c.seeds < d.seeds || c.bytes < d.bytes || c.refusals < d.refusals || c.violations < d.violations || c.failures < d.failures || c.cpu < d.cpu {
+	if c.seeds < d.seeds || c.bytes < d.bytes || c.refusals < d.refusals || c.violations < d.violations ||
+		c.failures < d.failures || c.cpu < d.cpu {
 		return c
 	}
-	return counts{c.seeds - d.seeds, c.bytes - d.bytes, c.refusals - d.refusals, c.violations - d.violations, c.failures - d.failures, c.cpu - d.cpu}
+	return counts{
+		c.seeds - d.seeds, c.bytes - d.bytes, c.refusals - d.refusals, c.violations - d.violations,
+		c.failures - d.failures, c.cpu - d.cpu,
+	}
 }

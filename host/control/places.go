@@ -17,7 +17,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
-// Our own bounds on connections. Each user has places of its own, so that one who holds or floods them has none left for itself alone.
+// Our own bounds on connections. Each user has places of its own, so that one
+// who holds or floods them has none left for itself alone.
 const (
 	maxConns    = 32 // in all, but for root's
 	maxUserConn = 4  // of one user
@@ -27,7 +28,8 @@ const (
 	requestRate = 20 // requests a second and user, with as many at once; more wait
 	manyUsers   = 1024
 
-	// Connections that are refused cost an accept each. More than so many a second make the daemon wait a moment before the next.
+	// Connections that are refused cost an accept each. More than so many a
+	// second make the daemon wait a moment before the next.
 	refusalRate  = 1000
 	refusalPause = time.Millisecond
 
@@ -64,7 +66,8 @@ func (p place) most() int {
 	return maxUserConn
 }
 
-// places makes l close the connections at once that have no place. What it accepts is a *conn.
+// places makes l close the connections at once that have no place. What it
+// accepts is a *conn.
 func places(l net.Listener, of func(uid uint32) place) *placed {
 	return &placed{
 		Listener: l, of: of, taken: make(map[place][]*conn),
@@ -141,7 +144,8 @@ func (l *placed) admit(sock *net.UnixConn) *conn {
 	return c
 }
 
-// keepOut has the kernel refuse a user for a while, where the socket's file can.
+// keepOut has the kernel refuse a user for a while, where the socket's file
+// can.
 func (l *placed) keepOut(uid uint32) {
 	if s, ok := l.Listener.(*ownSocket); ok {
 		s.file.KeepOut(uid)
@@ -175,8 +179,9 @@ func (l *placed) take(c *conn) bool {
 	return ok
 }
 
-// yields is the oldest connection of the user with the most, if that user still has no fewer than the newcomer's, who has mine; else nil.
-// The caller holds mu.
+// yields is the oldest connection of the user with the most, if that user still
+// has no fewer than the newcomer's, who has mine; else nil. The caller holds
+// mu.
 func (l *placed) yields(mine int) *conn {
 	var biggest []*conn
 	for p, list := range l.taken {
@@ -195,7 +200,8 @@ func living(list []*conn) []*conn {
 	return slices.DeleteFunc(slices.Clone(list), func(c *conn) bool { return c.left })
 }
 
-// leave says that a connection is closed; more than once does no harm. The caller holds mu.
+// leave says that a connection is closed; more than once does no harm. The
+// caller holds mu.
 func (l *placed) leave(c *conn) {
 	if !c.left && !c.place.root {
 		l.all--
@@ -240,7 +246,8 @@ func (c *conn) begin(ctx context.Context) error {
 	return c.requests.Wait(ctx)
 }
 
-// Read has a limit between two requests: one byte at a time would cost a hundred times as much as what it says.
+// Read has a limit between two requests: one byte at a time would cost a
+// hundred times as much as what it says.
 func (c *conn) Read(b []byte) (int, error) {
 	if c.reads.Add(1) > maxReads && !c.place.root {
 		c.blame()
@@ -249,7 +256,8 @@ func (c *conn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// blame is called when the other end keeps us busy for nothing: it does not get the place back soon.
+// blame is called when the other end keeps us busy for nothing: it does not get
+// the place back soon.
 func (c *conn) blame() {
 	if !c.place.root {
 		c.l.limiter.Ban(c.place.uid, time.Now())
@@ -260,7 +268,8 @@ func (c *conn) blame() {
 	_ = c.Close()
 }
 
-// Close gives the place back when the other end has read all that it was sent, or has hung up.
+// Close gives the place back when the other end has read all that it was sent,
+// or has hung up.
 func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.closing.Do(func() {

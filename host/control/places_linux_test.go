@@ -26,13 +26,17 @@ import (
 	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
-// otherUser makes this test program stand in for a process of another user, which does what its name says at the socket given.
+// otherUser makes this test program stand in for a process of another user,
+// which does what its name says at the socket given.
 const otherUser = "XENTROPYD_TEST_OTHER_USER"
 
 func TestMain(m *testing.M) {
 	if what := os.Getenv(otherUser); what != "" {
 		name, path, _ := strings.Cut(what, " ")
-		if err := map[string]func(string) error{"look": look, "change": change, "hold": hold, "storm": storm, "flood": flood}[name](path); err != nil {
+		if err := map[string]func(string) error{
+			"look": look, "change": change, "hold": hold, "storm": storm,
+			"flood": flood,
+		}[name](path); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -50,7 +54,8 @@ func look(path string) error {
 	if err == nil && r.StatusCode != 200 {
 		err = errors.New(r.Status)
 	}
-	if all := []bool{status == nil, sources == nil, guests == nil, err == nil}; status != nil && (all[1] || all[2] || all[3]) {
+	if all := []bool{status == nil, sources == nil, guests == nil, err == nil}; status != nil &&
+		(all[1] || all[2] || all[3]) {
 		return fmt.Errorf("some of it can be seen: %v", all)
 	}
 	return errors.Join(status, sources, guests, err)
@@ -61,7 +66,8 @@ func change(path string) error {
 	return err
 }
 
-// hold opens as many connections as it can, says half a request on each, opens new ones for those that are closed, until it is killed.
+// hold opens as many connections as it can, says half a request on each, opens
+// new ones for those that are closed, until it is killed.
 func hold(path string) error {
 	var all sync.WaitGroup
 	for range 2 * maxConns {
@@ -93,7 +99,8 @@ func flood(path string) error {
 	return fmt.Errorf("answered %d times", n)
 }
 
-// storm connects as fast as it can for three seconds and says how often it could.
+// storm connects as fast as it can for three seconds and says how often it
+// could.
 func storm(path string) error {
 	var n atomic.Int64
 	var all sync.WaitGroup
@@ -119,7 +126,10 @@ func as(t *testing.T, uid, gid uint32, what, path string) *exec.Cmd {
 	}
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), otherUser+"="+what+" "+path, "GORACE=atexit_sleep_ms=0") // else a second for each
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: []uint32{gid}}, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: []uint32{gid}},
+		Pdeathsig:  syscall.SIGKILL,
+	}
 	return c
 }
 
@@ -134,7 +144,8 @@ func try(t *testing.T, uid, gid uint32, what, path string) string {
 	return ""
 }
 
-// open lets every user reach the socket, as with a mode of 0666: rights are looked at behind that.
+// open lets every user reach the socket, as with a mode of 0666: rights are
+// looked at behind that.
 func open(t *testing.T, path string) {
 	require.NoError(t, os.Chmod(path, 0o666))
 	for dir := filepath.Dir(path); dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
@@ -160,11 +171,17 @@ func TestRightsOfOthers(t *testing.T) {
 		rights       Rights
 		look, change string // what is denied, empty for nothing
 	}{
-		"of nobody":     {Rights{}, "look", "change"},
-		"by default":    {Rights{Look: list(t, "*")}, "", "change"},
-		"of a user":     {Rights{Look: list(t, fmt.Sprint(anna)), Change: list(t, fmt.Sprint(anna))}, "", ""},
-		"of a group":    {Rights{Look: list(t, fmt.Sprint("@", wheel)), Change: list(t, fmt.Sprint("@", wheel))}, "", ""},
-		"of others":     {Rights{Look: list(t, fmt.Sprint(berta), fmt.Sprint("@", anna)), Change: list(t, fmt.Sprint(berta))}, "look", "change"},
+		"of nobody":  {Rights{}, "look", "change"},
+		"by default": {Rights{Look: list(t, "*")}, "", "change"},
+		"of a user":  {Rights{Look: list(t, fmt.Sprint(anna)), Change: list(t, fmt.Sprint(anna))}, "", ""},
+		"of a group": {Rights{
+			Look:   list(t, fmt.Sprint("@", wheel)),
+			Change: list(t, fmt.Sprint("@", wheel)),
+		}, "", ""},
+		"of others": {Rights{
+			Look:   list(t, fmt.Sprint(berta), fmt.Sprint("@", anna)),
+			Change: list(t, fmt.Sprint(berta)),
+		}, "look", "change"},
 		"to change all": {Rights{Change: list(t, "*")}, "look", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -217,7 +234,8 @@ func TestRequestsOfAUserAreSlowedDown(t *testing.T) {
 	require.Positive(t, n)
 }
 
-// net/http answers "OPTIONS *" itself, with 200, beside the handler that slows a user down. Here nothing is answered beside it.
+// net/http answers "OPTIONS *" itself, with 200, beside the handler that slows
+// a user down. Here nothing is answered beside it.
 func TestNothingIsAnsweredBesideTheHandler(t *testing.T) {
 	_, _, path := serveWith(t, Rights{Look: list(t, "*")})
 	c, err := net.Dial("unix", path)
@@ -230,7 +248,8 @@ func TestNothingIsAnsweredBesideTheHandler(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, r.StatusCode)
 }
 
-// Who connects as fast as he can is taken from the queue at a rate, and costs no more than that: 0.07 of a core where this was measured.
+// Who connects as fast as he can is taken from the queue at a rate, and costs
+// no more than that: 0.07 of a core where this was measured.
 func TestConnectionsAreTakenAtARate(t *testing.T) {
 	_, _, path := serveWith(t, Rights{Look: list(t, "*")})
 	open(t, path)
@@ -241,7 +260,8 @@ func TestConnectionsAreTakenAtARate(t *testing.T) {
 	require.LessOrEqual(t, n, unixsock.Backlog+refusalRate+4*perSecond)
 }
 
-// TestPlaces: each user has some places, root has its own, and when all are taken the one with the most yields.
+// TestPlaces: each user has some places, root has its own, and when all are
+// taken the one with the most yields.
 func TestPlaces(t *testing.T) {
 	l := places(nil, nil)
 	come := func(p place) *conn {
@@ -301,7 +321,8 @@ func connected(t *testing.T) (here, there *net.UnixConn) {
 	return ends[0], ends[1]
 }
 
-// What a client does not read is the daemon's memory: its connection keeps its place until it does.
+// What a client does not read is the daemon's memory: its connection keeps its
+// place until it does.
 func TestUnreadAnswersKeepTheirPlace(t *testing.T) {
 	for name, read := range map[string]func(c *net.UnixConn) error{
 		"reads":  func(c *net.UnixConn) error { _, err := io.Copy(io.Discard, c); return err },
@@ -344,7 +365,8 @@ func TestDeafClientKeepsItsPlace(t *testing.T) {
 	require.Empty(t, l.taken)
 }
 
-// A request that comes in very many parts ends the connection: each costs as much as a whole one.
+// A request that comes in very many parts ends the connection: each costs as
+// much as a whole one.
 func TestRequestInManyParts(t *testing.T) {
 	for parts, ends := range map[int]bool{maxReads: false, maxReads + 1: true} {
 		l := places(nil, nil)

@@ -11,13 +11,15 @@ import (
 // Right is something that the control API lets one do.
 type Right string
 
-// The rights. What they are called is what they are called in the daemon's configuration.
+// The rights. What they are called is what they are called in the daemon's
+// configuration.
 const (
 	RightLook   Right = "look"   // status, sources, guests and metrics
 	RightChange Right = "change" // a new generation
 )
 
-// Rights says who has which, beside root and the daemon's own user, who have both.
+// Rights says who has which, beside root and the daemon's own user, who have
+// both.
 type Rights struct{ Look, Change rights.List }
 
 func (r Rights) of(right Right) rights.List {
@@ -62,5 +64,6 @@ func (cfg *Config) denied(right Right, c *conn) string {
 	if cfg.Rights.of(right).Allows(uid, gids) {
 		return ""
 	}
-	return fmt.Sprintf("%s has not the right %q; root and the daemon's own user have it, and who is listed as %[2]s in [rights] of its configuration", who, string(right))
+	return fmt.Sprintf("%s has not the right %q; root and the daemon's own user have it, and who is listed as %[2]s "+
+		"in [rights] of its configuration", who, string(right))
 }

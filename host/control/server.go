@@ -59,7 +59,8 @@ func (c Config) domains() []transport.Domain {
 	return c.Domains()
 }
 
-// Serve answers requests on l until ctx ends, and closes l. A request under way has two seconds to end.
+// Serve answers requests on l until ctx ends, and closes l. A request under way
+// has two seconds to end.
 func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -71,10 +72,15 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 		WriteTimeout:      requestTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
-		// Else "OPTIONS *" is answered beside the handler, which bounds how often a user asks.
+		// Else "OPTIONS *" is answered beside the handler, which bounds how
+		// often a user asks.
 		DisableGeneralOptionsHandler: true,
-		ConnContext:                  func(ctx context.Context, c net.Conn) context.Context { return withConn(ctx, c.(*conn)) },
-		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context,
+			c net.Conn,
+		) context.Context {
+			return withConn(ctx, c.(*conn))
+		},
+		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
 	placed := places(l, placeOf)
@@ -100,11 +106,16 @@ func Serve(ctx context.Context, l net.Listener, cfg Config) error {
 func Handler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	get := func(path string, what func() any) {
-		mux.Handle("GET "+path, cfg.allow(RightLook, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, what()) }))
+		mux.Handle("GET "+path, cfg.allow(RightLook, func(w http.ResponseWriter,
+			_ *http.Request,
+		) {
+			answer(w, http.StatusOK, what())
+		}))
 	}
 	get("/v1/status", func() any {
 		return Status{
-			Version: cfg.Version, PID: cfg.PID, Uptime: age.Of(time.Since(cfg.Started)), Time: time.Now(), Listen: cfg.Listen,
+			Version: cfg.Version, PID: cfg.PID, Uptime: age.Of(time.Since(cfg.Started)),
+			Time: time.Now(), Listen: cfg.Listen,
 			Entropy: cfg.Entropy.Status(), Server: cfg.Server.Status(), Domains: cfg.domains(),
 		}
 	})
@@ -113,10 +124,12 @@ func Handler(cfg Config) http.Handler {
 		return Sources{Sources: append(e.Sources, cfg.Absent...), SpentBits: e.SpentBits}
 	})
 	get("/v1/guests", func() any { return cfg.Server.Status().Guests })
-	mux.Handle("GET /metrics", cfg.allow(RightLook, promhttp.HandlerFor(Registry(cfg), promhttp.HandlerOpts{MaxRequestsInFlight: 2}).ServeHTTP))
+	mux.Handle("GET /metrics", cfg.allow(RightLook,
+		promhttp.HandlerFor(Registry(cfg), promhttp.HandlerOpts{MaxRequestsInFlight: 2}).ServeHTTP))
 	mux.Handle("POST /v1/generation", cfg.allow(RightChange, cfg.renew))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no %s %s; there are GET /v1/status, /v1/sources, /v1/guests and /metrics, POST /v1/generation", r.Method, r.URL.Path)})
+		answer(w, http.StatusNotFound, errorAnswer{fmt.Sprintf("no %s %s; there are GET /v1/status, /v1/sources, "+
+			"/v1/guests and /metrics, POST /v1/generation", r.Method, r.URL.Path)})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := connOf(r); c != nil && c.begin(r.Context()) != nil {
@@ -127,8 +140,9 @@ func Handler(cfg Config) http.Handler {
 	})
 }
 
-// guestOf is the guest that a request names, and whether it names one. One that names it wrongly, such as a script whose variable is empty, means
-// something else than all guests.
+// guestOf is the guest that a request names, and whether it names one. One that
+// names it wrongly, such as a script whose variable is empty, means something
+// else than all guests.
 func guestOf(r *http.Request) (id string, one bool, err error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -144,7 +158,8 @@ func guestOf(r *http.Request) (id string, one bool, err error) {
 	case len(ids) > 1:
 		return "", false, fmt.Errorf("query: parameter guest comes %d times: name one, or none for all", len(ids))
 	case one && ids[0] == "":
-		return "", false, errors.New("query: parameter guest is empty: name a guest's ID, or leave the parameter out for all")
+		return "", false, errors.New("query: parameter guest is empty: name a guest's ID, or leave the parameter " +
+			"out for all")
 	case one:
 		id = ids[0]
 	}

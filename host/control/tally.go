@@ -6,10 +6,12 @@ import (
 	"github.com/xentropyd/xentropyd/host"
 )
 
-// otherGuests is the label under which guests without a series are summed up. No guest's ID is like that: IDs have a colon.
+// otherGuests is the label under which guests without a series are summed up.
+// No guest's ID is like that: IDs have a colon.
 const otherGuests = "other"
 
-// tally keeps the number of series bounded and the sum over them growing, although guests come and go by the thousand.
+// tally keeps the number of series bounded and the sum over them growing,
+// although guests come and go by the thousand.
 type tally struct {
 	most  int
 	last  map[string]counts // of every guest at the last look
@@ -21,7 +23,8 @@ func newTally(most int) *tally {
 	return &tally{most: most, last: make(map[string]counts), own: make(map[string]counts)}
 }
 
-// update takes in how the guests stand and returns the series. A guest keeps its series until the server forgets it.
+// update takes in how the guests stand and returns the series. A guest keeps
+// its series until the server forgets it.
 func (t *tally) update(guests []host.GuestStatus) iter.Seq2[string, counts] {
 	present := make(map[string]counts, len(guests))
 	for _, g := range guests {

@@ -10,15 +10,18 @@ import (
 
 // Status is the answer to GET /v1/status.
 type Status struct {
-	Version string             `json:"version"`
-	PID     int                `json:"pid"`
-	Uptime  host.Age           `json:"uptime_seconds"`
-	Time    time.Time          `json:"time"`   // of this answer by the machine's clock, for who compares it with a log; no age comes from it
+	Version string   `json:"version"`
+	PID     int      `json:"pid"`
+	Uptime  host.Age `json:"uptime_seconds"`
+	// of this answer by the machine's clock, for who compares it with a log; no
+	// age comes from it
+	Time    time.Time          `json:"time"`
 	Listen  []string           `json:"listen"` // channel addresses
 	Entropy host.EntropyStatus `json:"entropy"`
 	Server  host.Status        `json:"server"`
 
-	// Domains are all of this Xen host but our own, also those that are not served; nil without Xen.
+	// Domains are all of this Xen host but our own, also those that are not
+	// served; nil without Xen.
 	Domains []transport.Domain `json:"domains,omitzero"`
 }
 

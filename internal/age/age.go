@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Age is how long ago something was, by the monotonic clock: setting the machine's clock does not change it. The zero Age is that of what
-// never was. In JSON it is a number of seconds; a field of this type is to have omitzero.
+// Age is how long ago something was, by the monotonic clock: setting the
+// machine's clock does not change it. The zero Age is that of what never was.
+// In JSON it is a number of seconds; a field of this type is to have omitzero.
 type Age struct {
 	ever bool
 	ago  time.Duration
@@ -17,7 +18,8 @@ type Age struct {
 // Of is the age of what was so long ago; less than nothing is now.
 func Of(ago time.Duration) Age { return Age{true, max(0, ago)} }
 
-// At is the age at a moment of what was at t, a time with a monotonic reading or the zero time.
+// At is the age at a moment of what was at t, a time with a monotonic reading
+// or the zero time.
 func At(now, t time.Time) Age {
 	if t.IsZero() {
 		return Age{}

@@ -16,7 +16,8 @@ type hintError struct {
 func (e *hintError) Error() string { return e.err.Error() }
 func (e *hintError) Unwrap() error { return e.err }
 
-// WithHint adds to an error what the user can do about it; it is printed on a line of its own.
+// WithHint adds to an error what the user can do about it; it is printed on a
+// line of its own.
 func WithHint(err error, hint string) error {
 	if err == nil {
 		return nil
@@ -37,7 +38,8 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// Usage marks an error as one of the command line: the exit status is then ExitUsage.
+// Usage marks an error as one of the command line: the exit status is then
+// ExitUsage.
 func Usage(err error) error {
 	if err == nil {
 		return nil
@@ -50,7 +52,8 @@ type quietError struct{ status int }
 
 func (e *quietError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
 
-// Quiet ends the command with an exit status and prints nothing: what there is to say was said. For [ExitOK] it is nil.
+// Quiet ends the command with an exit status and prints nothing: what there is
+// to say was said. For [ExitOK] it is nil.
 func Quiet(status int) error {
 	if status == ExitOK {
 		return nil

@@ -34,7 +34,8 @@ func prefixed(n, base float64, units ...string) string {
 	return fmt.Sprintf("%.1f %s", n, units[i])
 }
 
-// Duration shows a time span to about two digits: "850 ms", "12 s", "3 min", "2.5 h", "4 d".
+// Duration shows a time span to about two digits: "850 ms", "12 s", "3 min",
+// "2.5 h", "4 d".
 func Duration(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -53,7 +54,8 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%.0f d", d.Hours()/24)
 }
 
-// Printable replaces what could play with a terminal: names come from guests and other programs.
+// Printable replaces what could play with a terminal: names come from guests
+// and other programs.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -10,8 +10,10 @@ import (
 // before is the core dump limit that Harden found.
 var before atomic.Pointer[unix.Rlimit]
 
-// Harden keeps the process's memory to itself: no core dump of it is written (setrlimit(2), RLIMIT_CORE), and no other process of the
-// same user may trace it or read its memory (prctl(2), PR_SET_DUMPABLE). A child is free of the second until it asks for it.
+// Harden keeps the process's memory to itself: no core dump of it is written
+// (setrlimit(2), RLIMIT_CORE), and no other process of the same user may trace
+// it or read its memory (prctl(2), PR_SET_DUMPABLE). A child is free of the
+// second until it asks for it.
 func Harden() error {
 	var found unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &found); err != nil {
@@ -27,8 +29,8 @@ func Harden() error {
 	return nil
 }
 
-// Soften gives back the core dump limit that Harden found, for a program that this process becomes. To
-// raise the hard limit again needs CAP_SYS_RESOURCE.
+// Soften gives back the core dump limit that Harden found, for a program that
+// this process becomes. To raise the hard limit again needs CAP_SYS_RESOURCE.
 func Soften() error {
 	found := before.Load()
 	if found == nil {

@@ -13,7 +13,9 @@ func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Show the help of a command",
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) (names []string, _ cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) (names []string,
+			_ cobra.ShellCompDirective,
+		) {
 			above, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -28,7 +30,8 @@ func helpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return Usage(WithHint(fmt.Errorf("no help for %q: there is no such command", strings.Join(args, " ")), "see "+cmd.Root().Name()+" --help"))
+				return Usage(WithHint(fmt.Errorf("no help for %q: there is no such command", strings.Join(args, " ")),
+					"see "+cmd.Root().Name()+" --help"))
 			}
 			of.InitDefaultHelpFlag() // it has not run: its help would not show the flag
 			return of.Help()
@@ -36,7 +39,8 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// checkCompletion has cobra's completion command fail when it is told no shell, or none that it knows, and would show its help else.
+// checkCompletion has cobra's completion command fail when it is told no shell,
+// or none that it knows, and would show its help else.
 func checkCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -26,8 +26,8 @@ func priority(level slog.Level) string {
 	return priorityDebug
 }
 
-// withPriority puts a level's priority before each line: the journal takes each for a message of its own
-// (sd-daemon(3)).
+// withPriority puts a level's priority before each line: the journal takes each
+// for a message of its own (sd-daemon(3)).
 func withPriority(level slog.Level, text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -37,7 +37,8 @@ func withPriority(level slog.Level, text string) string {
 	return b.String()
 }
 
-// Say writes lines of text that are no log records, in one piece. Where w leads to the journal it learns their level.
+// Say writes lines of text that are no log records, in one piece. Where w leads
+// to the journal it learns their level.
 func Say(w io.Writer, level slog.Level, text string) error {
 	if isJournal(w) {
 		text = withPriority(level, text)

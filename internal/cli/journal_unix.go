@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// isJournal says whether w leads to the journal: the device and inode of its file are those that the service manager
-// left in JOURNAL_STREAM (systemd.exec(5)). The variable alone says nothing, for a child or a shell may have sent
-// its output elsewhere.
+// isJournal says whether w leads to the journal: the device and inode of its
+// file are those that the service manager left in JOURNAL_STREAM
+// (systemd.exec(5)). The variable alone says nothing, for a child or a shell
+// may have sent its output elsewhere.
 func isJournal(w io.Writer) bool {
 	stream := os.Getenv("JOURNAL_STREAM")
 	f, ok := w.(*os.File)

@@ -20,7 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// journal is a file that JOURNAL_STREAM names, as the service manager's socket would be.
+// journal is a file that JOURNAL_STREAM names, as the service manager's socket
+// would be.
 func journal(t *testing.T) (f *os.File, read func() string) {
 	t.Helper()
 	f, err := os.CreateTemp(t.TempDir(), "journal")
@@ -100,8 +101,8 @@ func TestLogFromManyGoroutines(t *testing.T) {
 	}
 }
 
-// TestPanicIsNoUsage: a service manager that does not start a program again that was used wrongly starts one again
-// that crashed.
+// TestPanicIsNoUsage: a service manager that does not start a program again
+// that was used wrongly starts one again that crashed.
 func TestPanicIsNoUsage(t *testing.T) {
 	if os.Getenv("CLI_TEST_PANIC") != "" {
 		os.Args = []string{"xentropyd", "do"}

@@ -11,8 +11,10 @@ import (
 // lateMost is how many records wait at most.
 const lateMost = 64
 
-// LateLog is a handler that writes what it is given a while later, with the time at which it came: for a program that now and then has no
-// time to lose. A warning or an error is written at once, with all that came before it. Close writes the rest.
+// LateLog is a handler that writes what it is given a while later, with the
+// time at which it came: for a program that now and then has no time to lose. A
+// warning or an error is written at once, with all that came before it. Close
+// writes the rest.
 type LateLog struct {
 	next slog.Handler
 	q    *lateQueue

@@ -25,7 +25,8 @@ func ParseLevel(name string) (slog.Level, error) {
 	return 0, fmt.Errorf("log level %q: use %s", name, strings.Join(Levels, ", "))
 }
 
-// newLogHandler logs text. The journal has the time already, and is told each line's priority; elsewhere the time of day is enough.
+// newLogHandler logs text. The journal has the time already, and is told each
+// line's priority; elsewhere the time of day is enough.
 func newLogHandler(w io.Writer) slog.Handler {
 	journal := isJournal(w)
 	out := &leveledWriter{w: w, journal: journal}

@@ -12,8 +12,9 @@ import (
 // manSection is where programs for administrators are.
 const manSection = "8"
 
-// manCommand is for packagers: man pages from the same tree as the help. They are made by hand: cobra's own generator brings a
-// Markdown parser whose tables would be made at each start of each command.
+// manCommand is for packagers: man pages from the same tree as the help. They
+// are made by hand: cobra's own generator brings a Markdown parser whose tables
+// would be made at each start of each command.
 func manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",

@@ -13,7 +13,8 @@ func manPage(cmd *cobra.Command) string {
 	var r roff
 	root := cmd.Root()
 	name := manName(cmd)
-	r.line(`.TH %s %s "" %s %s`, quote(strings.ToUpper(name)), quote(manSection), quote(root.Name()+" "+Version()), quote(root.Name()+" manual"))
+	r.line(`.TH %s %s "" %s %s`, quote(strings.ToUpper(name)), quote(manSection), quote(root.Name()+" "+Version()),
+		quote(root.Name()+" manual"))
 	r.line(".SH NAME")
 	r.line(`%s \- %s`, escape(name), escape(cmd.Short))
 	r.line(".SH SYNOPSIS")
@@ -115,7 +116,8 @@ func (r *roff) seeAlso(cmd *cobra.Command) {
 	}
 }
 
-// escape makes text of what roff would take for its own, and keeps dashes what one types.
+// escape makes text of what roff would take for its own, and keeps dashes what
+// one types.
 var escape = strings.NewReplacer(`\`, `\e`, `-`, `\-`).Replace
 
 // quote makes one argument of a request.

@@ -23,8 +23,10 @@ const (
 	ExitNotSeeded = 4 // it runs and is not seeded
 )
 
-// Root makes the top of a command tree: it has no action of its own, and already has the commands version, completion, man and help, and the
-// flags --log-level and --version. A command below it must not set PersistentPreRun or PersistentPreRunE.
+// Root makes the top of a command tree: it has no action of its own, and
+// already has the commands version, completion, man and help, and the flags
+// --log-level and --version. A command below it must not set PersistentPreRun
+// or PersistentPreRunE.
 func Root(name, short string) *cobra.Command {
 	root := &cobra.Command{
 		Use:               name,
@@ -50,7 +52,8 @@ func Root(name, short string) *cobra.Command {
 		if err != nil {
 			return Usage(fmt.Errorf("flag --log-level: %w", err))
 		}
-		// cobra would do so when this function is through, too late for the exit status.
+		// cobra would do so when this function is through, too late for the
+		// exit status.
 		if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
 			return Usage(WithHint(err, "see "+cmd.CommandPath()+" --help"))
 		}
@@ -67,8 +70,10 @@ func Root(name, short string) *cobra.Command {
 	return root
 }
 
-// Main hardens the process, runs the command line and ends the process with its exit status. A panic ends it by SIGABRT: Go's own status for
-// one is 2, which is [ExitUsage], after which a service manager has no cause to start the program again.
+// Main hardens the process, runs the command line and ends the process with its
+// exit status. A panic ends it by SIGABRT: Go's own status for one is 2, which
+// is [ExitUsage], after which a service manager has no cause to start the
+// program again.
 func Main(root *cobra.Command) {
 	debug.SetTraceback("crash")
 	if err := Harden(); err != nil {
@@ -77,8 +82,9 @@ func Main(root *cobra.Command) {
 	os.Exit(Run(root, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// Run runs the command line without touching the process and returns the exit status. The first SIGINT or SIGTERM cancels the
-// commands' context, a second one kills.
+// Run runs the command line without touching the process and returns the exit
+// status. The first SIGINT or SIGTERM cancels the commands' context, a second
+// one kills.
 func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -11,7 +11,8 @@ import (
 // version is set by the linker: see build in the Makefile.
 var version string
 
-// Version is what the linker was told, else what the build knows of: a release's version, or what version control says.
+// Version is what the linker was told, else what the build knows of: a
+// release's version, or what version control says.
 func Version() string {
 	if version != "" {
 		return version
@@ -34,6 +35,7 @@ func versionCommand() *cobra.Command {
 
 // printVersion is what the command version and the flag --version do.
 func printVersion(cmd *cobra.Command) error {
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s, %s/%s)\n", cmd.Root().Name(), Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s, %s/%s)\n", cmd.Root().Name(), Version(), runtime.Version(),
+		runtime.GOOS, runtime.GOARCH)
 	return err
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestVersionOfTheLinker builds a command with the flags that the Makefile gives. The linker says nothing of a variable that is not there.
+// TestVersionOfTheLinker builds a command with the flags that the Makefile
+// gives. The linker says nothing of a variable that is not there.
 func TestVersionOfTheLinker(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program; run without -short")

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Width is how many columns a terminal has, 0 if w is none: then nothing is to be broken.
+// Width is how many columns a terminal has, 0 if w is none: then nothing is to
+// be broken.
 func Width(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -23,8 +24,9 @@ func Width(w io.Writer) int {
 	return width
 }
 
-// Wrap prints text behind a head, broken between words to width columns; further lines are indented as far as the head reaches.
-// A width of 0 breaks nothing.
+// Wrap prints text behind a head, broken between words to width columns;
+// further lines are indented as far as the head reaches. A width of 0 breaks
+// nothing.
 func Wrap(w io.Writer, width int, head, text string) {
 	line, indent := head, strings.Repeat(" ", utf8.RuneCountInString(head))
 	fresh := true
@@ -43,7 +45,8 @@ func Wrap(w io.Writer, width int, head, text string) {
 	fmt.Fprintln(w, line)
 }
 
-// List prints names and what there is to say of each, the texts one below the other.
+// List prints names and what there is to say of each, the texts one below the
+// other.
 func List(w io.Writer, items [][2]string) {
 	longest := 0
 	for _, i := range items {

@@ -66,18 +66,22 @@ func TestTable(t *testing.T) {
 func TestHost(t *testing.T) {
 	c := Default()
 	assert.Equal(t, host.DefaultConfig(), c.Host())
-	text := "protocol1 = false\n[budget]\nbytes = 99\n[seed]\njitter = 0.0\n[times]\nwrite = '1s'\n[limits]\nsessions = 7"
+	text := "protocol1 = false\n[budget]\nbytes = 99\n[seed]\njitter = 0.0\n[times]\nwrite = " +
+		"'1s'\n[limits]\nsessions = 7"
 	c, err := Parse("f", []byte(text), Default())
 	require.NoError(t, err)
 	want := host.DefaultConfig()
-	want.Protocol1, want.Budget.Bytes, want.Seed.Jitter, want.Times.Write, want.Limits.Sessions = false, 99, 0, time.Second, 7
+	want.Protocol1, want.Budget.Bytes, want.Seed.Jitter, want.Times.Write,
+		want.Limits.Sessions = false, 99, 0, time.Second, 7
 	assert.Equal(t, want, c.Host())
 }
 
-// commented matches a line of the example that is a key or a table, not a sentence.
+// commented matches a line of the example that is a key or a table, not a
+// sentence.
 var commented = regexp.MustCompile(`^# ([a-z0-9_]+ = .*|\[[a-z]+\])$`)
 
-// TestExample takes the comment signs off the example and must find every key, each with its default.
+// TestExample takes the comment signs off the example and must find every key,
+// each with its default.
 func TestExample(t *testing.T) {
 	text, err := os.ReadFile(example)
 	require.NoError(t, err)
@@ -91,7 +95,8 @@ func TestExample(t *testing.T) {
 			lines = append(lines, m[1])
 		}
 	}
-	c, err := Parse("uncommented", []byte(strings.Join(lines, "\n")), Config{}) // over nothing: each default must come from the file
+	// over nothing: each default must come from the file
+	c, err := Parse("uncommented", []byte(strings.Join(lines, "\n")), Config{})
 	require.NoError(t, err)
 	assert.Equal(t, Default(), c)
 
@@ -189,8 +194,9 @@ func manyPaths(n int) string {
 	return strings.Join(list, ", ")
 }
 
-// TestPathsInEachOthersWay: the seed file would replace a socket or the configuration, its lock would be written into them, and two sockets
-// cannot be one.
+// TestPathsInEachOthersWay: the seed file would replace a socket or the
+// configuration, its lock would be written into them, and two sockets cannot be
+// one.
 func TestPathsInEachOthersWay(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "x.toml")
@@ -297,10 +303,12 @@ period = "4s"
 		id, name, pattern string
 		budget            host.Budget
 	}{
-		{"local:1000/17", "qemu-1", "local:1000/*", host.Budget{Bytes: 200, Period: time.Second}}, // the first that matches counts
-		{"xen:3", "qemu-1", "qemu-*", host.Budget{Bytes: 100, Period: 2 * time.Second}},           // by name
-		{"local:0/17", "init", "local:*", host.Budget{Bytes: 400, Period: 4 * time.Second}},       // a star goes over slashes
-		{"xen:3", "init", "", host.Budget{Bytes: 100, Period: time.Second}},                       // none
+		// the first that matches counts
+		{"local:1000/17", "qemu-1", "local:1000/*", host.Budget{Bytes: 200, Period: time.Second}},
+		{"xen:3", "qemu-1", "qemu-*", host.Budget{Bytes: 100, Period: 2 * time.Second}}, // by name
+		// a star goes over slashes
+		{"local:0/17", "init", "local:*", host.Budget{Bytes: 400, Period: 4 * time.Second}},
+		{"xen:3", "init", "", host.Budget{Bytes: 100, Period: time.Second}}, // none
 	} {
 		budget, pattern := c.BudgetFor(transport.Peer{ID: g.id, Name: g.name})
 		assert.Equal(t, g.budget, budget, "%+v", g)
@@ -311,10 +319,14 @@ period = "4s"
 func TestRights(t *testing.T) {
 	c, err := Parse("f", []byte("[rights]\nlook = ['root', '@0']\nchange = ['1000', '@50', '*']"), Default())
 	require.NoError(t, err)
-	assert.Equal(t, Rights{Look: []string{"root", "@0"}, Guest: []string{"*"}, Change: []string{"1000", "@50", "*"}}, c.Rights)
+	assert.Equal(t, Rights{
+		Look: []string{"root", "@0"}, Guest: []string{"*"},
+		Change: []string{"1000", "@50", "*"},
+	}, c.Rights)
 }
 
-// FuzzParse: no file panics, every error is an *Error with a place inside the file, and what is accepted passes the checks.
+// FuzzParse: no file panics, every error is an *Error with a place inside the
+// file, and what is accepted passes the checks.
 func FuzzParse(f *testing.F) {
 	if text, err := os.ReadFile(example); err == nil {
 		f.Add(text)
@@ -341,7 +353,8 @@ func FuzzParse(f *testing.F) {
 		if !errors.As(err, &e) {
 			t.Fatalf("error of type %T: %v", err, err)
 		}
-		if lines := strings.Count(string(data), "\n") + 1; e.Line < 0 || e.Line > lines || e.Column < 0 || e.Column > len(data)+1 {
+		if lines := strings.Count(string(data), "\n") + 1; e.Line < 0 || e.Line > lines ||
+			e.Column < 0 || e.Column > len(data)+1 {
 			t.Fatalf("error at %d:%d of %d lines", e.Line, e.Column, lines)
 		}
 	})

@@ -8,13 +8,15 @@ import (
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// Beside the seed file stand its lock and, while it is replaced, the new one: see package seedfile.
+// Beside the seed file stand its lock and, while it is replaced, the new one:
+// see package seedfile.
 const (
 	seedLock = ".lock"
 	seedNew  = ".new"
 )
 
-// place is a path that the daemon makes, replaces or opens, and the key that names it. An empty key is that of the configuration file itself.
+// place is a path that the daemon makes, replaces or opens, and the key that
+// names it. An empty key is that of the configuration file itself.
 type place struct{ key, path string }
 
 func (p place) String() string {
@@ -24,8 +26,9 @@ func (p place) String() string {
 	return p.key
 }
 
-// files refuses paths that stand in each other's way. file is the configuration file's absolute path; empty: there is none. Links are not
-// looked through: nothing is opened here.
+// files refuses paths that stand in each other's way. file is the configuration
+// file's absolute path; empty: there is none. Links are not looked through:
+// nothing is opened here.
 func (k *checker) files(c *Config, file string) {
 	taken := []place{{"", file}}
 	for i, a := range c.Listen {
@@ -50,7 +53,8 @@ func (k *checker) files(c *Config, file string) {
 	k.claim(taken, place{"seed_file", seed + seedNew}, "its successor ")
 }
 
-// claim reports that p is taken already, else adds it. Where only the other key stands in the file, that is the place to point at.
+// claim reports that p is taken already, else adds it. Where only the other key
+// stands in the file, that is the place to point at.
 func (k *checker) claim(taken []place, p place, what string) []place {
 	path := filepath.Clean(p.path)
 	for _, t := range taken {

@@ -17,8 +17,9 @@ import (
 // maxFile bounds what is read of a configuration file, in bytes.
 const maxFile = 1 << 20
 
-// Error is what is wrong with a configuration file, and where. Line and Column count from 1 and are 0 where there is no place to point
-// at, such as for a key that is missing.
+// Error is what is wrong with a configuration file, and where. Line and Column
+// count from 1 and are 0 where there is no place to point at, such as for a key
+// that is missing.
 type Error struct {
 	File         string
 	Line, Column int
@@ -32,8 +33,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
 }
 
-// Load reads a file over the defaults given. What is wrong with its content is reported by *[Error], the first fault first and all of
-// them joined.
+// Load reads a file over the defaults given. What is wrong with its content is
+// reported by *[Error], the first fault first and all of them joined.
 func Load(path string, over Config) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -47,7 +48,8 @@ func Load(path string, over Config) (Config, error) {
 	return Parse(path, data, over)
 }
 
-// Parse is Load on bytes; file is their name in errors, and a path that the configuration may name nowhere.
+// Parse is Load on bytes; file is their name in errors, and a path that the
+// configuration may name nowhere.
 func Parse(file string, data []byte, over Config) (Config, error) {
 	if len(data) > maxFile {
 		return Config{}, &Error{File: file, Text: fmt.Sprintf("more than %d bytes", maxFile)}

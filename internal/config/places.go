@@ -14,7 +14,8 @@ type places struct {
 	at   map[string]int // offset in bytes of the key, or of an array's element
 }
 
-// of finds a key's line and column, or those of the nearest table around it. Both are 0 if there is none.
+// of finds a key's line and column, or those of the nearest table around it.
+// Both are 0 if there is none.
 func (p places) of(key string) (line, column int) {
 	for {
 		if at, ok := p.at[key]; ok {
@@ -29,7 +30,8 @@ func (p places) of(key string) (line, column int) {
 	}
 }
 
-// locate walks the file once more, which the decoder has already found to be good TOML.
+// locate walks the file once more, which the decoder has already found to be
+// good TOML.
 func locate(data []byte) places {
 	found := places{data, make(map[string]int)}
 	var p unstable.Parser

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Share is a part of one core's time. Whoever was idle may use Burst at once. Its methods are safe for concurrent use; the clock
-// is the caller's.
+// Share is a part of one core's time. Whoever was idle may use Burst at once.
+// Its methods are safe for concurrent use; the clock is the caller's.
 type Share struct {
 	part  float64 // seconds per second
 	burst time.Duration
@@ -19,7 +19,8 @@ type Share struct {
 // NewShare returns a share of part of a core: 0.05 is a twentieth.
 func NewShare(part float64, burst time.Duration) *Share { return &Share{part: part, burst: burst} }
 
-// Use takes d and returns how long to wait until nothing is owed, 0 for not at all. It never refuses: what was used is used.
+// Use takes d and returns how long to wait until nothing is owed, 0 for not at
+// all. It never refuses: what was used is used.
 func (s *Share) Use(now time.Time, d time.Duration) (wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package deadline is the deadline of one direction of a connection that waits on
-// channels.
+// Package deadline is the deadline of one direction of a connection that waits
+// on channels.
 package deadline
 
 import (
@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Deadline is a channel that is closed when a time has passed, and a new one when
-// the time is set anew. Its methods may be called from any goroutine; New makes
-// one.
+// Deadline is a channel that is closed when a time has passed, and a new one
+// when the time is set anew. Its methods may be called from any goroutine; New
+// makes one.
 type Deadline struct {
 	mu     sync.Mutex
 	timer  *time.Timer
@@ -24,7 +24,8 @@ func (d *Deadline) Set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer != nil && !d.timer.Stop() {
-		// It fires or has fired: what it closes is the channel that it was made for.
+		// It fires or has fired: what it closes is the channel that it was made
+		// for.
 		d.passed = make(chan struct{})
 	}
 	d.timer = nil

@@ -1,2 +1,3 @@
-// Package doctest holds what the documents say of the code: its imports and the names of its tests.
+// Package doctest holds what the documents say of the code: its imports and the
+// names of its tests.
 package doctest

@@ -27,7 +27,8 @@ type pkg struct {
 	deps    map[string]bool // all that it stands on
 }
 
-// packages asks the go command, for systems that stand for all: files for other ones import too.
+// packages asks the go command, for systems that stand for all: files for other
+// ones import too.
 func packages(t *testing.T) map[string]*pkg {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
@@ -100,7 +101,8 @@ func table(t *testing.T) (rows []row) {
 	return rows
 }
 
-// means says whether a word of the table stands for an import: a package of ours by its folder, another's by a part of its path, such as x/sys.
+// means says whether a word of the table stands for an import: a package of
+// ours by its folder, another's by a part of its path, such as x/sys.
 func means(all map[string]*pkg, word, path string) bool {
 	if all[word] != nil {
 		return word == path
@@ -120,7 +122,8 @@ func apart(name string) bool { return within(name, "lab") || within(name, "bench
 
 func within(name, tree string) bool { return name == tree || strings.HasPrefix(name, tree+"/") }
 
-// TestImports holds the table: each package is in it once, imports what its row says and nothing else, and no row says too much.
+// TestImports holds the table: each package is in it once, imports what its row
+// says and nothing else, and no row says too much.
 func TestImports(t *testing.T) {
 	all, seen := packages(t), make(map[string]bool)
 	for _, r := range table(t) {
@@ -164,7 +167,8 @@ func TestSides(t *testing.T) {
 				within(name, "guest") && within(dep, "host") ||
 				!within(name, "cmd") && !apart(name) && within(dep, "cmd") ||
 				!apart(name) && apart(dep)
-			bad = bad || core[name] && (strings.HasPrefix(dep, "transport/") || within(dep, "vchan") || within(dep, "xenstore"))
+			bad = bad || core[name] && (strings.HasPrefix(dep, "transport/") ||
+				within(dep, "vchan") || within(dep, "xenstore"))
 			assert.False(t, bad, "%s stands on %s", name, dep)
 		}
 		if name != "fortuna" && name != "protocol" && name != "vchan/ring" {

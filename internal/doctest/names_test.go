@@ -17,7 +17,8 @@ var (
 	testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w+)\(`)
 )
 
-// TestNamesOfTests: each test, or other function with such a name, that a document names is there, so that a claim does not outlive what holds it.
+// TestNamesOfTests: each test, or other function with such a name, that a
+// document names is there, so that a claim does not outlive what holds it.
 func TestNamesOfTests(t *testing.T) {
 	there := make(map[string]bool)
 	err := filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {

@@ -90,7 +90,8 @@ func fds(t *testing.T) int {
 	return len(entries)
 }
 
-// noGoroutinesLeft waits until no more than the given number of goroutines run, and shows them if that does not happen.
+// noGoroutinesLeft waits until no more than the given number of goroutines run,
+// and shows them if that does not happen.
 func noGoroutinesLeft(t *testing.T, limit int) {
 	t.Helper()
 	for range 500 {
@@ -112,8 +113,9 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestDaemonKilled kills the daemon at random moments while guests read and ask. No guest stops giving bytes, no seed and no
-// byte comes twice, and nothing is left behind. The long form kills 1,000 times.
+// TestDaemonKilled kills the daemon at random moments while guests read and
+// ask. No guest stops giving bytes, no seed and no byte comes twice, and
+// nothing is left behind. The long form kills 1,000 times.
 func TestDaemonKilled(t *testing.T) {
 	kills := 200
 	if testing.Short() {
@@ -173,7 +175,8 @@ func TestDaemonKilled(t *testing.T) {
 	came := uint64(0) // before the last kill
 	for i := range kills {
 		if i%2 == 1 { // every second daemon may die before anybody has come
-			require.Eventually(t, func() bool { return reconnects() > came }, 30*time.Second, time.Millisecond, "nobody came back")
+			require.Eventually(t, func() bool { return reconnects() > came }, 30*time.Second,
+				time.Millisecond, "nobody came back")
 		}
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
 		came = reconnects()
@@ -184,7 +187,8 @@ func TestDaemonKilled(t *testing.T) {
 	// After the last start every guest comes back.
 	for _, g := range all {
 		seedsBefore := g.Status().Host.Seeds
-		require.Eventually(t, func() bool { return g.Status().Host.Connected && g.Status().Host.Seeds > seedsBefore }, 30*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return g.Status().Host.Connected && g.Status().Host.Seeds > seedsBefore },
+			30*time.Second, 5*time.Millisecond)
 	}
 	stop.Store(true)
 	readers.Wait()

@@ -16,8 +16,9 @@ import (
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// TestAMillionEvents drives the whole path, from a noise source through host, channel and guest to a reader, until a million
-// samples have become events, and watches the heap: the entropy path of 2015 leaked.
+// TestAMillionEvents drives the whole path, from a noise source through host,
+// channel and guest to a reader, until a million samples have become events,
+// and watches the heap: the entropy path of 2015 leaked.
 func TestAMillionEvents(t *testing.T) {
 	const events = 1_000_000
 	dir := t.TempDir()
@@ -55,7 +56,8 @@ func TestAMillionEvents(t *testing.T) {
 	work(events)
 	late := heap()
 	s := g.Status()
-	t.Logf("%d events, %d seeds, %d bytes read, heap %d KiB after a twentieth and %d KiB at the end", delivered(), s.Host.Seeds, s.BytesRead, early>>10, late>>10)
+	t.Logf("%d events, %d seeds, %d bytes read, heap %d KiB after a twentieth and %d KiB at the end", delivered(),
+		s.Host.Seeds, s.BytesRead, early>>10, late>>10)
 	require.Less(t, int64(late)-int64(early), int64(512<<10))
 
 	require.NoError(t, g.Close())

@@ -1,5 +1,6 @@
-// Package e2e tests host and guest together: over the local channel, through restarts, kills and long runs. Tests run
-// in short forms; set XENTROPYD_SOAK to a duration, as in XENTROPYD_SOAK=60s, for the long ones.
+// Package e2e tests host and guest together: over the local channel, through
+// restarts, kills and long runs. Tests run in short forms; set XENTROPYD_SOAK
+// to a duration, as in XENTROPYD_SOAK=60s, for the long ones.
 package e2e
 
 import (
@@ -23,10 +24,12 @@ import (
 	"github.com/xentropyd/xentropyd/transport/local"
 )
 
-// daemonDir is set in a process that is to be a daemon, to the directory where it keeps its socket and seed.
+// daemonDir is set in a process that is to be a daemon, to the directory where
+// it keeps its socket and seed.
 const daemonDir = "XENTROPYD_E2E_DAEMON"
 
-// parts are what a process of a test can be instead, by the environment variable that says so.
+// parts are what a process of a test can be instead, by the environment
+// variable that says so.
 var parts = map[string]func(string) error{}
 
 func TestMain(m *testing.M) {

@@ -2,7 +2,8 @@
 
 package e2e
 
-// Not under the race detector: its shadow memory is terabytes, and full of what the program wrote.
+// Not under the race detector: its shadow memory is terabytes, and full of what
+// the program wrote.
 
 import (
 	"bufio"
@@ -30,15 +31,17 @@ import (
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-// What a process of TestSecretsLeaveNoTrace is told: its part, "host" or "guest", and the case.
+// What a process of TestSecretsLeaveNoTrace is told: its part, "host" or
+// "guest", and the case.
 const (
 	secretsPart = "XENTROPYD_E2E_SECRETS"
 	secretsDir  = "XENTROPYD_E2E_SECRETS_DIR"
 	secretsCase = "XENTROPYD_E2E_SECRETS_CASE"
 )
 
-// secretsCases are sessions of different carriers, protocols and seed sizes: what is left in a hash's block buffer depends on the
-// length of what it hashed.
+// secretsCases are sessions of different carriers, protocols and seed sizes:
+// what is left in a hash's block buffer depends on the length of what it
+// hashed.
 var secretsCases = map[string]struct {
 	carrier   string
 	seedBytes int
@@ -62,7 +65,8 @@ func init() {
 // window is how many bytes of a secret in a row count as a trace.
 const window = 16
 
-// masked collects secrets in a form that a search for them does not find. A process writes it to a file for its parent.
+// masked collects secrets in a form that a search for them does not find. A
+// process writes it to a file for its parent.
 type masked struct {
 	mu    sync.Mutex
 	bytes []byte // each secret's length as 32 bits, then its bytes inverted
@@ -140,7 +144,8 @@ func secretsListener(carrier, dir string) (transport.Listener, error) {
 	return l, err
 }
 
-// secretsProcess is a host or a guest that does what its standard input says, one line each, and answers each line with one.
+// secretsProcess is a host or a guest that does what its standard input says,
+// one line each, and answers each line with one.
 func secretsProcess(part, dir, name string) error {
 	c := secretsCases[name]
 	known := &masked{bytes: make([]byte, 0, 1<<20)}
@@ -245,8 +250,10 @@ type actor struct {
 func act(t *testing.T, part, dir, name string) *actor {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=NONE")
-	// What the kernel's frame of a signal and a stack that is moved in the midst of work keep is chance. SECURITY.md lists it.
-	cmd.Env = append(os.Environ(), secretsPart+"="+part, secretsDir+"="+dir, secretsCase+"="+name, "GODEBUG=asyncpreemptoff=1,gcshrinkstackoff=1")
+	// What the kernel's frame of a signal and a stack that is moved in the
+	// midst of work keep is chance. SECURITY.md lists it.
+	cmd.Env = append(os.Environ(), secretsPart+"="+part, secretsDir+"="+dir, secretsCase+"="+name,
+		"GODEBUG=asyncpreemptoff=1,gcshrinkstackoff=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -308,7 +315,8 @@ func (n *needles) in(b []byte, at uint64) (found []string) {
 	return found
 }
 
-// search reads all memory that a process can write and says where needles stand.
+// search reads all memory that a process can write and says where needles
+// stand.
 func search(t *testing.T, pid int, n *needles) (found []string) {
 	t.Helper()
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
@@ -345,8 +353,9 @@ func search(t *testing.T, pid int, n *needles) (found []string) {
 	return found
 }
 
-// TestSecretsLeaveNoTrace holds real sessions between two processes, each its own, and then searches the memory of both for any 16 bytes
-// of a seed, of what a target was fed, and of what was read.
+// TestSecretsLeaveNoTrace holds real sessions between two processes, each its
+// own, and then searches the memory of both for any 16 bytes of a seed, of what
+// a target was fed, and of what was read.
 func TestSecretsLeaveNoTrace(t *testing.T) {
 	for name, c := range secretsCases {
 		t.Run(name, func(t *testing.T) {
@@ -389,7 +398,8 @@ func TestSecretsLeaveNoTrace(t *testing.T) {
 			g.do("forget")
 			// The last steps of either side may still be under way.
 			found := traces()
-			for deadline := time.Now().Add(20 * time.Second); len(found) > 0 && time.Now().Before(deadline); found = traces() {
+			for deadline := time.Now().Add(20 * time.Second); len(found) > 0 &&
+				time.Now().Before(deadline); found = traces() {
 				time.Sleep(50 * time.Millisecond)
 			}
 			require.Empty(t, found, strings.Join(found, "\n"))

@@ -17,13 +17,15 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// windows finds a repeat of any 16 consecutive bytes among all that it is shown.
+// windows finds a repeat of any 16 consecutive bytes among all that it is
+// shown.
 type windows struct {
 	mu   sync.Mutex
 	seen map[[16]byte]struct{}
 }
 
-// add looks at every window of b at which a repeat could begin, all of them, and says whether one was seen before.
+// add looks at every window of b at which a repeat could begin, all of them,
+// and says whether one was seen before.
 func (w *windows) add(b []byte) (repeated bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,13 +62,15 @@ func (l *pipes) Accept() (transport.Conn, transport.Peer, error) {
 
 func (l *pipes) Close() error { l.once.Do(func() { close(l.done) }); return nil }
 
-// session asks a host for its first seed and one more, as a guest with no state at all would.
+// session asks a host for its first seed and one more, as a guest with no state
+// at all would.
 func session(l *pipes) ([][]byte, error) {
 	here, there := net.Pipe()
 	defer here.Close()
 	l.conns <- there
 	here.SetDeadline(time.Now().Add(time.Minute))
-	// Every session says the same nonce: the host alone must see to it that the seeds differ.
+	// Every session says the same nonce: the host alone must see to it that the
+	// seeds differ.
 	g := protocol.NewGuest(protocol.Hello{})
 	if _, err := here.Write(g.AppendHello(nil)); err != nil {
 		return nil, err
@@ -94,8 +98,9 @@ func session(l *pipes) ([][]byte, error) {
 	return seeds, nil
 }
 
-// TestSeedsAreNeverShared holds 10,000 sessions with a host that is started ten times, each time on the seed file of the last. No
-// 16 bytes of any seed come again.
+// TestSeedsAreNeverShared holds 10,000 sessions with a host that is started ten
+// times, each time on the seed file of the last. No 16 bytes of any seed come
+// again.
 func TestSeedsAreNeverShared(t *testing.T) {
 	const starts, sessions = 10, 1000
 	var seen windows

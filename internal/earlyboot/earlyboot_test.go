@@ -75,7 +75,9 @@ func TestMountXen(t *testing.T) {
 
 func TestMountedAlready(t *testing.T) {
 	m := newMachine(t)
-	put(t, m.root+"/proc/self/mountinfo", "22 1 0:21 / /proc rw - proc proc rw\n23 1 0:5 / /dev rw,nosuid shared:2 - devtmpfs udev rw\n24 1 0:5 / /proc/xen rw - xenfs xenfs rw\nshort\n")
+	put(t, m.root+"/proc/self/mountinfo",
+		"22 1 0:21 / /proc rw - proc proc rw\n23 1 0:5 / /dev rw,nosuid shared:2 - devtmpfs udev rw\n24 1 0:5 / "+
+			"/proc/xen rw - xenfs xenfs rw\nshort\n")
 	require.NoError(t, os.MkdirAll(m.root+"/sys/kernel", 0o755))
 	require.NoError(t, os.MkdirAll(m.root+"/proc/xen", 0o755))
 	mounts, err := m.mountAll()
@@ -123,17 +125,24 @@ func TestInit(t *testing.T) {
 		setup     []func(*testing.T, *machine)
 		want      bool
 	}{
-		"another number":             {2, "", []func(*testing.T, *machine){link(own)}, false},
-		"init":                       {1, "", []func(*testing.T, *machine){link(own)}, true},
-		"container":                  {1, "", []func(*testing.T, *machine){link(other)}, false},
-		"an image made of one":       {1, "", []func(*testing.T, *machine){link(own), file("/.dockerenv")}, true},
-		"initramfs":                  {1, "", []func(*testing.T, *machine){mounted(own)}, true},
-		"container without /proc":    {1, "", []func(*testing.T, *machine){mounted(other)}, false},
-		"may not mount":              {1, "", []func(*testing.T, *machine){fail(fs.ErrPermission)}, false},
-		"kernel without /proc":       {1, "", []func(*testing.T, *machine){fail(errors.New("no such device"))}, true},
-		"the same, in a container":   {1, "podman", []func(*testing.T, *machine){fail(errors.New("no such device"))}, false},
-		"the same, in Docker's":      {1, "", []func(*testing.T, *machine){fail(errors.New("no such device")), file("/.dockerenv")}, false},
-		"the same, in Podman's":      {1, "", []func(*testing.T, *machine){fail(errors.New("no such device")), file("/run/.containerenv")}, false},
+		"another number":          {2, "", []func(*testing.T, *machine){link(own)}, false},
+		"init":                    {1, "", []func(*testing.T, *machine){link(own)}, true},
+		"container":               {1, "", []func(*testing.T, *machine){link(other)}, false},
+		"an image made of one":    {1, "", []func(*testing.T, *machine){link(own), file("/.dockerenv")}, true},
+		"initramfs":               {1, "", []func(*testing.T, *machine){mounted(own)}, true},
+		"container without /proc": {1, "", []func(*testing.T, *machine){mounted(other)}, false},
+		"may not mount":           {1, "", []func(*testing.T, *machine){fail(fs.ErrPermission)}, false},
+		"kernel without /proc":    {1, "", []func(*testing.T, *machine){fail(errors.New("no such device"))}, true},
+		"the same, in a container": {1, "podman", []func(*testing.T,
+			*machine){fail(errors.New("no such device"))}, false},
+		"the same, in Docker's": {1, "", []func(*testing.T, *machine){
+			fail(errors.New("no such device")),
+			file("/.dockerenv"),
+		}, false},
+		"the same, in Podman's": {1, "", []func(*testing.T, *machine){
+			fail(errors.New("no such device")),
+			file("/run/.containerenv"),
+		}, false},
 		"a /proc that has no ns/pid": {1, "lxc", []func(*testing.T, *machine){file("/proc/self/stat")}, false},
 		"an old kernel's /proc":      {1, "", []func(*testing.T, *machine){file("/proc/self/stat")}, true},
 		"another system":             {1, "", []func(*testing.T, *machine){fail(ErrUnsupported)}, false},
@@ -171,14 +180,22 @@ func (i *inserter) insert(path string, packed bool) error {
 
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
-	for _, p := range []string{"kernel/drivers/xen/xen-evtchn.ko", "kernel/drivers/xen/xen_gntalloc.ko.xz", "kernel/a/first.ko", "kernel/a/second.ko", "kernel/a/notxen-evtchn.ko", "kernel/xen-evtchn.txt"} {
+	for _, p := range []string{
+		"kernel/drivers/xen/xen-evtchn.ko", "kernel/drivers/xen/xen_gntalloc.ko.xz",
+		"kernel/a/first.ko", "kernel/a/second.ko", "kernel/a/notxen-evtchn.ko", "kernel/xen-evtchn.txt",
+	} {
 		put(t, filepath.Join(dir, p), "")
 	}
-	put(t, filepath.Join(dir, "modules.dep"), "kernel/a/x.ko: kernel/a/first.ko\nkernel/drivers/xen/xen-evtchn.ko: kernel/a/second.ko kernel/a/first.ko\nno colon\n")
+	put(t, filepath.Join(dir, "modules.dep"),
+		"kernel/a/x.ko: kernel/a/first.ko\nkernel/drivers/xen/xen-evtchn.ko: kernel/a/second.ko "+
+			"kernel/a/first.ko\nno colon\n")
 	put(t, filepath.Join(dir, "modules.builtin"), "kernel/drivers/xen/xen-privcmd.ko\n")
 	i := &inserter{dir: dir}
 	require.NoError(t, load(dir, i.insert, []string{"xen-evtchn", "xen-gntalloc", "xen_privcmd"}))
-	assert.Equal(t, []string{"kernel/a/first.ko", "kernel/a/second.ko", "kernel/drivers/xen/xen-evtchn.ko", "kernel/drivers/xen/xen_gntalloc.ko.xz packed"}, i.done)
+	assert.Equal(t, []string{
+		"kernel/a/first.ko", "kernel/a/second.ko", "kernel/drivers/xen/xen-evtchn.ko",
+		"kernel/drivers/xen/xen_gntalloc.ko.xz packed",
+	}, i.done)
 
 	i = &inserter{dir: dir, fail: map[string]error{"first.ko": fs.ErrExist, "xen-evtchn.ko": fs.ErrPermission}}
 	err := load(dir, i.insert, []string{"xen-evtchn", "xen-gntalloc"})

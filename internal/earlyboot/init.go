@@ -7,16 +7,18 @@ import (
 	"path/filepath"
 )
 
-// initPID is the number of the first process of a machine, and of one in a PID namespace of its own
-// (pid_namespaces(7)).
+// initPID is the number of the first process of a machine, and of one in a PID
+// namespace of its own (pid_namespaces(7)).
 const initPID = 1
 
-// initialPIDNamespace is what the link /proc/PID/ns/pid says of the processes that are in the machine's own
-// namespace: its number is part of the kernel's interface (PROC_PID_INIT_INO, include/linux/proc_ns.h).
+// initialPIDNamespace is what the link /proc/PID/ns/pid says of the processes
+// that are in the machine's own namespace: its number is part of the kernel's
+// interface (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 const initialPIDNamespace = "pid:[4026531836]" // 0xEFFFFFFC
 
-// Init says whether this process is the machine's init: number 1 in the machine's own PID namespace, not in a
-// container's. It asks /proc, which it mounts for as long as that takes where it is missing. On systems other than
+// Init says whether this process is the machine's init: number 1 in the
+// machine's own PID namespace, not in a container's. It asks /proc, which it
+// mounts for as long as that takes where it is missing. On systems other than
 // Linux it is false.
 func Init() bool { return thisMachine.isInit(os.Getpid(), os.Getenv) }
 
@@ -31,8 +33,9 @@ func (m *mounter) isInit(pid int, getenv func(string) string) bool {
 	if errors.Is(err, ErrUnsupported) {
 		return false
 	}
-	// No /proc, and none to be had. A machine's init may mount; else there is what container managers leave behind
-	// (the container interface of systemd, Docker's and Podman's files).
+	// No /proc, and none to be had. A machine's init may mount; else there is
+	// what container managers leave behind (the container interface of systemd,
+	// Docker's and Podman's files).
 	return !errors.Is(err, fs.ErrPermission) && getenv("container") == "" &&
 		!m.exists("/.dockerenv") && !m.exists("/run/.containerenv")
 }

@@ -26,7 +26,8 @@ func kernelRelease() (string, error) {
 	return unix.ByteSliceToString(u.Release[:]), nil
 }
 
-// insertModule is init_module(2) of a file. A packed one needs Linux 5.17 with CONFIG_MODULE_DECOMPRESS.
+// insertModule is init_module(2) of a file. A packed one needs Linux 5.17 with
+// CONFIG_MODULE_DECOMPRESS.
 func insertModule(path string, packed bool) error {
 	f, err := os.Open(path)
 	if err != nil {

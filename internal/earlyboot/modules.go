@@ -10,15 +10,18 @@ import (
 	"strings"
 )
 
-// moduleEndings are how a module's file may end, and whether the kernel has to unpack it.
+// moduleEndings are how a module's file may end, and whether the kernel has to
+// unpack it.
 var moduleEndings = []struct {
 	ending string
 	packed bool
 }{{".ko", false}, {".ko.xz", true}, {".ko.zst", true}, {".ko.gz", true}}
 
-// Load loads kernel modules by name, and first what modules.dep says that they need. dir is where to look, also in directories
-// below; "" is /lib/modules/ of the running kernel. A module that is loaded already or part of the kernel is no error. Without
-// CAP_SYS_MODULE the error is fs.ErrPermission, for a module that is not found fs.ErrNotExist.
+// Load loads kernel modules by name, and first what modules.dep says that they
+// need. dir is where to look, also in directories below; "" is /lib/modules/ of
+// the running kernel. A module that is loaded already or part of the kernel is
+// no error. Without CAP_SYS_MODULE the error is fs.ErrPermission, for a module
+// that is not found fs.ErrNotExist.
 func Load(dir string, names ...string) error {
 	if dir == "" {
 		release, err := kernelRelease()
@@ -60,7 +63,8 @@ func loadOne(dir string, insert func(path string, packed bool) error, name strin
 	return nil
 }
 
-// moduleName is a module's name by its file: the kernel takes - and _ for the same.
+// moduleName is a module's name by its file: the kernel takes - and _ for the
+// same.
 func moduleName(path string) string {
 	base := filepath.Base(path)
 	for _, e := range moduleEndings {
@@ -127,7 +131,8 @@ func builtin(dir, name string) (is bool) {
 	return is
 }
 
-// needed lists what modules.dep(5) says that a module needs, in the order of loading.
+// needed lists what modules.dep(5) says that a module needs, in the order of
+// loading.
 func needed(dir, path string) (list []string, err error) {
 	err = eachLine(filepath.Join(dir, "modules.dep"), func(line string) bool {
 		module, needs, ok := strings.Cut(line, ":")

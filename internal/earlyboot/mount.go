@@ -36,8 +36,9 @@ type mounter struct {
 	unmount func(target string) error
 }
 
-// Mount mounts proc, sysfs, devtmpfs and, in a Xen domain whose kernel has it, xenfs, each where it is missing. What could not be
-// mounted is in the error; the rest is mounted all the same.
+// Mount mounts proc, sysfs, devtmpfs and, in a Xen domain whose kernel has it,
+// xenfs, each where it is missing. What could not be mounted is in the error;
+// the rest is mounted all the same.
 func Mount() (*Mounts, error) { return thisMachine.mountAll() }
 
 func (m *mounter) mountAll() (*Mounts, error) {
@@ -84,7 +85,8 @@ func (m *mounter) mounted(p mountPoint) bool {
 // Targets lists what was mounted.
 func (d *Mounts) Targets() []string { return d.targets }
 
-// Undo unmounts, the last first, for the next program that wants to find the machine as it was. Files that are open stay usable.
+// Undo unmounts, the last first, for the next program that wants to find the
+// machine as it was. Files that are open stay usable.
 func (d *Mounts) Undo() error {
 	var all error
 	for _, target := range slices.Backward(d.targets) {

@@ -1,8 +1,9 @@
-// Package gather takes what a source.Harvester delivers to a fortuna.Fortuna: [Collector.Absorb] is the harvester's sink,
-// [Collector.Seed] gives Fortuna its first seed. Host and guest both stand on it.
+// Package gather takes what a source.Harvester delivers to a fortuna.Fortuna:
+// [Collector.Absorb] is the harvester's sink, [Collector.Seed] gives Fortuna
+// its first seed. Host and guest both stand on it.
 //
-// Until the first seed, samples go into one SHA-512 and their assessed entropy is counted; afterwards they are events
-// for Fortuna's 32 pools, in turn.
+// Until the first seed, samples go into one SHA-512 and their assessed entropy
+// is counted; afterwards they are events for Fortuna's 32 pools, in turn.
 package gather
 
 import (
@@ -16,11 +17,13 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// Need is the assessed min-entropy in bits that makes a seed of full strength: 256, and the 64 more with which the
-// output of a vetted conditioner has full entropy (SP 800-90B, 3.1.5.1.2).
+// Need is the assessed min-entropy in bits that makes a seed of full strength:
+// 256, and the 64 more with which the output of a vetted conditioner has full
+// entropy (SP 800-90B, 3.1.5.1.2).
 const Need = source.SeedBits + source.MarginBits
 
-// Collector stands between the sources and one Fortuna. Its methods may be called from several goroutines.
+// Collector stands between the sources and one Fortuna. Its methods may be
+// called from several goroutines.
 type Collector struct {
 	fortuna *fortuna.Fortuna
 	kernel  *Kernel
@@ -33,7 +36,8 @@ type Collector struct {
 	refused error // the first event that Fortuna refused
 }
 
-// New returns a pool for f, which should have been made with fortuna.WithExplicitSeed.
+// New returns a pool for f, which should have been made with
+// fortuna.WithExplicitSeed.
 func New(f *fortuna.Fortuna, k *Kernel) *Collector {
 	return &Collector{fortuna: f, kernel: k, enough: make(chan struct{}), initial: sha512.New()}
 }
@@ -81,8 +85,9 @@ func (p *Collector) Refused() error {
 	return p.refused
 }
 
-// Seed reseeds Fortuna with what was absorbed so far, the kernel's RNG where it answers, and more (a kept seed, a host's). It may be
-// called again: what came in since the first time is in Fortuna's pools then. The caller wipes more.
+// Seed reseeds Fortuna with what was absorbed so far, the kernel's RNG where it
+// answers, and more (a kept seed, a host's). It may be called again: what came
+// in since the first time is in Fortuna's pools then. The caller wipes more.
 func (p *Collector) Seed(more ...[]byte) {
 	var noise, kernel [sha512.Size]byte
 	defer clear(noise[:])

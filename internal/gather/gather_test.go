@@ -22,7 +22,8 @@ func fixed(b byte) func([]byte) error {
 
 func failing([]byte) error { return errors.New("getrandom: operation not permitted") }
 
-// first is what a pool gives that absorbed noise, was seeded with more, and has this kernel.
+// first is what a pool gives that absorbed noise, was seeded with more, and has
+// this kernel.
 func first(t *testing.T, kernel func([]byte) error, noise byte, more string) string {
 	t.Helper()
 	f := fortuna.New(fortuna.WithExplicitSeed())
@@ -36,12 +37,14 @@ func first(t *testing.T, kernel func([]byte) error, noise byte, more string) str
 	return string(b)
 }
 
-// Every part goes into the seed, and a kernel that gives nothing leaves the others to serve.
+// Every part goes into the seed, and a kernel that gives nothing leaves the
+// others to serve.
 func TestSeedMixesAllParts(t *testing.T) {
 	seen := map[string]string{}
 	for name, got := range map[string]string{
-		"all": first(t, fixed(1), 1, "a"), "another kernel": first(t, fixed(2), 1, "a"), "another noise": first(t, fixed(1), 2, "a"),
-		"another seed": first(t, fixed(1), 1, "b"), "no kernel": first(t, failing, 1, "a"),
+		"all": first(t, fixed(1), 1, "a"), "another kernel": first(t, fixed(2), 1, "a"),
+		"another noise": first(t, fixed(1), 2, "a"),
+		"another seed":  first(t, fixed(1), 1, "b"), "no kernel": first(t, failing, 1, "a"),
 		"no kernel, another noise": first(t, failing, 2, "a"), "no kernel, another seed": first(t, failing, 1, "b"),
 	} {
 		require.Empty(t, seen[got], name)
@@ -70,14 +73,16 @@ func TestKernelIsThisSystems(t *testing.T) {
 	require.NotZero(t, [64]byte(b))
 }
 
-// The hash of the first noise keeps the end of it: after the seed it must not, whatever the length.
+// The hash of the first noise keeps the end of it: after the seed it must not,
+// whatever the length.
 func TestFirstNoiseIsWiped(t *testing.T) {
 	for n := 1; n < 300; n++ {
 		p := New(fortuna.New(fortuna.WithExplicitSeed()), NewKernel(failing, slog.New(slog.DiscardHandler)))
 		p.Absorb(source.Batch{Data: bytes.Repeat([]byte{0xa5}, n)})
 		h := reflect.ValueOf(p.initial).Elem().FieldByName("x")
 		if n%128 > 3 {
-			require.Contains(t, fmt.Sprint(h), "165", "crypto/sha512 keeps its block elsewhere now: look whether it is wiped")
+			require.Contains(t, fmt.Sprint(h), "165",
+				"crypto/sha512 keeps its block elsewhere now: look whether it is wiped")
 		}
 		p.Seed()
 		require.NotContains(t, fmt.Sprint(h), "165", "%d bytes", n)

@@ -9,16 +9,18 @@ import (
 	"github.com/xentropyd/xentropyd/source"
 )
 
-// Kernel is the operating system's RNG as something that is mixed in wherever it answers and needed nowhere: it claims no
-// credit, and sandboxes and old kernels refuse it. Its methods are safe for concurrent use.
+// Kernel is the operating system's RNG as something that is mixed in wherever
+// it answers and needed nowhere: it claims no credit, and sandboxes and old
+// kernels refuse it. Its methods are safe for concurrent use.
 type Kernel struct {
 	read func([]byte) error
 	log  *slog.Logger
 	once sync.Once
 }
 
-// NewKernel returns the RNG that read asks, with nil this system's. read fills a slice whose length is a multiple of 8 and
-// does not block. The first failure is logged.
+// NewKernel returns the RNG that read asks, with nil this system's. read fills
+// a slice whose length is a multiple of 8 and does not block. The first failure
+// is logged.
 func NewKernel(read func([]byte) error, log *slog.Logger) *Kernel {
 	if read == nil {
 		read = readSystem
@@ -26,7 +28,8 @@ func NewKernel(read func([]byte) error, log *slog.Logger) *Kernel {
 	return &Kernel{read: read, log: log}
 }
 
-// Fill puts random bytes into b, whose length must be a multiple of 8, if the kernel gives any; else b may hold anything.
+// Fill puts random bytes into b, whose length must be a multiple of 8, if the
+// kernel gives any; else b may hold anything.
 func (k *Kernel) Fill(b []byte) {
 	if err := k.read(b); err != nil {
 		k.once.Do(func() {

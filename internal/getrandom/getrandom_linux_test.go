@@ -33,7 +33,8 @@ func TestRead(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// TestProbeIsShort: a call that may not return has a buffer of its own, of at most 256 bytes; later ones have the reader's.
+// TestProbeIsShort: a call that may not return has a buffer of its own, of at
+// most 256 bytes; later ones have the reader's.
 func TestProbeIsShort(t *testing.T) {
 	var lengths []int
 	var first []byte
@@ -61,7 +62,8 @@ func TestProbeIsShort(t *testing.T) {
 	require.Equal(t, []int{probe, probe + 1}, lengths)
 }
 
-// TestFailureIsNoAnswerToRelyOn: what refuses one call may be silent to the next, with other flags for instance.
+// TestFailureIsNoAnswerToRelyOn: what refuses one call may be silent to the
+// next, with other flags for instance.
 func TestFailureIsNoAnswerToRelyOn(t *testing.T) {
 	c := caller{call: func([]byte, int) (int, error) { return 0, unix.EAGAIN }}
 	_, err := c.read(make([]byte, 8), 0)
@@ -69,8 +71,9 @@ func TestFailureIsNoAnswerToRelyOn(t *testing.T) {
 	require.False(t, c.answers.Load())
 }
 
-// TestNoAnswer: the first call is given up after its time, the next ones at once, and there is never more than one; when it returns after all, its
-// bytes are wiped and go nowhere, and the next call tries again.
+// TestNoAnswer: the first call is given up after its time, the next ones at
+// once, and there is never more than one; when it returns after all, its bytes
+// are wiped and go nowhere, and the next call tries again.
 func TestNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})
@@ -113,7 +116,8 @@ func TestNoAnswer(t *testing.T) {
 	})
 }
 
-// TestManyAtOnce: those who come while the first call is under way wait for that one and make none of their own.
+// TestManyAtOnce: those who come while the first call is under way wait for
+// that one and make none of their own.
 func TestManyAtOnce(t *testing.T) {
 	answer := make(chan struct{})
 	var calls atomic.Int32

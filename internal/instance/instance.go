@@ -1,4 +1,5 @@
-// Package instance makes names for a daemon's run: new at each start, and no secret.
+// Package instance makes names for a daemon's run: new at each start, and no
+// secret.
 package instance
 
 import (
@@ -21,8 +22,10 @@ const bootID = "/proc/sys/kernel/random/boot_id"
 
 var made atomic.Uint64
 
-// New returns a name that no other run has, nor another call in this one. It never waits: where the kernel's generator has no seed yet, or
-// cannot be asked, there are the boot's number, the process's, the clocks and how long it takes to read them.
+// New returns a name that no other run has, nor another call in this one. It
+// never waits: where the kernel's generator has no seed yet, or cannot be
+// asked, there are the boot's number, the process's, the clocks and how long it
+// takes to read them.
 func New() [Size]byte { return draw(gather.NewKernel(nil, slog.New(slog.DiscardHandler)).Fill) }
 
 func draw(kernel func([]byte)) (name [Size]byte) {

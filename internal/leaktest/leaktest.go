@@ -21,8 +21,8 @@ type Also struct {
 	Count func() int
 }
 
-// Check counts now, and at the end of the test fails it when more is left, after
-// a patient while.
+// Check counts now, and at the end of the test fails it when more is left,
+// after a patient while.
 func Check(t testing.TB, also ...Also) {
 	t.Helper()
 	if r, w, err := os.Pipe(); err == nil { // the poller's own descriptors come with the first use

@@ -4,9 +4,9 @@
 // The memory itself is charged to whoever touches it first, which is to be the
 // other one. What the kernel keeps beside it (the file, a watch, messages that
 // nobody has read) stays charged to the process that made the page for as long
-// as anybody has its descriptor or a mapping, in a queue of messages too, whatever
-// has become of what it was made for. [Lender.Page] gives no more to a user who
-// has too many.
+// as anybody has its descriptor or a mapping, in a queue of messages too,
+// whatever has become of what it was made for. [Lender.Page] gives no more to a
+// user who has too many.
 package lend
 
 import "errors"

@@ -17,15 +17,16 @@ import (
 	"github.com/xentropyd/xentropyd/internal/unixsock"
 )
 
-// When we are done with a page it is looked soon whether others are, then twice as
-// long after each time. What is unread is looked at at the longest intervals.
+// When we are done with a page it is looked soon whether others are, then twice
+// as long after each time. What is unread is looked at at the longest
+// intervals.
 const lookFirst, lookMost = 10 * time.Millisecond, 10 * time.Second
 
-// Lender lends pages. Its methods may be called from any goroutine, and wait for
-// nobody. What others have of a page is known from a watch of its file
+// Lender lends pages. Its methods may be called from any goroutine, and wait
+// for nobody. What others have of a page is known from a watch of its file
 // (inotify(7)). It tells when the description that was given away is closed:
-// from then on nobody can use the memory, as nobody can open the file anew. And it
-// tells when the file is gone, which a descriptor with O_PATH holds up.
+// from then on nobody can use the memory, as nobody can open the file anew. And
+// it tells when the file is gone, which a descriptor with O_PATH holds up.
 type Lender struct {
 	most int // of a user
 	all  int // of everybody
@@ -77,13 +78,14 @@ func New(most int) (*Lender, error) {
 	return l, nil
 }
 
-// eventsEach is how many events of a page can wait at a time. The first, that the
-// others have closed it, makes us close it too; that comes as a second one, then
-// that the file is gone, and its watch. None is ever lost.
+// eventsEach is how many events of a page can wait at a time. The first, that
+// the others have closed it, makes us close it too; that comes as a second one,
+// then that the file is gone, and its watch. None is ever lost.
 const eventsEach = 3
 
-// Who has few pages still gets one when others have many: the last quarter is for
-// users with fewer than fewPages, the last eighth for root and the process's own.
+// Who has few pages still gets one when others have many: the last quarter is
+// for users with fewer than fewPages, the last eighth for root and the
+// process's own.
 const fewPages = 16
 
 // queuedEvents is how many events the kernel keeps, inotify(7).
@@ -240,9 +242,9 @@ func (l *Lender) makeLoan() (n *Loan, err error) {
 	return n, nil
 }
 
-// Unread is called at most once, before Done: the page stays the user's until what we
-// have sent on a socket was read, or the other end is closed. Then drop is called,
-// which closes the socket.
+// Unread is called at most once, before Done: the page stays the user's until
+// what we have sent on a socket was read, or the other end is closed. Then drop
+// is called, which closes the socket.
 func (n *Loan) Unread(socket int, drop func()) {
 	l := n.lender
 	l.mu.Lock()
@@ -254,10 +256,10 @@ func (n *Loan) Unread(socket int, drop func()) {
 	n.socket, n.unread = socket, drop
 }
 
-// Done is called once, when we have no use for the page any more. unmap undoes our
-// own mapping; where the page was not sealed, that is done when nobody else has
-// the page: somebody who makes a hole in it would hold up the unmapping, and with
-// that all of the process's memory.
+// Done is called once, when we have no use for the page any more. unmap undoes
+// our own mapping; where the page was not sealed, that is done when nobody else
+// has the page: somebody who makes a hole in it would hold up the unmapping,
+// and with that all of the process's memory.
 func (n *Loan) Done(sealed bool, unmap func()) {
 	if sealed {
 		unmap()

@@ -30,7 +30,8 @@ func page(t *testing.T, l *Lender, user uint32) (fd int) {
 	return n.Guest
 }
 
-// Our own mapping of a page that is not sealed is undone when nobody else has the page, not before.
+// Our own mapping of a page that is not sealed is undone when nobody else has
+// the page, not before.
 func TestUnsealedIsUnmappedAtTheEnd(t *testing.T) {
 	l := newLender(t, 10)
 	n, err := l.Page(7)
@@ -88,7 +89,8 @@ func TestFoundByAndBy(t *testing.T) {
 	})
 }
 
-// Whatever is left of a page counts: a descriptor, a copy, a mapping, a message that nobody has read.
+// Whatever is left of a page counts: a descriptor, a copy, a mapping, a message
+// that nobody has read.
 func TestHeld(t *testing.T) {
 	l := newLender(t, 10)
 	fd := page(t, l, 7)
@@ -123,7 +125,8 @@ func requireNothingLeft(t *testing.T, l *Lender) {
 	require.Zero(t, l.left)
 }
 
-// What nobody has read counts too, as long as whoever could read it has its socket.
+// What nobody has read counts too, as long as whoever could read it has its
+// socket.
 func TestUnread(t *testing.T) {
 	for name, over := range map[string]func(fd int) error{
 		"read":   func(fd int) error { _, err := unix.Read(fd, make([]byte, 8)); return err },
@@ -159,8 +162,8 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// All users together have no more than the kernel has room to tell of. Who has few goes before who has many, and root
-// before all.
+// All users together have no more than the kernel has room to tell of. Who has
+// few goes before who has many, and root before all.
 func TestTooManyInAll(t *testing.T) {
 	l := newLender(t, 64)
 	l.all = 128
@@ -284,7 +287,8 @@ func TestNoHolesInASealedPage(t *testing.T) {
 	mapped[0] = 1 // who has it can write to it
 }
 
-// A page that outlives its Lender, and that somebody has still, leaves no descriptor of ours.
+// A page that outlives its Lender, and that somebody has still, leaves no
+// descriptor of ours.
 func TestDoneAfterClose(t *testing.T) {
 	l := newLender(t, 3)
 	n, err := l.Page(7)

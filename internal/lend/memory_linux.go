@@ -12,9 +12,9 @@ const (
 
 	// MappedSeals are those that whoever it was lent to adds once it has mapped
 	// and touched the page: from then on nobody can make a hole in it. A hole
-	// in a page that is mapped a hundred thousand times takes a second, in which
-	// whoever touches or unmaps the page waits in the kernel. They need Linux
-	// 5.1 (see CanSeal).
+	// in a page that is mapped a hundred thousand times takes a second, in
+	// which whoever touches or unmaps the page waits in the kernel. They need
+	// Linux 5.1 (see CanSeal).
 	MappedSeals = unix.F_SEAL_FUTURE_WRITE | unix.F_SEAL_SEAL
 )
 

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// As runs f on a thread that is another user's, without root's capabilities, and waits for it. Where the process is not root's the test is
-// skipped. f must not start anything that outlives it.
+// As runs f on a thread that is another user's, without root's capabilities,
+// and waits for it. Where the process is not root's the test is skipped. f must
+// not start anything that outlives it.
 func As(t testing.TB, uid, gid int, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// names remembers the users' names for a while: to look one up is to read /etc/passwd, which nobody is to cause at will.
+// names remembers the users' names for a while: to look one up is to read
+// /etc/passwd, which nobody is to cause at will.
 var names struct {
 	mu    sync.Mutex
 	known map[uint32]string

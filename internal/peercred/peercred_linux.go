@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxGroups bounds what is asked for, our own choice. The kernel allows 65,536 (NGROUPS_MAX, linux/limits.h), which it takes milliseconds
-// to tell.
+// maxGroups bounds what is asked for, our own choice. The kernel allows 65,536
+// (NGROUPS_MAX, linux/limits.h), which it takes milliseconds to tell.
 const maxGroups = 4096
 
-// Of gives the credentials of the peer of a connected Unix socket, without its supplementary groups (SO_PEERCRED; unix(7), socket(7)).
+// Of gives the credentials of the peer of a connected Unix socket, without its
+// supplementary groups (SO_PEERCRED; unix(7), socket(7)).
 func Of(c syscall.Conn) (Creds, error) { return ask(c, OfFD) }
 
 // OfFD is Of for a descriptor.
@@ -25,8 +26,8 @@ func OfFD(fd int) (Creds, error) {
 	return Creds{PID: u.Pid, UID: u.Uid, GID: u.Gid}, nil
 }
 
-// Groups gives the supplementary groups (SO_PEERGROUPS); nil where the kernel does not tell, before Linux 4.13, and for who has more than
-// 4,096.
+// Groups gives the supplementary groups (SO_PEERGROUPS); nil where the kernel
+// does not tell, before Linux 4.13, and for who has more than 4,096.
 func Groups(c syscall.Conn) ([]uint32, error) { return ask(c, GroupsOfFD) }
 
 func ask[T any](c syscall.Conn, of func(fd int) (T, error)) (found T, err error) {
@@ -42,7 +43,8 @@ func ask[T any](c syscall.Conn, of func(fd int) (T, error)) (found T, err error)
 	return found, nil
 }
 
-// GroupsOfFD is Groups for a descriptor. The first try has room for those that nearly everybody has.
+// GroupsOfFD is Groups for a descriptor. The first try has room for those that
+// nearly everybody has.
 func GroupsOfFD(fd int) ([]uint32, error) {
 	list := make([]uint32, 64)
 	for {

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A process's start is field 22 of its state, counted as proc_pid_stat(5) does; the name may try to confuse.
+// A process's start is field 22 of its state, counted as proc_pid_stat(5) does;
+// the name may try to confuse.
 func TestParseStart(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("1 (a) S 7 (x))")

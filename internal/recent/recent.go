@@ -1,5 +1,6 @@
-// Package recent keeps something for each of many names, such as a rate limit for each user, in a table with a bound: whoever comes under
-// ever new names pushes out the names that were not used for the longest time.
+// Package recent keeps something for each of many names, such as a rate limit
+// for each user, in a table with a bound: whoever comes under ever new names
+// pushes out the names that were not used for the longest time.
 package recent
 
 import (
@@ -22,12 +23,14 @@ type entry[V any] struct {
 	used  uint64
 }
 
-// New returns a table for so many names, at least one. make makes what a new name has.
+// New returns a table for so many names, at least one. make makes what a new
+// name has.
 func New[K comparable, V any](most int, make func() V) *Table[K, V] {
 	return &Table[K, V]{most: max(1, most), make: make, found: map[K]*entry[V]{}}
 }
 
-// Get is what a name has. At the bound an eighth of the others makes room for a new one.
+// Get is what a name has. At the bound an eighth of the others makes room for a
+// new one.
 func (t *Table[K, V]) Get(name K) V {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,7 +1,8 @@
-// Package rights says who may do what, by credentials that the kernel vouches for. [Parse] reads a list of the configuration.
+// Package rights says who may do what, by credentials that the kernel vouches
+// for. [Parse] reads a list of the configuration.
 //
-// An entry is a user ("anna" or "1000"), a group ("@wheel" or "@50"), or "*" for everybody. Root and the user of this process are in
-// every list.
+// An entry is a user ("anna" or "1000"), a group ("@wheel" or "@50"), or "*"
+// for everybody. Root and the user of this process are in every list.
 package rights
 
 import (
@@ -23,8 +24,9 @@ type List struct {
 	users, groups []uint32
 }
 
-// Parse looks the names up. A number is taken as it is; a name must be known to this machine. The error is of the first bad entry, and
-// says which one that is.
+// Parse looks the names up. A number is taken as it is; a name must be known to
+// this machine. The error is of the first bad entry, and says which one that
+// is.
 func Parse(entries []string) (List, error) {
 	var l List
 	for _, e := range entries {
@@ -56,7 +58,8 @@ func (l *List) add(entry string) error {
 	return err
 }
 
-// noID is -1, which no user or group has: setuid(2) takes it for "leave as it is".
+// noID is -1, which no user or group has: setuid(2) takes it for "leave as it
+// is".
 const noID = 1<<32 - 1
 
 func number(name string, lookup func(string) (string, error)) (uint32, error) {
@@ -76,7 +79,8 @@ func number(name string, lookup func(string) (string, error)) (uint32, error) {
 func userNumber(name string) (string, error) {
 	u, err := user.Lookup(name)
 	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
-		return "", fmt.Errorf("this machine has no user %q; one whom only a directory service knows is named by number", name)
+		return "", fmt.Errorf("this machine has no user %q; one whom only a directory service knows is named by number",
+			name)
 	}
 	if err != nil {
 		return "", fmt.Errorf("look up the user %q: %w", name, err)
@@ -87,7 +91,8 @@ func userNumber(name string) (string, error) {
 func groupNumber(name string) (string, error) {
 	g, err := user.LookupGroup(name)
 	if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
-		return "", fmt.Errorf("this machine has no group %q; one that only a directory service knows is named by number", name)
+		return "", fmt.Errorf("this machine has no group %q; one that only a directory service knows "+
+			"is named by number", name)
 	}
 	if err != nil {
 		return "", fmt.Errorf("look up the group %q: %w", name, err)
@@ -104,5 +109,6 @@ func (l List) Allows(uid uint32, gids []uint32) bool {
 // Everybody says whether all have the right.
 func (l List) Everybody() bool { return l.everybody }
 
-// Own says whether this is root or the user of this process, who may do everything.
+// Own says whether this is root or the user of this process, who may do
+// everything.
 func Own(uid uint32) bool { return uid == 0 || int64(uid) == int64(os.Geteuid()) }

@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHashLeavesNothing fills the block buffer of each hash with inputs of every length, and looks at it afterwards.
+// TestHashLeavesNothing fills the block buffer of each hash with inputs of
+// every length, and looks at it afterwards.
 func TestHashLeavesNothing(t *testing.T) {
 	for name, h := range map[string]hash.Hash{
 		"SHA-256": sha256.New(), "SHA-512": sha512.New(), "HMAC-SHA-256": hmac.New(sha256.New, []byte("key")),
@@ -28,7 +29,8 @@ func TestHashLeavesNothing(t *testing.T) {
 			require.Equal(t, empty, h.Sum(nil), "%s is as new", name)
 		}
 		h.Write(bytes.Repeat([]byte{0xa5}, h.BlockSize()-1))
-		require.Contains(t, dump(h), "165", "%s: the standard library keeps its block elsewhere now: look whether Hash overwrites it", name)
+		require.Contains(t, dump(h), "165",
+			"%s: the standard library keeps its block elsewhere now: look whether Hash overwrites it", name)
 	}
 }
 

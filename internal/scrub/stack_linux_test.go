@@ -13,7 +13,8 @@ import (
 
 const mark = 0xa7
 
-// leave puts a pattern on its stack, almost as deep as Do looks, and says where.
+// leave puts a pattern on its stack, almost as deep as Do looks, and says
+// where.
 //
 //go:noinline
 func leave() (at uintptr) {
@@ -29,7 +30,8 @@ func leave() (at uintptr) {
 func keepMark(*[Depth - 512]byte) {}
 
 func TestDoOverwritesTheStack(t *testing.T) {
-	// The process reads its own stack as a file: a read goes less deep than leave.
+	// The process reads its own stack as a file: a read goes less deep than
+	// leave.
 	mem, err := os.Open("/proc/self/mem")
 	require.NoError(t, err)
 	defer mem.Close()

@@ -25,8 +25,8 @@ const childVariable = "XENTROPYD_SECCOMP_TEST"
 // once the child has passed, and fails the test if it has not. A kernel without
 // seccomp filters skips the test.
 //
-// Whatever needs such a call and takes no failure dies in the child: crypto/rand
-// ends a process without getrandom.
+// Whatever needs such a call and takes no failure dies in the child:
+// crypto/rand ends a process without getrandom.
 func Child(t *testing.T, errno unix.Errno, calls ...uintptr) bool {
 	t.Helper()
 	if !isChild(t) {
@@ -45,8 +45,8 @@ func Child(t *testing.T, errno unix.Errno, calls ...uintptr) bool {
 }
 
 // SilentChild is Child with calls that never return: they are passed on to a
-// supervisor (SECCOMP_RET_USER_NOTIF), who does not answer. A kernel before Linux
-// 5.7 skips the test.
+// supervisor (SECCOMP_RET_USER_NOTIF), who does not answer. A kernel before
+// Linux 5.7 skips the test.
 func SilentChild(t *testing.T, calls ...uintptr) bool {
 	t.Helper()
 	if !isChild(t) {
@@ -88,8 +88,8 @@ func StartSilent(t *testing.T, c *exec.Cmd, calls ...uintptr) {
 }
 
 // Build builds the command in the current directory as it is shipped, without
-// cgo, and returns its path: a C library asks getrandom before main does. Without
-// a go command the test is skipped.
+// cgo, and returns its path: a C library asks getrandom before main does.
+// Without a go command the test is skipped.
 func Build(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "command")
@@ -114,7 +114,8 @@ func inChild(t *testing.T) {
 	for part := range strings.SplitSeq(t.Name(), "/") {
 		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
 	}
-	cmd := exec.Command(os.Args[0], "-test.run="+strings.Join(parts, "/"), "-test.v", "-test.count=1", "-test.timeout=2m")
+	cmd := exec.Command(os.Args[0], "-test.run="+strings.Join(parts, "/"), "-test.v",
+		"-test.count=1", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), childVariable+"="+t.Name())
 	out, err := cmd.CombinedOutput()
 	switch {
@@ -125,9 +126,9 @@ func inChild(t *testing.T) {
 	}
 }
 
-// filter makes calls have a filter's action, for good, in this thread, with TSYNC
-// in all of this process: seccomp(2), and linux/filter.h for the program. It returns
-// what the call did: with NEW_LISTENER the supervisor's descriptor.
+// filter makes calls have a filter's action, for good, in this thread, with
+// TSYNC in all of this process: seccomp(2), and linux/filter.h for the program.
+// It returns what the call did: with NEW_LISTENER the supervisor's descriptor.
 func filter(action uint32, flags uintptr, calls []uintptr) (got int, err error) {
 	const atNumber = 0 // offset of nr in struct seccomp_data
 	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: atNumber}}

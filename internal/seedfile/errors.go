@@ -16,15 +16,17 @@ var (
 
 // Other errors that a caller decides on.
 var (
-	// ErrInUse says that another process, or another File of this one, holds the lock.
+	// ErrInUse says that another process, or another File of this one, holds
+	// the lock.
 	ErrInUse = errors.New("in use")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("closed")
 )
 
-// RefusedError says that what is there must not be used as a seed, or that what was given must not be stored as
-// one. What is no regular file or not 64 bytes long was no seed: Store leaves it alone, and the remedy is to
-// remove it or to name another file. Any other file the next Store replaces.
+// RefusedError says that what is there must not be used as a seed, or that what
+// was given must not be stored as one. What is no regular file or not 64 bytes
+// long was no seed: Store leaves it alone, and the remedy is to remove it or to
+// name another file. Any other file the next Store replaces.
 type RefusedError struct {
 	Path   string
 	Reason error  // one of those above, which errors.Is finds

@@ -19,7 +19,8 @@ func openSeed(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
-// checkOwner has nothing to go by: here access is not a matter of owner and mode.
+// checkOwner has nothing to go by: here access is not a matter of owner and
+// mode.
 func checkOwner(fs.FileInfo) error { return nil }
 
 // syncDir does nothing: directories cannot be synced here.

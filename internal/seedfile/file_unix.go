@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openSeed opens without following a link at the end of the path, and without waiting for a FIFO's writer.
+// openSeed opens without following a link at the end of the path, and without
+// waiting for a FIFO's writer.
 func openSeed(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	// FreeBSD says EMLINK where others say ELOOP (open(2)).
@@ -48,8 +49,8 @@ func syncDir(path string) error {
 		return err
 	}
 	defer dir.Close()
-	// Some network and FUSE file systems have no fsync for directories and say EINVAL (fsync(2)). There is
-	// nothing more to be done there.
+	// Some network and FUSE file systems have no fsync for directories and say
+	// EINVAL (fsync(2)). There is nothing more to be done there.
 	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
 		return err
 	}

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes an exclusive flock(2) on a file, which the system gives back when the process ends, however it
-// does. The file is not removed afterwards: between a removal and a new lock two processes could each hold one.
+// lockFile takes an exclusive flock(2) on a file, which the system gives back
+// when the process ends, however it does. The file is not removed afterwards:
+// between a removal and a new lock two processes could each hold one.
 func lockFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
@@ -36,14 +37,16 @@ func lockFile(path string) (*os.File, error) {
 		file.Close()
 		return nil, err
 	}
-	// For the message that another process prints; the lock does not depend on it.
+	// For the message that another process prints; the lock does not depend on
+	// it.
 	if file.Truncate(0) == nil {
 		_, _ = fmt.Fprintf(file, "%d\n", os.Getpid())
 	}
 	return file, nil
 }
 
-// maxLock is how long a lock file is at most: a process's number of 64 bits and a line's end.
+// maxLock is how long a lock file is at most: a process's number of 64 bits and
+// a line's end.
 const maxLock = 21 // bytes
 
 // checkLock refuses what is no lock of ours, before it is written over.
@@ -58,7 +61,8 @@ func checkLock(file *os.File) error {
 	return nil
 }
 
-// holder names the process that wrote itself into the lock file, if it can be read.
+// holder names the process that wrote itself into the lock file, if it can be
+// read.
 func holder(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile takes an exclusive lock on a file, which the system gives back when the process ends.
+// lockFile takes an exclusive lock on a file, which the system gives back when
+// the process ends.
 func lockFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

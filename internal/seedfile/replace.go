@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 )
 
-// operations are the steps that can fail, so that tests can make each fail alone.
+// operations are the steps that can fail, so that tests can make each fail
+// alone.
 type operations interface {
 	mkdir(dir string) error
 	lock(path string) (*os.File, error)
@@ -24,7 +25,8 @@ type temporary interface {
 	Sync() error
 }
 
-// replace writes the seed beside the file and renames it over the file: old or new, never half.
+// replace writes the seed beside the file and renames it over the file: old or
+// new, never half.
 func (f *File) replace(seed []byte) (err error) {
 	// A name that was given by mistake must not cost what is there.
 	switch info, err := os.Lstat(f.path); {
@@ -46,7 +48,8 @@ func (f *File) replace(seed []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			// Best effort: the error that counts is the first, and the next start removes it too.
+			// Best effort: the error that counts is the first, and the next
+			// start removes it too.
 			_ = f.removeTemporary()
 		}
 	}()
@@ -55,7 +58,8 @@ func (f *File) replace(seed []byte) (err error) {
 		err = io.ErrShortWrite
 	}
 	if err == nil {
-		// Before the rename, or a crash could leave the new name with no content.
+		// Before the rename, or a crash could leave the new name with no
+		// content.
 		err = file.Sync()
 	}
 	if e := file.Close(); err == nil {
@@ -71,7 +75,8 @@ func (f *File) replace(seed []byte) (err error) {
 	return f.ops.syncDir(filepath.Dir(f.path))
 }
 
-// temporaryName is fixed, which the lock allows: what a crash leaves behind is known by its name.
+// temporaryName is fixed, which the lock allows: what a crash leaves behind is
+// known by its name.
 func (f *File) temporaryName() string { return f.path + ".new" }
 
 func (f *File) removeTemporary() error {

@@ -14,10 +14,12 @@ import (
 )
 
 const (
-	// Size of a seed and its file in bytes (Cryptography Engineering, section 9.6.1).
+	// Size of a seed and its file in bytes (Cryptography Engineering, section
+	// 9.6.1).
 	Size = 64
 
-	// Interval is how often a running generator should Update its file (section 9.6.5).
+	// Interval is how often a running generator should Update its file (section
+	// 9.6.5).
 	Interval = 10 * time.Minute
 )
 
@@ -31,11 +33,13 @@ type File struct {
 	closed bool
 }
 
-// Open takes the seed file at path for this process; the file itself need not exist. It makes the parent
-// directory with mode 0700 if that is missing, locks, and removes what a crash left behind.
+// Open takes the seed file at path for this process; the file itself need not
+// exist. It makes the parent directory with mode 0700 if that is missing,
+// locks, and removes what a crash left behind.
 //
-// The error matches ErrInUse when somebody else holds the lock. Where the directory cannot be written, on a
-// read-only file system for instance, Open succeeds, Load works, and Store tries again and returns the error.
+// The error matches ErrInUse when somebody else holds the lock. Where the
+// directory cannot be written, on a read-only file system for instance, Open
+// succeeds, Load works, and Store tries again and returns the error.
 func Open(path string) (*File, error) { return open(path, system{}) }
 
 func open(path string, ops operations) (*File, error) {
@@ -75,8 +79,9 @@ func (f *File) prepare() error {
 // Path returns the absolute path.
 func (f *File) Path() string { return f.path }
 
-// Load returns the seed: 64 bytes, which the caller uses once, replaces by Store or Update, and wipes. The error
-// matches fs.ErrNotExist if there is no seed yet, and is a *RefusedError if there is one that must not be used.
+// Load returns the seed: 64 bytes, which the caller uses once, replaces by
+// Store or Update, and wipes. The error matches fs.ErrNotExist if there is no
+// seed yet, and is a *RefusedError if there is one that must not be used.
 func (f *File) Load() ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,9 +125,10 @@ func checkForm(info fs.FileInfo) error {
 	return nil
 }
 
-// Store replaces the seed and returns when the new one is on the disk: nil means that no restart will find the
-// old one. After an error either is there, whole; treat the seed as not stored. The error is a *RefusedError if
-// what is there is no seed: that is left as it is. The caller wipes the seed.
+// Store replaces the seed and returns when the new one is on the disk: nil
+// means that no restart will find the old one. After an error either is there,
+// whole; treat the seed as not stored. The error is a *RefusedError if what is
+// there is no seed: that is left as it is. The caller wipes the seed.
 func (f *File) Store(seed []byte) error {
 	if len(seed) != Size {
 		return &RefusedError{Path: f.path, Reason: ErrSize, Detail: strconv.Itoa(len(seed)) + " bytes", given: true}
@@ -136,7 +142,8 @@ func (f *File) Store(seed []byte) error {
 		return fmt.Errorf("store seed file %s: %w", f.path, ErrClosed)
 	}
 	if f.lock == nil {
-		// What was in the way at Open, a read-only file system for instance, may have gone.
+		// What was in the way at Open, a read-only file system for instance,
+		// may have gone.
 		if err := f.prepare(); err != nil {
 			return f.explain("store", err)
 		}

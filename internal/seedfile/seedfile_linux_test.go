@@ -83,7 +83,8 @@ func TestNotRegular(t *testing.T) {
 	c.Close()
 }
 
-// A seed that must not be used, and is one, is replaced; what is too open and no seed is left alone all the same.
+// A seed that must not be used, and is one, is replaced; what is too open and
+// no seed is left alone all the same.
 func TestTooOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seed")
 	for size, replaced := range map[int]bool{Size - 1: false, Size: true, Size + 1: false} {
@@ -111,7 +112,8 @@ func TestTooOpen(t *testing.T) {
 	}
 }
 
-// What has the lock's name and is none is not written over: one byte below and above what a lock can have.
+// What has the lock's name and is none is not written over: one byte below and
+// above what a lock can have.
 func TestLockOfAnotherKind(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "seed")
@@ -180,7 +182,8 @@ func TestNoDescriptorLeaks(t *testing.T) {
 
 const childEnv = "SEEDFILE_TEST_STORE_FOR_EVER"
 
-// TestMain is, in the child of TestKilledWhileStoring, a process that stores without end.
+// TestMain is, in the child of TestKilledWhileStoring, a process that stores
+// without end.
 func TestMain(m *testing.M) {
 	path := os.Getenv(childEnv)
 	if path == "" {
@@ -200,7 +203,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// Killed at any moment, the process leaves a whole seed and a lock that is free.
+// Killed at any moment, the process leaves a whole seed and a lock that is
+// free.
 func TestKilledWhileStoring(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seed")
 	f := mustOpen(t, path)

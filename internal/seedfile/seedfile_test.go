@@ -259,7 +259,8 @@ func (b brokenFile) Close() error {
 	return err
 }
 
-// Each step fails alone: Store says so, the old seed stands, and nothing is left lying about.
+// Each step fails alone: Store says so, the old seed stands, and nothing is
+// left lying about.
 func TestEachStepFails(t *testing.T) {
 	injected := errors.New("no space left on device")
 	for _, step := range []string{

@@ -1,5 +1,6 @@
-// Package subuid says to which user a user number of a user namespace belongs: /etc/subuid gives ordinary users ranges of numbers for their
-// containers (subuid(5)), so one of them can come as tens of thousands of users.
+// Package subuid says to which user a user number of a user namespace belongs:
+// /etc/subuid gives ordinary users ranges of numbers for their containers
+// (subuid(5)), so one of them can come as tens of thousands of users.
 package subuid
 
 import (
@@ -30,8 +31,9 @@ const (
 
 var system = table{path: Path}
 
-// Owner is the user in whose range uid is. It is false if uid is in nobody's range: then it is a user of its own. It is safe for concurrent
-// use, and reads the file at most once a minute.
+// Owner is the user in whose range uid is. It is false if uid is in nobody's
+// range: then it is a user of its own. It is safe for concurrent use, and reads
+// the file at most once a minute.
 func Owner(uid uint32) (owner uint32, ok bool) { return system.owner(uid) }
 
 // table is what one such file says.
@@ -54,7 +56,8 @@ func (t *table) owner(uid uint32) (owner uint32, ok bool) {
 		t.looked = now
 		t.load()
 	}
-	i, found := slices.BinarySearchFunc(t.ranges, uid, func(r span, uid uint32) int { return cmp.Compare(r.first, uid) })
+	i, found := slices.BinarySearchFunc(t.ranges, uid,
+		func(r span, uid uint32) int { return cmp.Compare(r.first, uid) })
 	if !found {
 		i--
 	}
@@ -64,7 +67,8 @@ func (t *table) owner(uid uint32) (owner uint32, ok bool) {
 	return t.ranges[i].owner, true
 }
 
-// load reads the file if it has changed. One that cannot be read says nothing new.
+// load reads the file if it has changed. One that cannot be read says nothing
+// new.
 func (t *table) load() {
 	stat, err := os.Stat(t.path)
 	switch {
@@ -73,7 +77,8 @@ func (t *table) load() {
 		return
 	case err != nil || !stat.Mode().IsRegular():
 		return
-	case t.stat != nil && os.SameFile(stat, t.stat) && stat.ModTime().Equal(t.stat.ModTime()) && stat.Size() == t.stat.Size():
+	case t.stat != nil && os.SameFile(stat, t.stat) && stat.ModTime().Equal(t.stat.ModTime()) &&
+		stat.Size() == t.stat.Size():
 		return
 	}
 	f, err := os.Open(t.path)
@@ -84,7 +89,8 @@ func (t *table) load() {
 	t.stat, t.ranges = stat, parse(f, userID)
 }
 
-// parse takes what it understands: lines of NAME-OR-NUMBER:FIRST:COUNT. Where two ranges overlap, the one that begins first counts.
+// parse takes what it understands: lines of NAME-OR-NUMBER:FIRST:COUNT. Where
+// two ranges overlap, the one that begins first counts.
 func parse(r io.Reader, userID func(string) (uint32, error)) []span {
 	var all []span
 	names := make(map[string]uint32)
@@ -123,7 +129,8 @@ func parse(r io.Reader, userID func(string) (uint32, error)) []span {
 	return kept
 }
 
-// userID is the number of a user: what looks like one is one, as for newuidmap(1).
+// userID is the number of a user: what looks like one is one, as for
+// newuidmap(1).
 func userID(name string) (uint32, error) {
 	n, err := strconv.ParseUint(name, 10, 32)
 	if err == nil {

@@ -42,7 +42,8 @@ func TestOwner(t *testing.T) {
 // Lines that cannot be are left out, and no others with them.
 func TestBadLines(t *testing.T) {
 	for _, line := range []string{
-		"", ":", "::", "anna", "anna:1", "anna:1:0", "anna:x:1", "anna:1:x", "anna:-1:5", "anna:1:2:3", "nobody-here:500000:10", "#anna:500000:10",
+		"", ":", "::", "anna", "anna:1", "anna:1:0", "anna:x:1", "anna:1:x", "anna:-1:5", "anna:1:2:3",
+		"nobody-here:500000:10", "#anna:500000:10",
 		"anna:4294967295:2", "anna:4294967296:1", "anna:1:99999999999999999999",
 	} {
 		table := of(line + "\nanna:200000:10\n" + line)

@@ -14,10 +14,10 @@ import (
 // looked at again.
 const connectTime = 100 * time.Millisecond
 
-// Connect is a net.Dialer's DialContext that waits, as long as ctx lets it, while
-// too many others wait to be accepted. It does so in the kernel, in a thread of
-// its own: there one has one's turn, and those who ask again and again do not
-// get in before.
+// Connect is a net.Dialer's DialContext that waits, as long as ctx lets it,
+// while too many others wait to be accepted. It does so in the kernel, in a
+// thread of its own: there one has one's turn, and those who ask again and
+// again do not get in before.
 func Connect(ctx context.Context, path string) (*net.UnixConn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
@@ -36,7 +36,10 @@ func Connect(ctx context.Context, path string) (*net.UnixConn, error) {
 // connectBlocking gives EAGAIN when connectTime is over.
 func connectBlocking(path string) (_ *net.UnixConn, err error) {
 	fail := func(err error) error {
-		return &net.OpError{Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: os.NewSyscallError("connect", err)}
+		return &net.OpError{
+			Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"},
+			Err: os.NewSyscallError("connect", err),
+		}
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

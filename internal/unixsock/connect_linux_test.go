@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A host that has not accepted those before is waited for, as long as the context lets us.
+// A host that has not accepted those before is waited for, as long as the
+// context lets us.
 func TestConnectWaitsForRoom(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -1,6 +1,6 @@
 // Package unixsock is what the daemon's listening Unix sockets have in common:
-// the socket file ([Listen]), and how often a user may connect ([Limiter]), with
-// the kernel's help against one who does not stop ([File.KeepOut]).
+// the socket file ([Listen]), and how often a user may connect ([Limiter]),
+// with the kernel's help against one who does not stop ([File.KeepOut]).
 package unixsock
 
 import (

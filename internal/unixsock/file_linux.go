@@ -23,7 +23,8 @@ const pathLimit = 107
 // [Accept]; net.FileListener makes a net.Listener of it.
 func Listen(path string, mode fs.FileMode, prepare func(fd int)) (s *os.File, f *File, err error) {
 	if len(path) > pathLimit {
-		return nil, nil, fmt.Errorf("socket %s: the path has %d bytes, a socket's may have %d: use a shorter one", path, len(path), pathLimit)
+		return nil, nil, fmt.Errorf("socket %s: the path has %d bytes, a socket's may have %d: use a shorter one",
+			path, len(path), pathLimit)
 	}
 	unlock, err := lock(path)
 	if err != nil {
@@ -82,10 +83,10 @@ func ListenNet(path string, mode fs.FileMode) (net.Listener, *File, error) {
 	return l, f, nil
 }
 
-// Accept takes the next connection, a non-blocking one, from a socket of Listen's. It
-// waits in a thread of its own: in the runtime's poller each connection would wake
-// a thread, also while nobody wants one. Once the socket is shut down it gives
-// net.ErrClosed.
+// Accept takes the next connection, a non-blocking one, from a socket of
+// Listen's. It waits in a thread of its own: in the runtime's poller each
+// connection would wake a thread, also while nobody wants one. Once the socket
+// is shut down it gives net.ErrClosed.
 func Accept(s *os.File) (fd int, err error) {
 	for {
 		fd, _, err := unix.Accept4(int(s.Fd()), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
@@ -113,7 +114,8 @@ func lock(path string) (unlock func(), err error) {
 		f, err := os.OpenFile(lockName(path), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if errors.Is(err, fs.ErrNotExist) {
 			dir := filepath.Dir(path)
-			return nil, fmt.Errorf("the directory %s does not exist: create it, owned by the user that listens: %w", dir, err)
+			return nil, fmt.Errorf("the directory %s does not exist: create it, owned by the user that listens: %w",
+				dir, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("lock the socket file %s: %w", path, err)

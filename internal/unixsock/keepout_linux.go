@@ -22,9 +22,9 @@ const (
 )
 
 // KeepOut keeps a user out of the socket file for KeepOutTime, and says whether
-// it does, or will in a moment. It does not where there are no such lists, where
-// the administrator has set one, and with root and the process's own user, whom
-// no list keeps out or who needs to come in.
+// it does, or will in a moment. It does not where there are no such lists,
+// where the administrator has set one, and with root and the process's own
+// user, whom no list keeps out or who needs to come in.
 func (f *File) KeepOut(uid uint32) bool {
 	k := &f.keeper
 	k.mu.Lock()
@@ -161,7 +161,8 @@ func (f *File) setList() error {
 	return nil
 }
 
-// encodeACL denies the users what the mode gives everybody else (linux/posix_acl_xattr.h, linux/posix_acl.h).
+// encodeACL denies the users what the mode gives everybody else
+// (linux/posix_acl_xattr.h, linux/posix_acl.h).
 func encodeACL(mode fs.FileMode, denied []uint32) []byte {
 	const (
 		version2 = 2 // POSIX_ACL_XATTR_VERSION

@@ -50,7 +50,8 @@ func TestKeepOut(t *testing.T) {
 	require.ErrorIs(t, connectAs(t, flooder, path), unix.EACCES)
 	require.NoError(t, connectAs(t, other, path), "nobody else")
 	require.True(t, f.KeepOut(other))
-	require.Eventually(t, func() bool { return errors.Is(connectAs(t, other, path), unix.EACCES) }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return errors.Is(connectAs(t, other, path), unix.EACCES) },
+		time.Minute, time.Millisecond)
 	require.ErrorIs(t, connectAs(t, flooder, path), unix.EACCES)
 
 	over := func(uid uint32) {
@@ -160,7 +161,8 @@ func TestKeepOutLeavesTheAdministratorsChanges(t *testing.T) {
 	require.Equal(t, own, have[:n])
 }
 
-// The bytes are those that setfacl(1) writes for "u::rw-,u:7:---,g::rw-,m::rw-,o::---".
+// The bytes are those that setfacl(1) writes for
+// "u::rw-,u:7:---,g::rw-,m::rw-,o::---".
 func TestACLBytes(t *testing.T) {
 	require.Equal(t, "\x02\x00\x00\x00"+
 		"\x01\x00\x06\x00\xff\xff\xff\xff"+

@@ -18,9 +18,9 @@ type Socket interface {
 	io.Closer
 }
 
-// Leaving are connections that are closed, but for what their other ends have not
-// read: the kernel keeps that on our account. The zero Leaving is ready, and its
-// methods may be called from any goroutine.
+// Leaving are connections that are closed, but for what their other ends have
+// not read: the kernel keeps that on our account. The zero Leaving is ready,
+// and its methods may be called from any goroutine.
 type Leaving struct {
 	mu     sync.Mutex
 	socks  map[*leaving]struct{}
@@ -37,8 +37,8 @@ type leaving struct {
 }
 
 // Close closes a connection. When the other end has read all or is closed, and
-// until has passed, last closes the last descriptor, and over is called: often at
-// once, before Close returns. last may be nil.
+// until has passed, last closes the last descriptor, and over is called: often
+// at once, before Close returns. last may be nil.
 func (l *Leaving) Close(c Socket, until time.Time, last func(fd int), over func()) error {
 	if last == nil {
 		last = func(fd int) { _ = unix.Close(fd) }

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Our own bounds: on the users that a Limiter knows, on what it takes for a flood
-// (so many connections beyond what a user may make), and on how often somebody
-// is told of one user.
+// Our own bounds: on the users that a Limiter knows, on what it takes for a
+// flood (so many connections beyond what a user may make), and on how often
+// somebody is told of one user.
 const (
 	maxUsers   = 4096
 	floodAfter = 100
@@ -100,7 +100,8 @@ func (p *Limiter) visitor(uid uint32, now time.Time) *visitor {
 	return v
 }
 
-// prune forgets who is as good as new, once a second at most, and says whether there is room now.
+// prune forgets who is as good as new, once a second at most, and says whether
+// there is room now.
 func (p *Limiter) prune(now time.Time) bool {
 	if !p.pruned.IsZero() && now.Sub(p.pruned) < time.Second {
 		return false

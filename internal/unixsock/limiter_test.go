@@ -54,7 +54,8 @@ func TestPacerTells(t *testing.T) {
 	require.True(t, p.MayTell(1, now.Add(tellEvery)))
 }
 
-// More users than there is room for share one bucket, until others are forgotten.
+// More users than there is room for share one bucket, until others are
+// forgotten.
 func TestPacerIsBounded(t *testing.T) {
 	p := NewLimiter(1, 2)
 	now := time.Unix(1000, 0)

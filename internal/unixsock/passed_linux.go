@@ -70,7 +70,8 @@ const maxClosing = 64
 // one is not to be accepted.
 func (u *UserSlots) Full() bool { return u != nil && u.closing.Load() >= maxClosing }
 
-// Of gives a user's places, to be let go by Close or CloseSocket. It is nil on nil.
+// Of gives a user's places, to be let go by Close or CloseSocket. It is nil on
+// nil.
 func (h *Slots) Of(uid uint32) *UserSlots {
 	if h == nil {
 		return nil
@@ -102,8 +103,8 @@ func (u *UserSlots) letGo() {
 	}
 }
 
-// ErrNoSlot says that a read found no place; the caller looks at its deadline and
-// comes again.
+// ErrNoSlot says that a read found no place; the caller looks at its deadline
+// and comes again.
 var ErrNoSlot = errors.New("no slot is free")
 
 // Take runs a read. Without a place it gives ErrNoSlot, after a moment.
@@ -174,8 +175,8 @@ func (h *Slots) CloseListener(l *os.File) error {
 }
 
 // KeepLast shuts a socket down, which its other end sees, and gives a second
-// descriptor of it, whose close then drops what waits there; -1 if there is none
-// to be had.
+// descriptor of it, whose close then drops what waits there; -1 if there is
+// none to be had.
 func KeepLast(c syscall.Conn) (fd int) {
 	fd = -1
 	if raw, err := c.SyscallConn(); err == nil {

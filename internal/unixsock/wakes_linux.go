@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The other end of a stream socket can wake us without sending a byte: by urgent
-// data (send(2), MSG_OOB), and by shutting down its reading again and again
-// (shutdown(2), SHUT_RD). The first wakes whoever reads, which counts how often.
-// The second wakes only the runtime's poller, on nobody's account, and is found
-// by looking once a second.
+// The other end of a stream socket can wake us without sending a byte: by
+// urgent data (send(2), MSG_OOB), and by shutting down its reading again and
+// again (shutdown(2), SHUT_RD). The first wakes whoever reads, which counts how
+// often. The second wakes only the runtime's poller, on nobody's account, and
+// is found by looking once a second.
 
 // WakesLimit is how often in a row a reader may be woken for nothing; one time
 // or two are the poller's own.
@@ -38,9 +38,9 @@ type limited struct {
 	raw syscall.RawConn
 }
 
-// LimitWakes makes a connection's Read fail with ErrWakes after WakesLimit wake-ups
-// without a byte, and has its Write send small pieces, of which nobody can keep
-// anything on our account (see WriteMost).
+// LimitWakes makes a connection's Read fail with ErrWakes after WakesLimit
+// wake-ups without a byte, and has its Write send small pieces, of which nobody
+// can keep anything on our account (see WriteMost).
 func LimitWakes(c *net.UnixConn) (net.Conn, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -76,9 +76,9 @@ func (c *limited) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// WriteMost is how much is sent at once, bytes. The kernel keeps what is longer in
-// pages, which the other end can splice into a pipe and keep, on our account,
-// when it has read them as far as AllRead can see.
+// WriteMost is how much is sent at once, bytes. The kernel keeps what is longer
+// in pages, which the other end can splice into a pipe and keep, on our
+// account, when it has read them as far as AllRead can see.
 const WriteMost = 2 << 10
 
 func (c *limited) Write(b []byte) (total int, err error) {

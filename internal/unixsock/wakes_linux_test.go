@@ -61,7 +61,10 @@ func TestLimitWakes(t *testing.T) {
 		}
 	}()
 	for done := false; !done; {
-		err := onFD(t, other, func(fd int) error { return unix.Sendto(fd, []byte{0}, unix.MSG_OOB|unix.MSG_DONTWAIT, nil) })
+		err := onFD(t, other, func(fd int) error {
+			return unix.Sendto(fd, []byte{0},
+				unix.MSG_OOB|unix.MSG_DONTWAIT, nil)
+		})
 		if err == unix.EOPNOTSUPP {
 			t.Skip("this kernel has no urgent data on Unix sockets (CONFIG_AF_UNIX_OOB)")
 		}
@@ -114,13 +117,17 @@ func TestIsDeaf(t *testing.T) {
 		do    func(other *net.UnixConn) error
 		found bool
 	}{
-		"well":                    {func(*net.UnixConn) error { return nil }, false},
-		"reads nothing":           {(*net.UnixConn).CloseRead, true},
-		"sends nothing":           {(*net.UnixConn).CloseWrite, false},
-		"hung up":                 {(*net.UnixConn).Close, false},
-		"has sent, is gone":       {func(c *net.UnixConn) error { _, _ = c.Write([]byte{1}); return c.Close() }, false},
-		"has sent, reads no more": {func(c *net.UnixConn) error { _, _ = c.Write([]byte{1}); return c.CloseRead() }, true},
-		"neither reads more":      {func(c *net.UnixConn) error { _ = c.CloseRead(); return c.CloseWrite() }, false},
+		"well":              {func(*net.UnixConn) error { return nil }, false},
+		"reads nothing":     {(*net.UnixConn).CloseRead, true},
+		"sends nothing":     {(*net.UnixConn).CloseWrite, false},
+		"hung up":           {(*net.UnixConn).Close, false},
+		"has sent, is gone": {func(c *net.UnixConn) error { _, _ = c.Write([]byte{1}); return c.Close() }, false},
+		"has sent, reads no more": {func(c *net.UnixConn) error {
+			_,
+				_ = c.Write([]byte{1})
+			return c.CloseRead()
+		}, true},
+		"neither reads more": {func(c *net.UnixConn) error { _ = c.CloseRead(); return c.CloseWrite() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ours, other := connected(t)

@@ -12,8 +12,9 @@ import (
 // watchEvery is how often the sockets are looked at.
 const watchEvery = time.Second
 
-// Watch looks for sockets whose other end has shut down its reading but not hung
-// up. Its methods may be called from any goroutine. The zero Watch is ready.
+// Watch looks for sockets whose other end has shut down its reading but not
+// hung up. Its methods may be called from any goroutine. The zero Watch is
+// ready.
 type Watch struct {
 	mu    sync.Mutex
 	socks map[syscall.RawConn]func()
@@ -32,8 +33,8 @@ func (w *Watch) Add(raw syscall.RawConn, found func()) {
 	w.arm()
 }
 
-// Remove is for a socket that is about to be closed, or is not known. It does not
-// wait for its found.
+// Remove is for a socket that is about to be closed, or is not known. It does
+// not wait for its found.
 func (w *Watch) Remove(raw syscall.RawConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,8 +73,8 @@ func (w *Watch) arm() {
 	w.timer = t
 }
 
-// hasShutReading sends nothing, which is an error all the same to who does not read, and
-// asks whether that one can still send.
+// hasShutReading sends nothing, which is an error all the same to who does not
+// read, and asks whether that one can still send.
 func hasShutReading(fd int) bool {
 	if unix.Sendto(fd, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil) != unix.EPIPE {
 		return false

@@ -1,5 +1,5 @@
-// Package wait is waiting that a context ends, and how long to wait for the next
-// try.
+// Package wait is waiting that a context ends, and how long to wait for the
+// next try.
 package wait
 
 import (

@@ -2,7 +2,8 @@ package xendev
 
 import "golang.org/x/sys/unix"
 
-// readable waits in the kernel. A signal, of the runtime's own mostly, starts the wait anew.
+// readable waits in the kernel. A signal, of the runtime's own mostly, starts
+// the wait anew.
 func readable(fd, millis int) bool {
 	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A brief poll ends with the event; one in vain is followed by more and more sleeps without.
+// A brief poll ends with the event; one in vain is followed by more and more
+// sleeps without.
 func TestBriefPoll(t *testing.T) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// script is a System that writes down what is asked, answers what it was told to and
-// fails where it was told to.
+// script is a System that writes down what is asked, answers what it was told
+// to and fails where it was told to.
 type script struct {
 	calls []string
 	fail  map[string]error // by the first word, or an ioctl's number
@@ -85,9 +85,11 @@ func (nopFile) Control(f func(uintptr)) error         { f(6); return nil }
 func (nopFile) Read(func(uintptr) bool) error         { return os.ErrClosed }
 func (nopFile) Write(func(uintptr) bool) error        { return os.ErrClosed }
 
-// deallocCall is the giving back of a few pages at an offset, of which this is the second byte.
+// deallocCall is the giving back of a few pages at an offset, of which this is
+// the second byte.
 func deallocCall(offset, pages byte) string {
-	return fmt.Sprintf("ioctl 5 %#x %x", reqDealloc, append([]byte{0, offset, 0, 0, 0, 0, 0, 0, pages}, make([]byte, padded(sizeDealloc)-9)...))
+	return fmt.Sprintf("ioctl 5 %#x %x", reqDealloc,
+		append([]byte{0, offset, 0, 0, 0, 0, 0, 0, pages}, make([]byte, padded(sizeDealloc)-9)...))
 }
 
 func TestAllocCalls(t *testing.T) {
@@ -107,7 +109,8 @@ func TestAllocCalls(t *testing.T) {
 	require.ErrorIs(t, g.Close(), ErrClosed)
 	require.Equal(t, []string{
 		"open /dev/xen/gntalloc",
-		fmt.Sprintf("ioctl 5 %#x %x", reqAlloc, append([]byte{7, 0, 1, 0, 2, 0, 0, 0}, make([]byte, padded(sizeAllocHead+2*sizeAllocRef)-8)...)),
+		fmt.Sprintf("ioctl 5 %#x %x", reqAlloc, append([]byte{7, 0, 1, 0, 2, 0, 0, 0},
+			make([]byte, padded(sizeAllocHead+2*sizeAllocRef)-8)...)),
 		"mmap 5 0x3000 8192",
 		"ioctl 5 0x104707 15400000000000000300000009000000",
 		"munmap 8192",
@@ -175,7 +178,10 @@ func TestNothingToMap(t *testing.T) {
 }
 
 func TestMaxGrants(t *testing.T) {
-	for err, want := range map[error]bool{syscall.ENOTTY: true, syscall.ENOSYS: true, syscall.EINVAL: false, syscall.EPERM: false} {
+	for err, want := range map[error]bool{
+		syscall.ENOTTY: true, syscall.ENOSYS: true,
+		syscall.EINVAL: false, syscall.EPERM: false,
+	} {
 		g, oerr := OpenGntdev(&script{fail: map[string]error{"ioctl 5 0x44703": err}})
 		require.NoError(t, oerr)
 		require.Equal(t, want, g.SetMaxGrants(1) == nil, err)

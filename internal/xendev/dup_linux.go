@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// duplicate gives another descriptor of an open file. What is closed is not the last one then.
+// duplicate gives another descriptor of an open file. What is closed is not the
+// last one then.
 func duplicate(fd int, path string) (*os.File, error) {
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -43,7 +43,8 @@ type driver struct {
 
 var (
 	evtchnDriver = &driver{EvtchnPath, "xen-evtchn", map[syscall.Errno]string{
-		syscall.ENOSPC:   "this domain has no event channel left: close channels, or raise max_event_channels in its xl configuration",
+		syscall.ENOSPC: "this domain has no event channel left: close channels, or raise max_event_channels in " +
+			"its xl configuration",
 		syscall.EINVAL:   "the port does not wait for this domain: its owner may have gone or bound it anew",
 		syscall.ESRCH:    "there is no such domain any more",
 		syscall.EPERM:    "xen's security policy (XSM) forbids it",
@@ -51,13 +52,16 @@ var (
 		syscall.ENOTCONN: "the port is not bound here",
 	}}
 	gntdevDriver = &driver{GntdevPath, "xen-gntdev", map[syscall.Errno]string{
-		syscall.ENOMEM: "memory is short, or the driver's limit is reached: see /sys/module/xen_gntdev/parameters/limit",
-		syscall.EINVAL: "the other domain does not (or no longer) grant these pages for writing, or there are more than /sys/module/xen_gntdev/parameters/limit",
+		syscall.ENOMEM: "memory is short, or the driver's limit is reached: " +
+			"see /sys/module/xen_gntdev/parameters/limit",
+		syscall.EINVAL: "the other domain does not (or no longer) grant these pages for writing, or there are more " +
+			"than /sys/module/xen_gntdev/parameters/limit",
 		syscall.EPERM:  "xen's security policy (XSM) forbids it",
 		syscall.ENOENT: "nothing is mapped there",
 	}}
 	gntallocDriver = &driver{GntallocPath, "xen-gntalloc", map[syscall.Errno]string{
-		syscall.ENOSPC: "the driver's limit of pages is reached: raise it (modprobe xen-gntalloc limit=4096, or write to /sys/module/xen_gntalloc/parameters/limit; default 1024)," +
+		syscall.ENOSPC: "the driver's limit of pages is reached: raise it (modprobe xen-gntalloc limit=4096, or " +
+			"write to /sys/module/xen_gntalloc/parameters/limit; default 1024)," +
 			" or the domain's grant table is full (xl: max_grant_frames)",
 		syscall.ENOMEM: "memory is short",
 		syscall.EPERM:  "xen's security policy (XSM) forbids it",
@@ -79,7 +83,8 @@ func (d *driver) openFailed(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ENXIO):
-		hint = fmt.Sprintf("load the driver with modprobe %s; it loads only in a Xen domain (/sys/hypervisor/type says xen)", d.module)
+		hint = fmt.Sprintf("load the driver with modprobe %s; it loads only in a Xen domain (/sys/hypervisor/type "+
+			"says xen)", d.module)
 	case errors.Is(err, fs.ErrPermission):
 		hint = "run as root, or let this user read and write the device"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):

@@ -55,13 +55,15 @@ func OpenEvtchn(sys System) (*Evtchn, error) {
 
 // BindUnbound makes a port that the remote domain may bind to.
 func (e *Evtchn) BindUnbound(remote uint16) (port uint32, err error) {
-	return e.bind(fmt.Sprintf("make an event channel for domain %d", remote), reqBindUnbound, encodePort(uint32(remote)))
+	return e.bind(fmt.Sprintf("make an event channel for domain %d", remote), reqBindUnbound,
+		encodePort(uint32(remote)))
 }
 
 // BindInterdomain connects to a port that the remote domain made for us. The
 // new port is pending once right away.
 func (e *Evtchn) BindInterdomain(remote uint16, remotePort uint32) (port uint32, err error) {
-	return e.bind(fmt.Sprintf("bind to port %d of domain %d", remotePort, remote), reqBindInterdomain, encodeBindInterdomain(remote, remotePort))
+	return e.bind(fmt.Sprintf("bind to port %d of domain %d", remotePort, remote), reqBindInterdomain,
+		encodeBindInterdomain(remote, remotePort))
 }
 
 func (e *Evtchn) bind(op string, request uint32, arg []byte) (uint32, error) {
@@ -102,8 +104,8 @@ func (e *Evtchn) slowly(op string, request uint32, arg []byte) (n int, err error
 	return got, nil
 }
 
-// failed knows a close from other errors. Those of a RawConn do not: they are the
-// runtime's own for a closed file, which is not os.ErrClosed.
+// failed knows a close from other errors. Those of a RawConn do not: they are
+// the runtime's own for a closed file, which is not os.ErrClosed.
 func (e *Evtchn) failed(err error, op string) error {
 	if e.done.Load() {
 		err = ErrClosed
@@ -111,7 +113,8 @@ func (e *Evtchn) failed(err error, op string) error {
 	return evtchnDriver.failed(err, op)
 }
 
-// Notify sends an event to the other end of a port. Where nobody is bound it is lost, without an error.
+// Notify sends an event to the other end of a port. Where nobody is bound it is
+// lost, without an error.
 func (e *Evtchn) Notify(port uint32) error {
 	_, err := e.ioctl("notify", reqNotify, encodePort(port))
 	return err
@@ -128,9 +131,10 @@ func (e *Evtchn) Unbind(port uint32) error {
 	return err
 }
 
-// Pending waits for an event and gives its port, which is then masked: until Unmask its
-// further events are kept as one. It is for one goroutine at a time. At the deadline the
-// error is os.ErrDeadlineExceeded, after Close ErrClosed; one that polls briefly (see briefPoll) hears of both a little later.
+// Pending waits for an event and gives its port, which is then masked: until
+// Unmask its further events are kept as one. It is for one goroutine at a time.
+// At the deadline the error is os.ErrDeadlineExceeded, after Close ErrClosed;
+// one that polls briefly (see briefPoll) hears of both a little later.
 func (e *Evtchn) Pending() (port uint32, err error) {
 	e.fresh = true
 	err = e.raw.Read(e.look)
@@ -156,7 +160,8 @@ func (e *Evtchn) lookOnce(fd uintptr) bool {
 	return e.lookErr != syscall.EAGAIN
 }
 
-// Poll is Pending that waits for nothing, and gives ok = false when no event is there.
+// Poll is Pending that waits for nothing, and gives ok = false when no event is
+// there.
 func (e *Evtchn) Poll() (port uint32, ok bool, err error) {
 	var in [4]byte
 	n := 0
@@ -183,9 +188,9 @@ func (e *Evtchn) read(fd int) error {
 	return err
 }
 
-// Unmask lets the events of a port through again. One that came while it was masked
-// is pending at once, but not if the other end has closed its port meanwhile: so look at what
-// the events are about after Unmask, not before it.
+// Unmask lets the events of a port through again. One that came while it was
+// masked is pending at once, but not if the other end has closed its port
+// meanwhile: so look at what the events are about after Unmask, not before it.
 func (e *Evtchn) Unmask(port uint32) error {
 	var err error
 	b := encodePort(port)
@@ -214,7 +219,8 @@ func (e *Evtchn) Close() error {
 	if e.done.Swap(true) {
 		return evtchnDriver.failed(ErrClosed, "close")
 	}
-	// Closing the file would do it, too, but not before a Pending under way has left it.
+	// Closing the file would do it, too, but not before a Pending under way has
+	// left it.
 	for _, p := range e.ports {
 		_, _ = e.slowly("unbind", reqUnbind, encodePort(p))
 	}

@@ -112,7 +112,8 @@ func TestSharedPages(t *testing.T) {
 	require.NoError(t, gb.Close())
 }
 
-// Both devices clear the byte and send the event, for an orderly unmapping as for a kill.
+// Both devices clear the byte and send the event, for an orderly unmapping as
+// for a kill.
 func TestNotifyUnmap(t *testing.T) {
 	for _, who := range []string{"granter", "mapper"} {
 		for _, how := range []string{"unmap", "kill"} {

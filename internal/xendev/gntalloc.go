@@ -45,14 +45,17 @@ func (g *Gntalloc) Alloc(domid uint16, pages int) (*Mapping, []uint32, error) {
 	}, allocated(arg, pages), nil
 }
 
-// EndNotice is a page that nobody maps. The kernel keeps it for an event that it sends when the device is closed, at the end of the process at the latest:
-// by then the process's memory is gone, and what was asked for the unmapping of other pages is done.
+// EndNotice is a page that nobody maps. The kernel keeps it for an event that
+// it sends when the device is closed, at the end of the process at the latest:
+// by then the process's memory is gone, and what was asked for the unmapping of
+// other pages is done.
 type EndNotice struct {
 	dev   *device
 	index uint64
 }
 
-// EndNotice makes one. The page counts against the driver's limit and is granted to domid, which is not told of it.
+// EndNotice makes one. The page counts against the driver's limit and is
+// granted to domid, which is not told of it.
 func (g *Gntalloc) EndNotice(domid uint16) (*EndNotice, error) {
 	arg := encodeAlloc(domid, allocWritable, 1)
 	if err := g.call(fmt.Sprintf("allocate a page for the last event to domain %d", domid), reqAlloc, arg); err != nil {
@@ -61,10 +64,13 @@ func (g *Gntalloc) EndNotice(domid uint16) (*EndNotice, error) {
 	return &EndNotice{g.device, index(arg)}, nil
 }
 
-// Set says through which port of ours the event is to go. The kernel keeps the port until then, unbound or not.
+// Set says through which port of ours the event is to go. The kernel keeps the
+// port until then, unbound or not.
 //
-// Called again with the same port it changes nothing, and says whether the kernel still knows the port: when the domain was restored since, it mostly
+// Called again with the same port it changes nothing, and says whether the
+// kernel still knows the port: when the domain was restored since, it mostly
 // fails. It succeeds then only if somebody else got a port of this number.
 func (n *EndNotice) Set(port uint32) error {
-	return n.dev.call(fmt.Sprintf("ask for a last event through port %d", port), reqAllocNotify, encodeNotify(n.index, notifySendEvent, port))
+	return n.dev.call(fmt.Sprintf("ask for a last event through port %d", port), reqAllocNotify,
+		encodeNotify(n.index, notifySendEvent, port))
 }

@@ -126,7 +126,8 @@ func encodeDealloc(index uint64, count int) []byte {
 	return b
 }
 
-// index is where both MAP_GRANT_REF and ALLOC_GREF answer with the offset for mmap.
+// index is where both MAP_GRANT_REF and ALLOC_GREF answer with the offset for
+// mmap.
 func index(arg []byte) uint64 { return order.Uint64(arg[8:]) }
 
 // allocated is what ALLOC_GREF answered: the references.

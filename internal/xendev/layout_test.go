@@ -9,7 +9,8 @@ import (
 )
 
 // The numbers as a C program prints them that includes linux's xen/evtchn.h,
-// xen/gntdev.h and xen/gntalloc.h (amd64; arm64 and arm lay these structs out alike, 386 two of them not).
+// xen/gntdev.h and xen/gntalloc.h (amd64; arm64 and arm lay these structs out
+// alike, 386 two of them not).
 func TestNumbers(t *testing.T) {
 	alloc, dealloc := uint32(0x184705), uint32(0x104706)
 	if runtime.GOARCH == "386" {
@@ -34,7 +35,10 @@ func TestNumbers(t *testing.T) {
 
 // On arm Go aligns a uint64 to 4 and C to 8; on 386 both align it to 4.
 func TestSizes(t *testing.T) {
-	for arch, want := range map[string][2]uint32{"amd64": {24, 16}, "arm64": {24, 16}, "arm": {24, 16}, "386": {20, 12}} {
+	for arch, want := range map[string][2]uint32{
+		"amd64": {24, 16}, "arm64": {24, 16},
+		"arm": {24, 16}, "386": {20, 12},
+	} {
 		require.Equal(t, want, [2]uint32{paddedTo(sizeAllocHead+sizeAllocRef, arch), paddedTo(sizeDealloc, arch)}, arch)
 	}
 }
@@ -54,12 +58,18 @@ func TestBytes(t *testing.T) {
 	}{
 		"bind interdomain": {encodeBindInterdomain(0x1234, 0x56789abc), "34120000 bc9a7856"},
 		"port":             {encodePort(0x01020304), "04030201"},
-		"map":              {encodeMap(7, []uint32{8, 0xfffffffe}), "02000000 00000000 0000000000000000 07000000 08000000 07000000 feffffff"},
-		"unmap":            {encodeUnmap(0x123456789000, 3), "0090785634120000 03000000 00000000"},
-		"notify":           {encodeNotify(0x5015, 3, 9), "1550000000000000 03000000 09000000"},
-		"alloc 1":          {encodeAlloc(0x0102, 1, 1), "0201 0100 01000000 0000000000000000 00000000" + end},
-		"alloc 3":          {encodeAlloc(7, 1, 3), "0700 0100 03000000 0000000000000000 00000000 00000000 00000000" + end},
-		"dealloc":          {encodeDealloc(0x2000, 2), "0020000000000000 02000000" + end},
+		"map": {
+			encodeMap(7, []uint32{8, 0xfffffffe}),
+			"02000000 00000000 0000000000000000 07000000 08000000 07000000 feffffff",
+		},
+		"unmap":   {encodeUnmap(0x123456789000, 3), "0090785634120000 03000000 00000000"},
+		"notify":  {encodeNotify(0x5015, 3, 9), "1550000000000000 03000000 09000000"},
+		"alloc 1": {encodeAlloc(0x0102, 1, 1), "0201 0100 01000000 0000000000000000 00000000" + end},
+		"alloc 3": {
+			encodeAlloc(7, 1, 3),
+			"0700 0100 03000000 0000000000000000 00000000 00000000 00000000" + end,
+		},
+		"dealloc": {encodeDealloc(0x2000, 2), "0020000000000000 02000000" + end},
 	} {
 		want := []byte{}
 		for _, r := range c.want {

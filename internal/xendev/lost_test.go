@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stuck is a System whose unbinding never comes back, as that of a thread that the kernel has ended.
+// stuck is a System whose unbinding never comes back, as that of a thread that
+// the kernel has ended.
 type stuck struct {
 	script
 	release chan struct{}
@@ -24,7 +25,8 @@ func (s *stuck) Ioctl(fd int, request uint32, arg []byte) (int, error) {
 	return s.script.Ioctl(fd, request, arg)
 }
 
-// A call that does not come back is given up after a while, and the process learns of it; nobody waits for it longer.
+// A call that does not come back is given up after a while, and the process
+// learns of it; nobody waits for it longer.
 func TestLostCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost.c, lost.once = make(chan struct{}), sync.Once{} // of this bubble

@@ -1,4 +1,5 @@
 package xendev
 
-// Machine is the System of this machine, which nil stands for: for who wraps it.
+// Machine is the System of this machine, which nil stands for: for who wraps
+// it.
 func Machine() (System, error) { return thisMachine() }

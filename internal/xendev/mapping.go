@@ -22,16 +22,17 @@ func (m *Mapping) Pages() int { return len(m.data) / PageSize }
 
 // NotifyUnmap has the kernel set the byte at offset to zero and then send an
 // event through a port of ours when the pages are unmapped, for whatever
-// reason: this is how a peer learns of a crash. The port must be bound, and the kernel keeps it
-// until then, unbound or not. The device must still be open.
+// reason: this is how a peer learns of a crash. The port must be bound, and the
+// kernel keeps it until then, unbound or not. The device must still be open.
 // One page can have one such notification.
 func (m *Mapping) NotifyUnmap(offset int, port uint32) error {
 	op := fmt.Sprintf("ask for byte %d to be cleared and port %d told at the unmapping", offset, port)
 	return m.ask(op, offset, notifyClearByte|notifySendEvent, port)
 }
 
-// ClearAtUnmap is NotifyUnmap without the event. The kernel then keeps no port, so that the unmapping concerns none: it may come at any time, also
-// after the domain was restored.
+// ClearAtUnmap is NotifyUnmap without the event. The kernel then keeps no port,
+// so that the unmapping concerns none: it may come at any time, also after the
+// domain was restored.
 func (m *Mapping) ClearAtUnmap(offset int) error {
 	return m.ask(fmt.Sprintf("ask for byte %d to be cleared at the unmapping", offset), offset, notifyClearByte, 0)
 }
@@ -43,15 +44,18 @@ func (m *Mapping) ask(op string, offset int, action, port uint32) error {
 	return m.dev.call(op, m.notify, encodeNotify(m.index+uint64(offset), action, port))
 }
 
-// Detach takes the pages from the open device: from then on only the mapping keeps them, and what was asked for its end is done in the very
-// moment of that, for a process that ends before any of its files is closed. No notification can be asked for afterwards.
+// Detach takes the pages from the open device: from then on only the mapping
+// keeps them, and what was asked for its end is done in the very moment of
+// that, for a process that ends before any of its files is closed. No
+// notification can be asked for afterwards.
 func (m *Mapping) Detach() error {
 	err := m.release(m)
 	m.release = func(*Mapping) error { return nil }
 	return err
 }
 
-// Unmap unmaps the pages and gives back what the kernel holds for them. It is called once.
+// Unmap unmaps the pages and gives back what the kernel holds for them. It is
+// called once.
 func (m *Mapping) Unmap() error {
 	if m.data == nil {
 		return fmt.Errorf("unmap grants: %w", ErrClosed)

@@ -13,7 +13,8 @@ type machine struct{}
 
 func thisMachine() (System, error) {
 	if n := os.Getpagesize(); n != PageSize {
-		return nil, fmt.Errorf("the kernel has pages of %d bytes, Xen's devices share pages of %d: use a kernel with 4 KiB pages", n, PageSize)
+		return nil, fmt.Errorf("the kernel has pages of %d bytes, Xen's devices share pages of %d: use a kernel "+
+			"with 4 KiB pages", n, PageSize)
 	}
 	return machine{}, nil
 }
@@ -37,7 +38,8 @@ func (machine) OpenPolled(path string) (File, error) {
 
 func (machine) Ioctl(fd int, request uint32, arg []byte) (int, error) {
 	return untilDone(func() (int, error) {
-		n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request), uintptr(unsafe.Pointer(unsafe.SliceData(arg))))
+		n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request),
+			uintptr(unsafe.Pointer(unsafe.SliceData(arg))))
 		if errno != 0 {
 			return 0, errno
 		}

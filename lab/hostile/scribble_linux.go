@@ -75,7 +75,12 @@ func scribble() uint32 {
 // scribbleConsole does the same to a console's page.
 func scribbleConsole(g *guest) error {
 	parts := []part{
-		{0, 4096}, {inCons, outProd + 4}, {outProd, outProd + 4}, {inCons, inCons + 4}, {inProd, outCons}, {inAt, inCons},
+		{0, 4096},
+		{inCons, outProd + 4},
+		{outProd, outProd + 4},
+		{inCons, inCons + 4},
+		{inProd, outCons},
+		{inAt, inCons},
 	}
 	return g.fronts(func(n int, f *front, connected bool) {
 		if connected && n%2 == 0 {

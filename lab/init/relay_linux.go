@@ -78,7 +78,8 @@ func (r *relays) back(place string, g *relay) {
 
 // guestConsole opens the pseudo terminal of a guest's console.
 func guestConsole(place string) (*os.File, error) {
-	tty, err := exec.Command("/bin/sh", "-c", `xenstore-read "/local/domain/$(xl domid "$0")/console/tty"`, place).Output()
+	tty, err := exec.Command("/bin/sh", "-c",
+		`xenstore-read "/local/domain/$(xl domid "$0")/console/tty"`, place).Output()
 	if err != nil {
 		return nil, fmt.Errorf("no guest of this name, or its console is not there yet: %w", err)
 	}

@@ -32,7 +32,8 @@ func clock(set *flag.FlagSet) func(context.Context, string) error {
 		}
 		u := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 		fmt.Printf("took %.6f s, CPU %.3f s, %d page faults, %d times asleep, %d times put aside\n", took.Seconds(),
-			(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), u.Minflt+u.Majflt, u.Nvcsw, u.Nivcsw)
+			(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(),
+			u.Minflt+u.Majflt, u.Nvcsw, u.Nivcsw)
 		return nil
 	}
 }

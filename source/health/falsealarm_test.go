@@ -23,9 +23,21 @@ func TestNoFalseAlarm(t *testing.T) {
 		c    Config
 		next func(r *rand.Rand) uint64
 	}{
-		{"bits", Config{SampleBytes: 1, SymbolBits: 1, MinEntropy: 1}, func(r *rand.Rand) uint64 { return r.Uint64() & 1 }},
-		{"bytes, 1 bit", Config{SampleBytes: 1, MinEntropy: 1}, func(r *rand.Rand) uint64 { return r.Uint64() & 1 * 0x55 }},
-		{"bytes, 8 bits", Config{SampleBytes: 1, MinEntropy: 8}, func(r *rand.Rand) uint64 { return r.Uint64() & 0xff }},
+		{
+			"bits",
+			Config{SampleBytes: 1, SymbolBits: 1, MinEntropy: 1},
+			func(r *rand.Rand) uint64 { return r.Uint64() & 1 },
+		},
+		{
+			"bytes, 1 bit",
+			Config{SampleBytes: 1, MinEntropy: 1},
+			func(r *rand.Rand) uint64 { return r.Uint64() & 1 * 0x55 },
+		},
+		{
+			"bytes, 8 bits",
+			Config{SampleBytes: 1, MinEntropy: 8},
+			func(r *rand.Rand) uint64 { return r.Uint64() & 0xff },
+		},
 		// One value half of the time: the most likely one has just 2^-1.
 		{"biased as declared", Config{SampleBytes: 1, MinEntropy: 1}, func(r *rand.Rand) uint64 {
 			if x := r.Uint64(); x>>63 == 0 {

@@ -5,8 +5,8 @@ package health
 // words of a cache line make, and costs a few nanoseconds per sample.
 const Lags = 16
 
-// LagCount fails when x[i] equals x[i-d], for one d of 1 to [Lags], cutoff times
-// within a window. It sees a repeating pattern of several values, each of
+// LagCount fails when x[i] equals x[i-d], for one d of 1 to [Lags], cutoff
+// times within a window. It sees a repeating pattern of several values, each of
 // which comes too seldom for the proportion test. "The value of d samples ago"
 // is one guess of the next sample for each d, and [LagCutoff] shares alpha
 // among the distances. The first samples after Reset only fill the history.

@@ -60,7 +60,12 @@ func TestEachFailureAlone(t *testing.T) {
 		{"linear ramp downwards, by 3", Delta, 0, func(i int) uint64 { return uint64(-3*i) & 0xff }},
 		{"pattern of 2", Lag, 2, func(i int) uint64 { return []uint64{1, 2}[i%2] }},
 		{"pattern of 5", Lag, 5, func(i int) uint64 { return []uint64{1, 200, 3, 77, 5}[i%5] }},
-		{"pattern of 16", Lag, 16, func(i int) uint64 { return []uint64{5, 1, 90, 4, 7, 7, 200, 33, 1, 60, 2, 81, 3, 3, 150, 9}[i%16] }},
+		{"pattern of 16", Lag, 16, func(i int) uint64 {
+			return []uint64{
+				5, 1, 90, 4, 7, 7, 200, 33, 1, 60, 2,
+				81, 3, 3, 150, 9,
+			}[i%16]
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := monitor(t, h)
@@ -179,7 +184,8 @@ func TestProportionBoundary(t *testing.T) {
 		fill := func(matches int) (err error) {
 			for i := range window {
 				x := uint64(1000 + i)
-				// The first, and the last ones: the window's full length counts.
+				// The first, and the last ones: the window's full length
+				// counts.
 				if i == 0 || i > window-matches {
 					x = 7
 				}
@@ -408,7 +414,8 @@ func TestMonitorAllocatesNothing(t *testing.T) {
 	}))
 }
 
-// Every byte of a sample counts, whatever its size: samples that differ in one byte alone are no repetition.
+// Every byte of a sample counts, whatever its size: samples that differ in one
+// byte alone are no repetition.
 func TestEveryByteOfASampleCounts(t *testing.T) {
 	for size := 1; size <= 8; size++ {
 		for at := range size {
@@ -429,5 +436,6 @@ func TestFailureText(t *testing.T) {
 	_, f := feed(m, 100, func(int) uint64 { return 0xa5 })
 	require.EqualError(t, f, "health test repetition failed: count 31 reached the cutoff 31")
 	f = &Failure{Test: Lag, Count: 330, Cutoff: 330, Window: 512, Lag: 5}
-	require.EqualError(t, f, "health test lag failed: count 330 reached the cutoff 330 in a window of 512 samples at distance 5")
+	require.EqualError(t, f, "health test lag failed: count 330 reached the cutoff 330 in a window of 512 samples "+
+		"at distance 5")
 }

@@ -2,9 +2,9 @@
 // offers as /dev/hwrng, a chip or what a hypervisor passes in (virtio-rng), and
 // others that are a device of their own, such as a USB generator's terminal.
 //
-// [New] makes a [source.Source] of a path. It opens nothing: the device may come
-// and go as it likes. Each call of Sample opens it when it is not open, says
-// [source.ErrAbsent] when it cannot, and closes it when it fails.
+// [New] makes a [source.Source] of a path. It opens nothing: the device may
+// come and go as it likes. Each call of Sample opens it when it is not open,
+// says [source.ErrAbsent] when it cannot, and closes it when it fails.
 package hwrng
 
 import (
@@ -142,9 +142,9 @@ func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 	}
 }
 
-// endWith makes a Read that waits inside a file that can be polled end with ctx.
-// (The real device cannot be polled, and answers EAGAIN.) What it returns has
-// to be called after the Read and undoes it.
+// endWith makes a Read that waits inside a file that can be polled end with
+// ctx. (The real device cannot be polled, and answers EAGAIN.) What it returns
+// has to be called after the Read and undoes it.
 func endWith(ctx context.Context, f *os.File) func() {
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

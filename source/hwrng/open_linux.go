@@ -65,7 +65,8 @@ func openDevice(path, current string) (_ *os.File, generator string, err error) 
 			"name the generator's character device")
 	}
 	if rdev, ok := charDevice(info); ok && unix.Major(rdev) == memMajor {
-		return nil, "", absent("one of the kernel's own devices and no generator of the machine's; its random numbers are mixed in anyway, and never counted",
+		return nil, "", absent("one of the kernel's own devices and no generator of the machine's; its random "+
+			"numbers are mixed in anyway, and never counted",
 			"name the generator's character device")
 	}
 	if isCore(info) {

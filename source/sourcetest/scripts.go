@@ -21,7 +21,8 @@ func Repeating(pattern ...uint64) Script {
 	return func(_ context.Context, i int) (uint64, error) { return pattern[i%len(pattern)], nil }
 }
 
-// Biased gives value with probability p more than the others, which are uniform.
+// Biased gives value with probability p more than the others, which are
+// uniform.
 func Biased(seed, value uint64, p float64) Script {
 	r := generator(seed)
 	return func(context.Context, int) (uint64, error) {

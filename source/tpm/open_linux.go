@@ -32,7 +32,8 @@ func openDevice(path string) (_ transport.TPMCloser, err error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, absent("there is no such device", "turn the TPM on in the firmware, or give the virtual machine one")
+		return nil, absent("there is no such device",
+			"turn the TPM on in the firmware, or give the virtual machine one")
 	case errors.Is(err, fs.ErrPermission):
 		return nil, absent("open: "+err.Error(), "run as root or in the group tss")
 	case errors.Is(err, syscall.EBUSY):

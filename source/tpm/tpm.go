@@ -2,8 +2,8 @@
 //
 // [New] makes a [source.Source] of a device path, and [NewTransport] of any
 // transport that google/go-tpm speaks. They open nothing: each call of Sample
-// opens the TPM when it is not open, says [source.ErrAbsent] when it cannot, and
-// closes it when it fails.
+// opens the TPM when it is not open, says [source.ErrAbsent] when it cannot,
+// and closes it when it fails.
 package tpm
 
 import (
@@ -48,8 +48,8 @@ type Device struct {
 }
 
 // NewTransport makes a source of a TPM reached through what open returns. It is
-// called at the first call of Sample, and again whenever the TPM has failed. The
-// name is for people.
+// called at the first call of Sample, and again whenever the TPM has failed.
+// The name is for people.
 func NewTransport(name string, open func() (transport.TPMCloser, error)) *Device {
 	return &Device{open: open, info: source.Info{
 		ID: source.IDTPM, Name: source.NameTPM, Description: "TPM 2.0 at " + name,
@@ -86,9 +86,10 @@ func (d *Device) connect() (transport.TPMCloser, error) {
 // Info describes the source.
 func (d *Device) Info() source.Info { return d.info }
 
-// Sample asks the TPM for random bytes until dst is full, ctx is done or a second
-// is over. One command takes the TPM some milliseconds and is not interrupted. A
-// TPM that is busy (a warning code that says to try again) gives nothing for now.
+// Sample asks the TPM for random bytes until dst is full, ctx is done or a
+// second is over. One command takes the TPM some milliseconds and is not
+// interrupted. A TPM that is busy (a warning code that says to try again) gives
+// nothing for now.
 func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err

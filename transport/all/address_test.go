@@ -71,7 +71,10 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"local:/a", "local:", "x:y", ":", "local:/a\n", "\xff:/", "xen:", "xen:7", "console:", "console:/dev/hvc1"} {
+	for _, s := range []string{
+		"local:/a", "local:", "x:y", ":", "local:/a\n", "\xff:/", "xen:", "xen:7",
+		"console:", "console:/dev/hvc1",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

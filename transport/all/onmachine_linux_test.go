@@ -121,7 +121,9 @@ func TestDialHonoursContext(t *testing.T) {
 		cancel()
 		select {
 		case <-returned:
-		case <-time.After(10 * time.Second): // then the close lets a Dial return that does not heed its context, and the test fails
+		// then the close lets a Dial return that does not heed its context, and
+		// the test fails
+		case <-time.After(10 * time.Second):
 		}
 	}()
 	_, err = Carriers.Dial(ctx, "local:"+path)
@@ -157,7 +159,8 @@ func TestRefusedIsTold(t *testing.T) {
 	<-done
 }
 
-// ownID is this process's ID as a peer: its number alone could be another's tomorrow.
+// ownID is this process's ID as a peer: its number alone could be another's
+// tomorrow.
 func ownID(t *testing.T, scheme string) string {
 	t.Helper()
 	start, err := proc.Start(os.Getpid())

@@ -10,8 +10,9 @@ import (
 	"github.com/xentropyd/xentropyd/transport/console/ring"
 )
 
-// Conn is one connection on a link: from the first byte that the guest wrote until somebody has enough. All methods
-// may be called from any goroutine. A console knows no end of file: a guest's program that goes is just silent.
+// Conn is one connection on a link: from the first byte that the guest wrote
+// until somebody has enough. All methods may be called from any goroutine. A
+// console knows no end of file: a guest's program that goes is just silent.
 type Conn struct {
 	link        *Link
 	read, write *deadline.Deadline
@@ -23,7 +24,8 @@ type Conn struct {
 	wake  func()
 }
 
-// Open begins a connection. What the guest has written is there to be read. There should be one at a time.
+// Open begins a connection. What the guest has written is there to be read.
+// There should be one at a time.
 func (l *Link) Open() *Conn {
 	return &Conn{
 		link: l, read: deadline.New(), write: deadline.New(), closed: make(chan struct{}),
@@ -31,12 +33,14 @@ func (l *Link) Open() *Conn {
 	}
 }
 
-// OnSleep has each Read and Write call sleep before it waits for the guest, and wake after that, both in its own goroutine. sleep
-// may take its time, but should return when the channel is closed that it is given: the connection is then closed, too.
-// OnSleep must be called before the first Read and Write.
+// OnSleep has each Read and Write call sleep before it waits for the guest, and
+// wake after that, both in its own goroutine. sleep may take its time, but
+// should return when the channel is closed that it is given: the connection is
+// then closed, too. OnSleep must be called before the first Read and Write.
 func (c *Conn) OnSleep(sleep func(ended <-chan struct{}), wake func()) { c.sleep, c.wake = sleep, wake }
 
-// Read gives what is there, up to len(p) bytes, and waits only if there is nothing.
+// Read gives what is there, up to len(p) bytes, and waits only if there is
+// nothing.
 func (c *Conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -50,8 +54,8 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Write sends all of p, or gives an error and how much of p went into the ring. The guest need not have read it
-// when Write returns.
+// Write sends all of p, or gives an error and how much of p went into the ring.
+// The guest need not have read it when Write returns.
 func (c *Conn) Write(p []byte) (total int, err error) {
 	c.link.wmu.Lock()
 	defer c.link.wmu.Unlock()
@@ -115,7 +119,8 @@ func (c *Conn) setDeadline(d *deadline.Deadline, t time.Time) error {
 	return nil
 }
 
-// Close ends the connection, and not the link: what the guest writes from now on is the next connection's.
+// Close ends the connection, and not the link: what the guest writes from now
+// on is the next connection's.
 func (c *Conn) Close() error {
 	err := c.opError("close", net.ErrClosed)
 	c.once.Do(func() {

@@ -13,10 +13,12 @@ import (
 // Name is the channel's name, by which the guest finds it: MirageOS's.
 const Name = "org.openmirage.entropy.1"
 
-// BackType is the type of our back ends, the directory below /local/domain/<own>/backend.
+// BackType is the type of our back ends, the directory below
+// /local/domain/<own>/backend.
 const BackType = "entropy"
 
-// Linux's hvc_xen takes the console's number from the last character of the node's name, and refuses 0.
+// Linux's hvc_xen takes the console's number from the last character of the
+// node's name, and refuses 0.
 const (
 	firstSlot = 1
 	lastSlot  = 9
@@ -28,8 +30,10 @@ type Config struct {
 	Own   uint16           // the back end's domain, our own
 	Guest uint16
 
-	// Turn, if not nil, is a channel of capacity 1 that is full during each try of a transaction that makes or removes nodes. Those
-	// who plug many consoles at once share one: to xenstored all that change the same directory are in conflict.
+	// Turn, if not nil, is a channel of capacity 1 that is full during each try
+	// of a transaction that makes or removes nodes. Those who plug many
+	// consoles at once share one: to xenstored all that change the same
+	// directory are in conflict.
 	Turn chan struct{}
 
 	// System is for tests; nil is this machine.
@@ -53,18 +57,21 @@ func (c Config) backs() string {
 
 func (c Config) back(slot int) string { return xenstore.Join(c.backs(), strconv.Itoa(slot)) }
 
-// BackPath is where the back ends of a domain are, a directory for each guest by its number.
+// BackPath is where the back ends of a domain are, a directory for each guest
+// by its number.
 func BackPath(own uint16) string {
 	return xenstore.Join(xenstore.DomainPath(own), "backend", BackType)
 }
 
-// Device is one console in one guest. Its methods may be called from any goroutine.
+// Device is one console in one guest. Its methods may be called from any
+// goroutine.
 type Device struct {
 	cfg  Config
 	slot int
 }
 
-// Plug puts a console into a guest, at the first number that is free. The guest may be running, or not have begun to.
+// Plug puts a console into a guest, at the first number that is free. The guest
+// may be running, or not have begun to.
 func Plug(ctx context.Context, cfg Config) (*Device, error) {
 	d := &Device{cfg: cfg}
 	err := cfg.change(ctx, func(tx *xenstore.Tx) error {
@@ -99,7 +106,8 @@ func freeSlot(ctx context.Context, tx *xenstore.Tx, cfg Config) (int, error) {
 // node is one name and its value.
 type node struct{ name, value string }
 
-// write makes both ends as libxl does for a device: each owned by its domain and readable by the other.
+// write makes both ends as libxl does for a device: each owned by its domain
+// and readable by the other.
 func (d *Device) write(ctx context.Context, tx *xenstore.Tx) error {
 	own, guest := d.cfg.Own, d.cfg.Guest
 	front := []node{
@@ -149,7 +157,8 @@ func writeEnd(ctx context.Context, tx *xenstore.Tx, path string, nodes []node, o
 
 func digit(s State) string { return strconv.Itoa(int(s)) }
 
-// Slot is the console's number: Linux calls it /dev/hvc<Slot> unless that one is taken.
+// Slot is the console's number: Linux calls it /dev/hvc<Slot> unless that one
+// is taken.
 func (d *Device) Slot() int { return d.slot }
 
 // Front is the path of the front end, to be watched.
@@ -157,7 +166,8 @@ func (d *Device) Front() string { return d.cfg.front(d.slot) }
 
 func (d *Device) back() string { return d.cfg.back(d.slot) }
 
-// Look says how the guest's end stands. ErrTaken is one that is not ours any more, a *xenstore.NodeError one with junk in it.
+// Look says how the guest's end stands. ErrTaken is one that is not ours any
+// more, a *xenstore.NodeError one with junk in it.
 func (d *Device) Look(ctx context.Context) (Front, error) {
 	f, err := look(ctx, d.cfg.Store, d.Front(), d.back())
 	if err != nil {

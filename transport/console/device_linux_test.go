@@ -25,7 +25,8 @@ func (w *fixture) below(path string) map[string]string {
 	return m
 }
 
-// The nodes of xen-pv-channel(7) and libxl, each end owned by its domain and readable by the other alone.
+// The nodes of xen-pv-channel(7) and libxl, each end owned by its domain and
+// readable by the other alone.
 func TestPlugWritesBothEnds(t *testing.T) {
 	w := newFixture(t)
 	d := w.plug()
@@ -33,17 +34,30 @@ func TestPlugWritesBothEnds(t *testing.T) {
 	require.Equal(t, "/local/domain/7/device/console/1", d.Front())
 	require.Equal(t, map[string]string{
 		"backend": "/local/domain/0/backend/entropy/7/1", "backend-id": "0", "protocol": "vt100",
-		"name": "org.openmirage.entropy.1", "type": "entropy", "limit": "1048576", "output": "none", "tty": "", "state": "1",
+		"name": "org.openmirage.entropy.1", "type": "entropy", "limit": "1048576",
+		"output": "none", "tty": "", "state": "1",
 	}, w.below(d.Front()))
 	require.Equal(t, map[string]string{
 		"frontend": "/local/domain/7/device/console/1", "frontend-id": "7", "online": "1", "protocol": "vt100",
 		"name": "org.openmirage.entropy.1", "state": "2",
 	}, w.below("/local/domain/0/backend/entropy/7/1"))
 	for path, want := range map[string][]xenstore.Perm{
-		d.Front():                                   {{DomID: 7, Access: xenstore.AccessNone}, {DomID: 0, Access: xenstore.AccessRead}},
-		d.Front() + "/state":                        {{DomID: 7, Access: xenstore.AccessNone}, {DomID: 0, Access: xenstore.AccessRead}},
-		"/local/domain/0/backend/entropy/7/1":       {{DomID: 0, Access: xenstore.AccessNone}, {DomID: 7, Access: xenstore.AccessRead}},
-		"/local/domain/0/backend/entropy/7/1/state": {{DomID: 0, Access: xenstore.AccessNone}, {DomID: 7, Access: xenstore.AccessRead}},
+		d.Front(): {
+			{DomID: 7, Access: xenstore.AccessNone},
+			{DomID: 0, Access: xenstore.AccessRead},
+		},
+		d.Front() + "/state": {
+			{DomID: 7, Access: xenstore.AccessNone},
+			{DomID: 0, Access: xenstore.AccessRead},
+		},
+		"/local/domain/0/backend/entropy/7/1": {
+			{DomID: 0, Access: xenstore.AccessNone},
+			{DomID: 7, Access: xenstore.AccessRead},
+		},
+		"/local/domain/0/backend/entropy/7/1/state": {
+			{DomID: 0, Access: xenstore.AccessNone},
+			{DomID: 7, Access: xenstore.AccessRead},
+		},
 	} {
 		perms, err := w.cfg.Store.GetPerms(w.ctx, path)
 		require.NoError(t, err)
@@ -87,7 +101,8 @@ func TestPlugMakesNoDomain(t *testing.T) {
 	require.Empty(t, w.below("/local/domain/0/backend"))
 }
 
-// A front end that the toolstack wrote over is not ours to look at or to remove.
+// A front end that the toolstack wrote over is not ours to look at or to
+// remove.
 func TestReplacedFrontEnd(t *testing.T) {
 	w := newFixture(t)
 	d := w.plug()
@@ -125,7 +140,8 @@ func TestSetState(t *testing.T) {
 	require.Empty(t, w.below("/local/domain/0/backend/entropy"))
 }
 
-// A driver is asked, and obeyed when it has closed; one that does not answer is not waited for.
+// A driver is asked, and obeyed when it has closed; one that does not answer is
+// not waited for.
 func TestUnplugAsksTheDriver(t *testing.T) {
 	w := newFixture(t)
 	d, l, f := w.link()
@@ -153,7 +169,8 @@ func TestUnplugAsksTheDriver(t *testing.T) {
 	w.empty()
 }
 
-// What a killed predecessor left is found and taken out; junk among it is passed over.
+// What a killed predecessor left is found and taken out; junk among it is
+// passed over.
 func TestLeftovers(t *testing.T) {
 	w := newFixture(t)
 	d := w.plug()
@@ -174,7 +191,8 @@ func TestLeftovers(t *testing.T) {
 	require.Empty(t, list)
 }
 
-// After a restore the front end makes its ring anew; a page that is not granted is an error and leaves nothing.
+// After a restore the front end makes its ring anew; a page that is not granted
+// is an error and leaves nothing.
 func TestConnectLeavesNothingWhenItFails(t *testing.T) {
 	w := newFixture(t)
 	d := w.plug()
@@ -201,7 +219,8 @@ func TestConnectLeavesNothingWhenItFails(t *testing.T) {
 	w.empty()
 }
 
-// A transaction that meets conflicts for ever, as a guest can have it, leaves its turn to others in between.
+// A transaction that meets conflicts for ever, as a guest can have it, leaves
+// its turn to others in between.
 func TestConflictsLeaveTheTurnToOthers(t *testing.T) {
 	w := newFixture(t)
 	own := xenstore.DomainPath(guestID) + "/data/mine"

@@ -32,8 +32,9 @@ var Carrier = &transport.Carrier{
 	NoListen: "a host plugs consoles into its guests where it listens at xen:",
 }
 
-// nodeConsoles is where a guest's consoles beyond the first are, relative to its own part of xenstore. Linux takes N from the last
-// character of a console's node and refuses 0 (hvc_xen.c, xenbus_devid_to_vtermno).
+// nodeConsoles is where a guest's consoles beyond the first are, relative to
+// its own part of xenstore. Linux takes N from the last character of a
+// console's node and refuses 0 (hvc_xen.c, xenbus_devid_to_vtermno).
 const nodeConsoles = "device/console"
 
 // maxNameNode is the most that a name can have in xenstore, in bytes.
@@ -140,7 +141,8 @@ func dial(ctx context.Context, path string, sur surroundings) (_ transport.Conn,
 	if err != nil {
 		return nil, err
 	}
-	// There is no connecting on a console: whoever serves it now is whom we speak with.
+	// There is no connecting on a console: whoever serves it now is whom we
+	// speak with.
 	in := domain.Standing{Own: own, Taken: true}
 	if in.Instance, err = domain.Instance(ctx, store); err != nil {
 		return nil, fmt.Errorf("ask xenstore which host serves the console: %w", err)
@@ -217,7 +219,8 @@ type guestConn struct {
 	why  error // why the watch ended it
 }
 
-// end is called by the watch. Nobody hears of it before both directions are at their end.
+// end is called by the watch. Nobody hears of it before both directions are at
+// their end.
 func (c *guestConn) end(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,7 +253,8 @@ func (c *guestConn) Write(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// SetReadDeadline sets Read's deadline. On a console that was ended nothing is to be waited for.
+// SetReadDeadline sets Read's deadline. On a console that was ended nothing is
+// to be waited for.
 func (c *guestConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,7 +23,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
 
-// pty is a pseudo-terminal: its slave stands for the guest's hvc device, its master for the host's end.
+// pty is a pseudo-terminal: its slave stands for the guest's hvc device, its
+// master for the host's end.
 type pty struct {
 	master *os.File
 	slave  string
@@ -53,7 +54,8 @@ func (p *pty) leave(t *testing.T, text string) {
 		n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 		return err == nil && n >= len(text)
 	}, patience, time.Millisecond)
-	_, err = io.ReadFull(p.master, make([]byte, len(text)+1)) // the echo of a terminal that is not raw yet, with its \r\n
+	// the echo of a terminal that is not raw yet, with its \r\n
+	_, err = io.ReadFull(p.master, make([]byte, len(text)+1))
 	require.NoError(t, err)
 }
 
@@ -91,7 +93,8 @@ func newGuestMachine(t *testing.T) *guestMachine {
 }
 
 func (w *guestMachine) announce(instance string) {
-	w.store.Write("/local/domain/7/data/entropy/instance", instance, xenstore.Perm{DomID: 0, Access: xenstore.AccessRead})
+	w.store.Write("/local/domain/7/data/entropy/instance", instance,
+		xenstore.Perm{DomID: 0, Access: xenstore.AccessRead})
 }
 
 func (w *guestMachine) renumber(to string) {
@@ -113,7 +116,9 @@ func (w *guestMachine) dial(ctx context.Context, path string) (transport.Conn, e
 // plug makes console n with a name.
 func (w *guestMachine) plug(n, name string, p *pty) {
 	require.NoError(w.t, os.Symlink(p.slave, filepath.Join(w.dev, "hvc"+n)))
-	w.store.Write("/local/domain/7/device/console/"+n+"/name", name, xenstore.Perm{DomID: guestID, Access: xenstore.AccessNone}, xenstore.Perm{DomID: 0, Access: xenstore.AccessRead})
+	w.store.Write("/local/domain/7/device/console/"+n+"/name", name,
+		xenstore.Perm{DomID: guestID, Access: xenstore.AccessNone},
+		xenstore.Perm{DomID: 0, Access: xenstore.AccessRead})
 }
 
 // exchange sends every byte value both ways: raw means raw.
@@ -203,7 +208,8 @@ func TestConsoleDeadlinesAndClose(t *testing.T) {
 	w.gone()
 }
 
-// TestConsoleIsPluggedLater has a guest that looks for its console before there is one.
+// TestConsoleIsPluggedLater has a guest that looks for its console before there
+// is one.
 func TestConsoleIsPluggedLater(t *testing.T) {
 	w := newGuestMachine(t)
 	p := newPty(t)

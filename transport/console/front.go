@@ -7,7 +7,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// State is where an end of a device stands: enum xenbus_state of xen/io/xenbus.h.
+// State is where an end of a device stands: enum xenbus_state of
+// xen/io/xenbus.h.
 type State int
 
 // The states; 7 and 8, for reconfiguring, mean nothing to a console.
@@ -23,14 +24,16 @@ const (
 	lastState = 8
 )
 
-// Front is what the guest says in its part of xenstore. Ring and Port are set in states 3 and 4 alone.
+// Front is what the guest says in its part of xenstore. Ring and Port are set
+// in states 3 and 4 alone.
 type Front struct {
 	State State
 	Ring  uint32 // grant reference of the page
 	Port  uint32 // the guest's event channel
 }
 
-// Ready says whether the guest has made a ring and waits for us, or works with us already.
+// Ready says whether the guest has made a ring and waits for us, or works with
+// us already.
 func (f Front) Ready() bool { return f.State == Initialised || f.State == Connected }
 
 // Names of the nodes of both ends.
@@ -41,7 +44,8 @@ const (
 	nodeBack  = "backend"
 )
 
-// look reads a front end, in one transaction so that all belongs together. One whose back end is not back is ErrTaken.
+// look reads a front end, in one transaction so that all belongs together. One
+// whose back end is not back is ErrTaken.
 func look(ctx context.Context, store *xenstore.Client, front, back string) (f Front, err error) {
 	var state, ref, port, whose string
 	err = store.Transaction(ctx, func(tx *xenstore.Tx) error {

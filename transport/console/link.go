@@ -13,21 +13,24 @@ import (
 	"github.com/xentropyd/xentropyd/transport/console/ring"
 )
 
-// Our own bound on a guest's events: how many a second are taken, and how many at
-// once. A guest that sends more is not listened to meanwhile. Honest guests come
-// nowhere near it: Linux sends one for each 16 bytes that it writes.
+// Our own bound on a guest's events: how many a second are taken, and how many
+// at once. A guest that sends more is not listened to meanwhile. Honest guests
+// come nowhere near it: Linux sends one for each 16 bytes that it writes.
 const (
 	eventRate  = 200
 	eventBurst = 512
 )
 
-// floodLimit is how many events in a row may change nothing. Linux sends one for each time that it has read or written.
+// floodLimit is how many events in a row may change nothing. Linux sends one
+// for each time that it has read or written.
 const floodLimit = 1024
 
-// Link is the mapped ring and the event channel of a console. It has one goroutine, which takes the events.
+// Link is the mapped ring and the event channel of a console. It has one
+// goroutine, which takes the events.
 //
-// It outlives connections: a guest's program that closes the console and the next one that opens it are the same to us.
-// [Link.Wait] says when somebody has written, then [Link.Open] makes a connection.
+// It outlives connections: a guest's program that closes the console and the
+// next one that opens it are the same to us. [Link.Wait] says when somebody has
+// written, then [Link.Open] makes a connection.
 type Link struct {
 	ring *ring.Ring
 	page *xendev.Mapping
@@ -49,8 +52,9 @@ type Link struct {
 	rmu, wmu sync.Mutex // one reader, one writer: the ring's rule
 }
 
-// Connect maps the ring that the guest has made and binds its event channel. The front end must be Ready; f is what
-// [Device.Look] gave. Then our end should be set to [Connected].
+// Connect maps the ring that the guest has made and binds its event channel.
+// The front end must be Ready; f is what [Device.Look] gave. Then our end
+// should be set to [Connected].
 func (d *Device) Connect(f Front) (*Link, error) {
 	l, err := d.connect(f)
 	if err != nil {
@@ -93,7 +97,8 @@ func (d *Device) connect(f Front) (*Link, error) {
 	return l, nil
 }
 
-// listen takes events until the port is closed. Who waits unmasks, so what a guest sends while nobody waits costs nothing.
+// listen takes events until the port is closed. Who waits unmasks, so what a
+// guest sends while nobody waits costs nothing.
 func (l *Link) listen() {
 	idle, progress := 0, uint64(0)
 	events := rate.NewLimiter(eventRate, eventBurst)
@@ -122,7 +127,8 @@ func (l *Link) listen() {
 	}
 }
 
-// arm says where the next event shows. The caller looks at the ring afterwards, then waits.
+// arm says where the next event shows. The caller looks at the ring afterwards,
+// then waits.
 func (l *Link) arm() (<-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +165,8 @@ func (l *Link) Wait(ctx context.Context) error {
 	})
 }
 
-// Drained returns when the guest has taken all that was written, or with the error of ctx.
+// Drained returns when the guest has taken all that was written, or with the
+// error of ctx.
 func (l *Link) Drained(ctx context.Context) error {
 	return l.until(ctx, func() (bool, error) {
 		n, err := l.ring.Unread()
@@ -197,7 +204,8 @@ func (l *Link) notify() error { return l.dev.Notify(l.port) }
 // Dead is closed when the link is over: closed, or the guest broke the rules.
 func (l *Link) Dead() <-chan struct{} { return l.life.Done() }
 
-// Err is nil, or why the link is over: net.ErrClosed after Close, or what the guest did, see transport.Hostile.
+// Err is nil, or why the link is over: net.ErrClosed after Close, or what the
+// guest did, see transport.Hostile.
 func (l *Link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -218,7 +226,8 @@ func (l *Link) fail(err error) error {
 	return l.err
 }
 
-// Close ends the link and all connections on it, and unmaps the page. It waits for nobody outside.
+// Close ends the link and all connections on it, and unmaps the page. It waits
+// for nobody outside.
 func (l *Link) Close() error {
 	l.fail(net.ErrClosed)
 	closed := l.dev.Close()

@@ -18,7 +18,8 @@ import (
 
 var past = time.Unix(1, 0)
 
-// hostile reports whether an error blames the guest, as the host's sessions ask.
+// hostile reports whether an error blames the guest, as the host's sessions
+// ask.
 func hostile(err error) bool {
 	var h interface{ Hostile() bool }
 	return errors.As(err, &h) && h.Hostile()
@@ -161,7 +162,8 @@ func TestCloseUnblocks(t *testing.T) {
 	w.empty()
 }
 
-// A connection that ends leaves the link; what the guest writes afterwards is the next one's.
+// A connection that ends leaves the link; what the guest writes afterwards is
+// the next one's.
 func TestConnectionsFollowEachOther(t *testing.T) {
 	w := newFixture(t)
 	_, l, f := w.link()
@@ -188,7 +190,8 @@ func TestConnectionsFollowEachOther(t *testing.T) {
 	}
 }
 
-// Whatever a guest scribbles over the indices ends its own link, and is blamed on it.
+// Whatever a guest scribbles over the indices ends its own link, and is blamed
+// on it.
 func TestHostileIndices(t *testing.T) {
 	for index := range 4 {
 		w := newFixture(t)
@@ -215,7 +218,8 @@ func TestHostileIndices(t *testing.T) {
 	}
 }
 
-// A flood of events while somebody waits ends the link; while nobody does it costs nothing and does not.
+// A flood of events while somebody waits ends the link; while nobody does it
+// costs nothing and does not.
 func TestFlood(t *testing.T) {
 	w := newFixture(t)
 	_, l, f := w.link()
@@ -257,7 +261,8 @@ func TestBusyIsNoFlood(t *testing.T) {
 	w.empty()
 }
 
-// A domain that is destroyed stays a zombie until the link is closed, and not longer.
+// A domain that is destroyed stays a zombie until the link is closed, and not
+// longer.
 func TestDestroyedGuest(t *testing.T) {
 	w := newFixture(t)
 	_, l, f := w.link()

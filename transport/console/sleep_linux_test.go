@@ -11,7 +11,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/xendev/xendevtest"
 )
 
-// A Read that waits says so, takes as long as it is made to, and is told of a Close.
+// A Read that waits says so, takes as long as it is made to, and is told of a
+// Close.
 func TestOnSleep(t *testing.T) {
 	w := newFixture(t)
 	_, l, f := w.link()
@@ -36,8 +37,8 @@ func TestOnSleep(t *testing.T) {
 	require.Equal(t, 1, awake)
 }
 
-// A guest that sends its bytes one by one, with an event each, is listened to no
-// oftener than it may be. Each event that is taken is unmasked once.
+// A guest that sends its bytes one by one, with an event each, is listened to
+// no oftener than it may be. Each event that is taken is unmasked once.
 func TestListeningIsBounded(t *testing.T) {
 	w := newFixture(t)
 	var unmasked atomic.Int64

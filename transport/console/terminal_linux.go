@@ -11,9 +11,11 @@ import (
 	"github.com/xentropyd/xentropyd/transport/internal/domain"
 )
 
-// openTerminal opens a terminal for one process alone, in raw mode, with nothing left in it.
+// openTerminal opens a terminal for one process alone, in raw mode, with
+// nothing left in it.
 func openTerminal(path string) (_ terminal, err error) {
-	// Non-blocking, so that the runtime polls it; without O_NOCTTY it would become the controlling terminal of an init.
+	// Non-blocking, so that the runtime polls it; without O_NOCTTY it would
+	// become the controlling terminal of an init.
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}

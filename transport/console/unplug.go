@@ -10,9 +10,11 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// Unplug takes the console out. The guest is asked first and has until ctx ends to agree, as a driver should; then the
-// nodes are removed all the same, which Linux takes as well. What has taken our place in the front end stays. Any [Link]
-// should have been closed. It is no error if everything was gone already.
+// Unplug takes the console out. The guest is asked first and has until ctx ends
+// to agree, as a driver should; then the nodes are removed all the same, which
+// Linux takes as well. What has taken our place in the front end stays. Any
+// [Link] should have been closed. It is no error if everything was gone
+// already.
 //
 // ctx bounds the asking; the removal has a time of its own (2 s).
 func (d *Device) Unplug(ctx context.Context) error {
@@ -52,8 +54,9 @@ func (d *Device) ask(ctx context.Context) {
 // askLooks bounds what a guest that flaps its state can cost.
 const askLooks = 16
 
-// remove takes away both ends. The front end comes first and by itself: a transaction with it could meet conflicts for as long as the guest likes,
-// and the back end would stay.
+// remove takes away both ends. The front end comes first and by itself: a
+// transaction with it could meet conflicts for as long as the guest likes, and
+// the back end would stay.
 func (d *Device) remove(ctx context.Context) error {
 	whose, err := d.cfg.Store.Read(ctx, xenstore.Join(d.Front(), nodeBack))
 	if err == nil && whose == d.back() {
@@ -88,8 +91,9 @@ func rm(ctx context.Context, tx *xenstore.Tx, path string) error {
 	return nil
 }
 
-// Leftovers are the consoles that a predecessor, killed, left in a guest. They are to be unplugged: what was under way on
-// them is lost, and the guest learns of it by the hang-up.
+// Leftovers are the consoles that a predecessor, killed, left in a guest. They
+// are to be unplugged: what was under way on them is lost, and the guest learns
+// of it by the hang-up.
 func Leftovers(ctx context.Context, cfg Config) ([]*Device, error) {
 	names, err := cfg.Store.Directory(ctx, cfg.backs())
 	if errors.Is(err, xenstore.ErrNotFound) {
@@ -100,7 +104,8 @@ func Leftovers(ctx context.Context, cfg Config) ([]*Device, error) {
 	}
 	var list []*Device
 	for _, name := range names {
-		if slot, err := strconv.Atoi(name); err == nil && slot >= firstSlot && slot <= lastSlot && strconv.Itoa(slot) == name {
+		if slot, err := strconv.Atoi(name); err == nil && slot >= firstSlot && slot <= lastSlot &&
+			strconv.Itoa(slot) == name {
 			list = append(list, &Device{cfg: cfg, slot: slot})
 		}
 	}

@@ -144,7 +144,8 @@ func race(b *testing.B, field ...contender) {
 	}
 }
 
-// BenchmarkRoundTrip: one byte to another process and back. Run it with -benchtime 50x.
+// BenchmarkRoundTrip: one byte to another process and back. Run it with
+// -benchtime 50x.
 func BenchmarkRoundTrip(b *testing.B) {
 	p := make([]byte, 8)
 	one := []byte{1, 0, 0, 0, 0, 0, 0, 0}

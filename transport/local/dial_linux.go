@@ -70,7 +70,8 @@ func dialHint(err error) string {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
 		return "; no host listens there: start it, or give its socket's path"
 	case errors.Is(err, unix.EACCES):
-		return "; the socket file's mode and group say who may connect, and who connects too often is kept out for a while"
+		return "; the socket file's mode and group say who may connect, and who connects too often is kept out for " +
+			"a while"
 	case errors.Is(err, unix.EPROTOTYPE):
 		return "; that socket is not a local vchan's"
 	}
@@ -133,7 +134,8 @@ func descriptors(oob []byte) []int {
 	return all
 }
 
-// duplicate takes a descriptor of the socket, which has the same open file description.
+// duplicate takes a descriptor of the socket, which has the same open file
+// description.
 func duplicate(uc *net.UnixConn) (fd int, err error) {
 	raw, err := uc.SyscallConn()
 	if err != nil {

@@ -46,7 +46,8 @@ func TestDialFails(t *testing.T) {
 		require.NoError(t, err)
 		p, err := mapPage(fd)
 		require.NoError(t, err)
-		_, err = ring.Create(ring.Memory{Page: p, Left: make([]byte, 1<<12), Right: make([]byte, 1<<12)}, orders, make([]uint32, orders.Grants()))
+		_, err = ring.Create(ring.Memory{Page: p, Left: make([]byte, 1<<12), Right: make([]byte, 1<<12)}, orders,
+			make([]uint32, orders.Grants()))
 		require.NoError(t, err)
 		require.NoError(t, p.Close())
 		return fd
@@ -70,20 +71,24 @@ func TestDialFails(t *testing.T) {
 		with []int
 		why  string
 	}{
-		"nothing":          {nil, nil, "hung up without an answer"},
-		"half a head":      {accepted[:7], nil, "hung up"},
-		"nonsense":         {[]byte("nonsense nonsense nonsense"), nil, "wrong magic"},
-		"refusal":          {encodeAnswer(statusRefused, "not you"), nil, "the host refused the channel: not you"},
-		"busy":             {encodeAnswer(statusBusy, "soon"), nil, "busy, try again later: soon"},
-		"no memory":        {accepted, nil, "no memory came"},
-		"no memfd":         {accepted, []int{null()}, "no memfd"},
-		"unsealed":         {accepted, []int{plain(ring.PageSize, 0)}, "seals 0x0"},
-		"may grow":         {accepted, []int{plain(ring.PageSize, unix.F_SEAL_SHRINK)}, "seals"},
-		"may shrink":       {accepted, []int{plain(ring.PageSize, unix.F_SEAL_GROW)}, "seals"},
-		"short":            {accepted, []int{plain(ring.PageSize-1, lend.Seals)}, "4095 bytes"},
-		"long":             {accepted, []int{plain(ring.PageSize+1, lend.Seals)}, "4097 bytes"},
-		"no vchan":         {append(accepted, 1), []int{plain(ring.PageSize, lend.Seals)}, ring.ErrLayout.Error()},
-		"rings elsewhere":  {append(accepted, 1), []int{goodPage(ring.Orders{Left: 12, Right: 12})}, "ring has 0 bytes of memory"},
+		"nothing":     {nil, nil, "hung up without an answer"},
+		"half a head": {accepted[:7], nil, "hung up"},
+		"nonsense":    {[]byte("nonsense nonsense nonsense"), nil, "wrong magic"},
+		"refusal":     {encodeAnswer(statusRefused, "not you"), nil, "the host refused the channel: not you"},
+		"busy":        {encodeAnswer(statusBusy, "soon"), nil, "busy, try again later: soon"},
+		"no memory":   {accepted, nil, "no memory came"},
+		"no memfd":    {accepted, []int{null()}, "no memfd"},
+		"unsealed":    {accepted, []int{plain(ring.PageSize, 0)}, "seals 0x0"},
+		"may grow":    {accepted, []int{plain(ring.PageSize, unix.F_SEAL_SHRINK)}, "seals"},
+		"may shrink":  {accepted, []int{plain(ring.PageSize, unix.F_SEAL_GROW)}, "seals"},
+		"short":       {accepted, []int{plain(ring.PageSize-1, lend.Seals)}, "4095 bytes"},
+		"long":        {accepted, []int{plain(ring.PageSize+1, lend.Seals)}, "4097 bytes"},
+		"no vchan":    {append(accepted, 1), []int{plain(ring.PageSize, lend.Seals)}, ring.ErrLayout.Error()},
+		"rings elsewhere": {
+			append(accepted, 1),
+			[]int{goodPage(ring.Orders{Left: 12, Right: 12})},
+			"ring has 0 bytes of memory",
+		},
 		"two memories":     {accepted, []int{null(), null()}, ""},
 		"memory, refusing": {encodeAnswer(statusRefused, "no"), []int{null()}, "refused"},
 	} {

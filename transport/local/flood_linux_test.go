@@ -15,7 +15,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport/internal/socket"
 )
 
-// A user who connects without end is turned away, then kept out; nobody else notices.
+// A user who connects without end is turned away, then kept out; nobody else
+// notices.
 func TestConnectFlood(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))

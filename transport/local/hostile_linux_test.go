@@ -107,7 +107,8 @@ func TestMemoryCannotBeResized(t *testing.T) {
 	require.Zero(t, c.Buffered())
 }
 
-// Holes killed the carrier before this one, and froze its threads. The host does not touch a page in which a guest can make any.
+// Holes killed the carrier before this one, and froze its threads. The host
+// does not touch a page in which a guest can make any.
 func TestNoHolesInWhatTheHostTouches(t *testing.T) {
 	leaktest.Check(t)
 	if !lend.CanSeal() {
@@ -117,7 +118,8 @@ func TestNoHolesInWhatTheHostTouches(t *testing.T) {
 	punch := func(r *rogue) error {
 		return unix.Fallocate(r.memfd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, ring.PageSize)
 	}
-	// Before the seals: what the guest does with the page is nothing to the host.
+	// Before the seals: what the guest does with the page is nothing to the
+	// host.
 	r, c := newUnsealed(t, l)
 	require.NoError(t, punch(r))
 	require.False(t, c.Connected())
@@ -128,11 +130,13 @@ func TestNoHolesInWhatTheHostTouches(t *testing.T) {
 	_, err = c.Write(make([]byte, 1))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	resident := make([]byte, 1)
-	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&r.page[0])), ring.PageSize, uintptr(unsafe.Pointer(&resident[0])))
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&r.page[0])), ring.PageSize,
+		uintptr(unsafe.Pointer(&resident[0])))
 	require.Zero(t, errno)
 	require.Zero(t, resident[0]&1, "nobody has filled the hole")
 	require.NoError(t, c.Close())
-	_, _, errno = unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&r.page[0])), ring.PageSize, uintptr(unsafe.Pointer(&resident[0])))
+	_, _, errno = unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&r.page[0])), ring.PageSize,
+		uintptr(unsafe.Pointer(&resident[0])))
 	require.Zero(t, errno)
 	require.Zero(t, resident[0]&1, "not at the end either")
 
@@ -144,7 +148,8 @@ func TestNoHolesInWhatTheHostTouches(t *testing.T) {
 	require.ErrorIs(t, err, vchan.ErrViolation)
 	require.NoError(t, punch(r))
 
-	// Nor do the seals help while there is a hole: it would be filled at the host's expense.
+	// Nor do the seals help while there is a hole: it would be filled at the
+	// host's expense.
 	for _, event := range []bool{false, true} {
 		r, c = newUnsealed(t, l)
 		r.page[0] = 1
@@ -182,7 +187,8 @@ func locked(t *testing.T) (n int) {
 	return n << 10
 }
 
-// A guest that has its memory swapped out would have the host wait for the disk. While it has the page the host does not let it go.
+// A guest that has its memory swapped out would have the host wait for the
+// disk. While it has the page the host does not let it go.
 func TestPageIsNotSwappedOut(t *testing.T) {
 	leaktest.Check(t)
 	var lim unix.Rlimit
@@ -230,7 +236,8 @@ func TestKeptMemoryIsCounted(t *testing.T) {
 	<-done
 }
 
-// So does one that keeps its socket with what the host sent and it has not read, which is the host's memory.
+// So does one that keeps its socket with what the host sent and it has not
+// read, which is the host's memory.
 func TestUnreadEventsAreCounted(t *testing.T) {
 	leaktest.Check(t)
 	l := listenAt(t, options{})
@@ -324,8 +331,8 @@ func TestUrgentData(t *testing.T) {
 	require.ErrorIs(t, err, vchan.ErrViolation)
 }
 
-// A guest can wake the host's poller without end by shutting down its reading, on nobody's account. It is found, and its user comes no more for
-// a while.
+// A guest can wake the host's poller without end by shutting down its reading,
+// on nobody's account. It is found, and its user comes no more for a while.
 func TestReadingShutDown(t *testing.T) {
 	leaktest.Check(t)
 	refused := make(chan error, 1)
@@ -362,7 +369,8 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// A guest that says nothing and does nothing: Accept does not wait for it, and Close ends its channel.
+// A guest that says nothing and does nothing: Accept does not wait for it, and
+// Close ends its channel.
 func TestSilentGuests(t *testing.T) {
 	leaktest.Check(t)
 	l := listenAt(t, options{})
@@ -380,7 +388,8 @@ func TestSilentGuests(t *testing.T) {
 	}
 }
 
-// A guest that hangs up before it is answered, or does not want to hear the answer, is no guest and no news.
+// A guest that hangs up before it is answered, or does not want to hear the
+// answer, is no guest and no news.
 func TestDeafGuest(t *testing.T) {
 	leaktest.Check(t)
 	l := listenAt(t, options{Refused: func(_ transport.Peer, err error) { t.Error(err) }})
@@ -396,8 +405,9 @@ func TestDeafGuest(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// Everything in the page and on the socket changes all the time: the host reads, writes and closes, and nothing else happens. With
-// XENTROPYD_SOAK=60s it goes on for so long.
+// Everything in the page and on the socket changes all the time: the host
+// reads, writes and closes, and nothing else happens. With XENTROPYD_SOAK=60s
+// it goes on for so long.
 func TestHostileRing(t *testing.T) {
 	leaktest.Check(t)
 	rounds := 200
@@ -470,7 +480,8 @@ func TestHostileRing(t *testing.T) {
 	}
 }
 
-// What few descriptors take away is what a user keeps, not its channels that live.
+// What few descriptors take away is what a user keeps, not its channels that
+// live.
 func TestHeldAndDescriptors(t *testing.T) {
 	for _, c := range []struct {
 		held        int

@@ -38,10 +38,10 @@ func listen(path string, o transport.ListenOptions) (*listener, error) {
 // counted.
 const slowRate = 1
 
-// boundHeld bounds what one user may have by the process's limit of descriptors:
-// those that nobody has taken out of a socket count against it, and sending more
-// is an error then for all (unix(7), ETOOMANYREFS). A quarter is given in any
-// case, for channels that live.
+// boundHeld bounds what one user may have by the process's limit of
+// descriptors: those that nobody has taken out of a socket count against it,
+// and sending more is an error then for all (unix(7), ETOOMANYREFS). A quarter
+// is given in any case, for channels that live.
 func boundHeld(held int, descriptors uint64) int {
 	return min(held, max(held/4, 8, int(min(descriptors/16, 1<<20))))
 }
@@ -74,7 +74,8 @@ func (l *listener) Refuse(fd int, busy bool, why error) {
 	_ = answer(fd, status, why.Error())
 }
 
-// answer sends what a new socket has room for: who cannot take it is not waited for.
+// answer sends what a new socket has room for: who cannot take it is not waited
+// for.
 func answer(fd int, status uint16, text string, fds ...int) error {
 	var oob []byte
 	if len(fds) > 0 {
@@ -92,9 +93,9 @@ func (l *listener) Open(fd int, g socket.Guest) (transport.Conn, error) {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(guest) }()
-	// Events that a guest does not read are the daemon's memory until it does. The
-	// kernel gives the least that it knows, which is a handful of them; one says
-	// as much as many.
+	// Events that a guest does not read are the daemon's memory until it does.
+	// The kernel gives the least that it knows, which is a handful of them; one
+	// says as much as many.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1)
 	e, err := newEvents(fd, l.path, g.Slots)
 	if err != nil {

@@ -104,8 +104,8 @@ func Dialer(path string) transport.Dialer {
 }
 
 // Listen waits for guests on a Unix socket at path: its Accept gives vchan
-// servers, each a *vchan.Conn. A socket file that nobody listens on is replaced,
-// and its directory made.
+// servers, each a *vchan.Conn. A socket file that nobody listens on is
+// replaced, and its directory made.
 func Listen(path string, o transport.ListenOptions) (transport.Listener, error) {
 	l, err := listen(path, o)
 	if err != nil {

@@ -32,8 +32,8 @@ func mapPage(fd int) (page, error) {
 // touched it, and so made it memory of its own, the host does not: it would be
 // the host's for as long as anybody keeps it. And until the guest has sealed it
 // the host neither touches nor unmaps it: the guest can still make holes, and
-// somebody who makes one in a page that is mapped a hundred thousand times holds
-// up whoever does.
+// somebody who makes one in a page that is mapped a hundred thousand times
+// holds up whoever does.
 type lentPage struct {
 	page
 	fd      int        // of the memory
@@ -74,12 +74,13 @@ func (p *lentPage) admit() error {
 // (mincore(2)); it says so where the kernel does not tell.
 func (p page) resident() bool {
 	var in [1]byte
-	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), uintptr(unsafe.Pointer(&in[0])))
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)),
+		uintptr(unsafe.Pointer(&in[0])))
 	return errno != 0 || in[0]&1 != 0
 }
 
-// hold keeps the page in memory once we have touched it (mlock2(2)): who makes its
-// guest swap would have us wait for the disk. It does what it can within
+// hold keeps the page in memory once we have touched it (mlock2(2)): who makes
+// its guest swap would have us wait for the disk. It does what it can within
 // RLIMIT_MEMLOCK.
 func (p page) hold() {
 	_, _, _ = unix.Syscall(unix.SYS_MLOCK2, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MLOCK_ONFAULT)
@@ -94,9 +95,9 @@ func (p *lentPage) Close() error {
 	return nil
 }
 
-// takePage maps what a host sent, if it is what it must be, touches it, and seals
-// it so that nobody else can change it by other means than such a mapping. The
-// host formats it after that.
+// takePage maps what a host sent, if it is what it must be, touches it, and
+// seals it so that nobody else can change it by other means than such a
+// mapping. The host formats it after that.
 func takePage(fd int) (page, error) {
 	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {
@@ -107,13 +108,15 @@ func takePage(fd int) (page, error) {
 		return nil, fmt.Errorf("look at the host's memfd: %w", err)
 	}
 	if got&lend.Seals != lend.Seals || st.Size != ring.PageSize {
-		return nil, fmt.Errorf("the host's memfd has %d bytes and seals %#x, want %d and at least %#x", st.Size, got, ring.PageSize, lend.Seals)
+		return nil, fmt.Errorf("the host's memfd has %d bytes and seals %#x, want %d and at least %#x", st.Size, got,
+			ring.PageSize, lend.Seals)
 	}
 	p, err := mapPage(fd)
 	if err != nil {
 		return nil, err
 	}
 	p[0] = 0
-	_, _ = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, lend.MappedSeals) // a kernel that does not know them has a host that does not ask
+	// a kernel that does not know them has a host that does not ask
+	_, _ = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, lend.MappedSeals)
 	return p, nil
 }

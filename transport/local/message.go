@@ -21,18 +21,18 @@ import (
 //	16 text: why, in UTF-8
 //
 // An accepting answer has no text and brings one descriptor (SCM_RIGHTS, with
-// its first byte): a memfd of one page, for both rings, sealed against shrinking
-// and growing. It has no memory yet.
+// its first byte): a memfd of one page, for both rings, sealed against
+// shrinking and growing. It has no memory yet.
 //
-// The guest maps it, writes a byte of it, so that the memory is its own, adds the
-// seals F_SEAL_FUTURE_WRITE and F_SEAL_SEAL (where the kernel knows them, Linux
-// 5.1), and then sends its first byte. The host does not touch the page before
-// all that is so. Then it makes the vchan's server of it, and sends its first byte:
-// the guest does not look at the page before.
+// The guest maps it, writes a byte of it, so that the memory is its own, adds
+// the seals F_SEAL_FUTURE_WRITE and F_SEAL_SEAL (where the kernel knows them,
+// Linux 5.1), and then sends its first byte. The host does not touch the page
+// before all that is so. Then it makes the vchan's server of it, and sends its
+// first byte: the guest does not look at the page before.
 //
-// After that each byte, either way, is an event, whatever its value: it says that
-// the peer should look at the page. Who cannot send one because the peer has
-// not read the earlier ones need not send it.
+// After that each byte, either way, is an event, whatever its value: it says
+// that the peer should look at the page. Who cannot send one because the peer
+// has not read the earlier ones need not send it.
 const (
 	magic     = "vchanmfd"
 	version   = 3

@@ -17,7 +17,8 @@ import (
 	"github.com/xentropyd/xentropyd/vchan"
 )
 
-// lingering makes a TCP socket whose close takes as long as nobody reads at its other end: the last one to drop it waits.
+// lingering makes a TCP socket whose close takes as long as nobody reads at its
+// other end: the last one to drop it waits.
 func lingering(t *testing.T) (fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -67,7 +68,8 @@ func TestKernelRefusesDescriptors(t *testing.T) {
 	require.ErrorIs(t, err, unix.EPERM)
 }
 
-// threadsIn counts the threads of this process that wait in a kernel function of that name.
+// threadsIn counts the threads of this process that wait in a kernel function
+// of that name.
 func threadsIn(t *testing.T, name string) (n int) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	require.NoError(t, err)
@@ -80,8 +82,9 @@ func threadsIn(t *testing.T, name string) (n int) {
 	return n
 }
 
-// On an older kernel sockets that linger, sent with the events, hold up the reads that drop them for a moment each, no more than
-// usersPlaces at a time, and neither another channel nor any Close.
+// On an older kernel sockets that linger, sent with the events, hold up the
+// reads that drop them for a moment each, no more than usersPlaces at a time,
+// and neither another channel nor any Close.
 func TestLingeringDescriptors(t *testing.T) {
 	oldKernel(t)
 	leaktest.Check(t)
@@ -114,7 +117,8 @@ func TestLingeringDescriptors(t *testing.T) {
 	require.Eventually(t, l.Slots().Idle, time.Minute, time.Millisecond, "all is dropped in the end")
 }
 
-// The same for a socket that is closed with such descriptors in it, by Accept's refusal and by Listener.Close.
+// The same for a socket that is closed with such descriptors in it, by Accept's
+// refusal and by Listener.Close.
 func TestLingeringDescriptorsUnread(t *testing.T) {
 	oldKernel(t)
 	leaktest.Check(t)

@@ -58,8 +58,8 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// Write sends all of p, or gives an error and how much of p was sent. It is sent
-// in small pieces: see unixsock.WriteMost.
+// Write sends all of p, or gives an error and how much of p was sent. It is
+// sent in small pieces: see unixsock.WriteMost.
 func (c *conn) Write(p []byte) (total int, err error) {
 	for total < len(p) && err == nil {
 		piece := p[total:min(total+unixsock.WriteMost, len(p))]

@@ -96,7 +96,8 @@ func TestDeadlinesAndClose(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// A user has so many connections, and those count that are over but for what the guest has not read.
+// A user has so many connections, and those count that are over but for what
+// the guest has not read.
 func TestHeld(t *testing.T) {
 	leaktest.Check(t)
 	o := transport.DefaultListenOptions()
@@ -142,7 +143,8 @@ func TestHeld(t *testing.T) {
 	_, _ = second.Close(), host2.Close()
 }
 
-// Urgent data wakes a reader for nothing: the guest is blamed for too much of it.
+// Urgent data wakes a reader for nothing: the guest is blamed for too much of
+// it.
 func TestWokenForNothing(t *testing.T) {
 	leaktest.Check(t)
 	guest, host := pair(t, listenAt(t, transport.DefaultListenOptions()))

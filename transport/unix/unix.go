@@ -3,8 +3,8 @@
 // in a sandbox, or a program in another language. Each seed costs some more
 // system calls than there.
 //
-// Who may connect, how often, and what is kept of a user is bounded as in package
-// local.
+// Who may connect, how often, and what is kept of a user is bounded as in
+// package local.
 package unix
 
 import (

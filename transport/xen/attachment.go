@@ -121,13 +121,18 @@ type channel interface {
 
 // timing is what an attachment waits for (our choices), besides its watch.
 type timing struct {
-	doubt  time.Duration // for a host that is there to come to an offer on an event channel that was used before
-	learn  time.Duration // from the host's coming to the asking which one it was, so that this does not delay the first seed
+	doubt time.Duration // for a host that is there to come to an offer on an event channel that was used before
+	// from the host's coming to the asking which one it was, so that this does
+	// not delay the first seed
+	learn  time.Duration
 	idle   time.Duration // for a dial after a restore. A guest that follows its host dials at once
 	answer time.Duration // for xenstore, after a restore
 }
 
-var usual = timing{doubt: 15 * time.Second, learn: 100 * time.Millisecond, idle: 5 * time.Second, answer: 5 * time.Second}
+var usual = timing{
+	doubt: 15 * time.Second, learn: 100 * time.Millisecond,
+	idle: 5 * time.Second, answer: 5 * time.Second,
+}
 
 func newAttachment(sys surroundings, t timing) *attachment {
 	return &attachment{sys: sys, timing: t, step: make(chan struct{}, 1)}
@@ -215,7 +220,8 @@ func (a *attachment) begin(ctx context.Context, host uint16) (err error) {
 // nobody, although the host is there.
 var errDoubted = errors.New("the event channel may be one of before a restore")
 
-// wait waits for the host, in doubt not longer than timing.doubt if it is there.
+// wait waits for the host, in doubt not longer than timing.doubt if it is
+// there.
 func (a *attachment) wait(ctx context.Context, host uint16) error {
 	cur := a.cur
 	for {
@@ -233,7 +239,8 @@ func (a *attachment) wait(ctx context.Context, host uint16) error {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return fmt.Errorf("offered a channel at %s, domain %d did not connect: %w", cur.path(), host, context.Cause(ctx))
+			return fmt.Errorf("offered a channel at %s, domain %d did not connect: %w",
+				cur.path(), host, context.Cause(ctx))
 		case !doubtful || !errors.Is(err, context.DeadlineExceeded):
 			return err
 		}
@@ -261,9 +268,9 @@ func (a *attachment) offerAnew(ctx context.Context, host uint16) error {
 	return err
 }
 
-// hostCame is the arrow from offered to connected. A host announces itself before
-// it connects, so the instance that is announced by now is the one that did. It
-// is asked for in a while, as the caller goes on.
+// hostCame is the arrow from offered to connected. A host announces itself
+// before it connects, so the instance that is announced by now is the one that
+// did. It is asked for in a while, as the caller goes on.
 func (a *attachment) hostCame(ctx context.Context) error {
 	if err := a.enter(ctx); err != nil {
 		return err
@@ -336,8 +343,8 @@ func (a *attachment) compare(r domain.Reading) {
 	}
 }
 
-// restored is the arrow to ended. The next channel is offered before this one is
-// ended.
+// restored is the arrow to ended. The next channel is offered before this one
+// is ended.
 func (a *attachment) restored(to uint16, why error) {
 	if a.next != nil {
 		a.next.outlived()

@@ -20,7 +20,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// script is an attachment's surroundings, which write down what is asked of them.
+// script is an attachment's surroundings, which write down what is asked of
+// them.
 type script struct {
 	mu       sync.Mutex // guards the log, and the ends of channels
 	log      []string
@@ -244,7 +245,8 @@ func TestOfferedGivesUp(t *testing.T) {
 	})
 }
 
-// In doubt a host that is there is waited for usual.doubt, one that is not for ever.
+// In doubt a host that is there is waited for usual.doubt, one that is not for
+// ever.
 func TestOfferedDoubts(t *testing.T) {
 	play(t, func(t *testing.T, s *script, a *attachment) {
 		s.used, s.announce = true, ""
@@ -281,7 +283,8 @@ func TestConnectedHostChanges(t *testing.T) {
 	})
 }
 
-// What was read before the host came says nothing about who came, and what the first look finds is taken for it.
+// What was read before the host came says nothing about who came, and what the
+// first look finds is taken for it.
 func TestConnectedBeforeItWasAskedWhoCame(t *testing.T) {
 	play(t, func(t *testing.T, s *script, a *attachment) {
 		d := dialNow(t.Context(), a, 0)
@@ -307,7 +310,8 @@ func TestConnectedEndedIdleOffered(t *testing.T) {
 		s.took()
 		s.seen(a, 9, "")
 		require.Equal(t, ended, a.st)
-		require.Equal(t, []string{"outlived 7>0", "ports of 9", "offer 9>0 fresh=true", "abort 7>0"}, s.took(), "the next one first")
+		require.Equal(t, []string{"outlived 7>0", "ports of 9", "offer 9>0 fresh=true", "abort 7>0"},
+			s.took(), "the next one first")
 		_, err := c.Read(nil)
 		require.ErrorIs(t, err, transport.ErrRestored)
 		require.ErrorContains(t, err, "domain 7 became domain 9")
@@ -371,7 +375,8 @@ func TestIdleForAnotherHost(t *testing.T) {
 	})
 }
 
-// Restored again, in each state that is after a restore: the next channel is made anew.
+// Restored again, in each state that is after a restore: the next channel is
+// made anew.
 func TestRestoredAgain(t *testing.T) {
 	for name, closed := range map[string]bool{"ended": false, "idle": true} {
 		t.Run(name, func(t *testing.T) {
@@ -407,7 +412,8 @@ func TestEndedWithoutANext(t *testing.T) {
 	})
 }
 
-// A restore that is seen while the channel is being closed is seen, or the channel is closed: nothing is left.
+// A restore that is seen while the channel is being closed is seen, or the
+// channel is closed: nothing is left.
 func TestRestoredWhileClosing(t *testing.T) {
 	play(t, func(t *testing.T, s *script, a *attachment) {
 		for range 100 {

@@ -62,10 +62,10 @@ var (
 	this        = newAttachment(thisMachine, usual)
 )
 
-// Dialer offers a channel to a host's domain, mostly 0, and waits until the host
-// takes it. What was offered is taken back if it does not come. A process has one
-// channel at a time: a further dial, and that of another process of this guest,
-// gives transport.ErrBusy.
+// Dialer offers a channel to a host's domain, mostly 0, and waits until the
+// host takes it. What was offered is taken back if it does not come. A process
+// has one channel at a time: a further dial, and that of another process of
+// this guest, gives transport.ErrBusy.
 func Dialer(host uint16) transport.Dialer {
 	return func(ctx context.Context) (transport.Conn, error) {
 		c, err := this.dial(ctx, host)
@@ -99,7 +99,8 @@ func missing() []transport.Device {
 func cure(err error) string {
 	switch {
 	case errors.Is(err, transport.ErrBusy):
-		return "entropy-guest run may have the channel: stop it, or give --host console: where the host plugs consoles too"
+		return "entropy-guest run may have the channel: stop it, or give --host console: where the host plugs " +
+			"consoles too"
 	case errors.Is(err, fs.ErrPermission):
 		return "run it as root: the devices below /dev/xen and the consoles are root's"
 	}

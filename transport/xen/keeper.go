@@ -12,16 +12,18 @@ import (
 	"github.com/xentropyd/xentropyd/transport/internal/domain"
 )
 
-// keepAfter is how long after a restore its files go to the keeper (our choice): until then the guest has better things to do than to start a program.
+// keepAfter is how long after a restore its files go to the keeper (our
+// choice): until then the guest has better things to do than to start a
+// program.
 const keepAfter = 2 * time.Second
 
 // process is what this carrier asks of a process.
 //
-// The files that a Keeper gets are those of event channels from before a restore.
-// Linux does not bear it that the last descriptor of such a one is closed: the
-// process whose end does that is left in the kernel half dead, its parent never
-// hears of it (a service manager goes on waiting), and what was to be closed
-// after that file stays open and locked. See docs/xen/troubles.md.
+// The files that a Keeper gets are those of event channels from before a
+// restore. Linux does not bear it that the last descriptor of such a one is
+// closed: the process whose end does that is left in the kernel half dead, its
+// parent never hears of it (a service manager goes on waiting), and what was to
+// be closed after that file stays open and locked. See docs/xen/troubles.md.
 type process struct{}
 
 func (process) KeepWith(k transport.Keeper) { thisMachine.ports.keepWith(k) }

@@ -62,7 +62,10 @@ func listen(path string, o transport.ListenOptions) (transport.Listener, error) 
 		if err != nil {
 			return nil, nil, err
 		}
-		found, err := discovery.Listen(ctx, discovery.Options{Config: c, Store: store, Instance: o.Instance, Log: o.Log})
+		found, err := discovery.Listen(ctx, discovery.Options{
+			Config: c, Store: store,
+			Instance: o.Instance, Log: o.Log,
+		})
 		if err != nil {
 			_ = store.Close()
 			return nil, nil, err
@@ -93,7 +96,8 @@ func (l *listener) begin() {
 		if l.ctx.Err() != nil {
 			return
 		}
-		l.log.Log(l.ctx, level, "xenstored does not answer yet; guests of Xen are looked for once it does", "error", err)
+		l.log.Log(l.ctx, level, "xenstored does not answer yet; guests of Xen are looked for once it does", "error",
+			err)
 		level = slog.LevelDebug
 		select {
 		case <-time.After(searchPause):
@@ -113,7 +117,8 @@ func (l *listener) Accept() (transport.Conn, transport.Peer, error) {
 	}
 }
 
-// Close waits until all that is ours is out of the guests. It may be called twice.
+// Close waits until all that is ours is out of the guests. It may be called
+// twice.
 func (l *listener) Close() error {
 	l.stop()
 	l.wg.Wait()

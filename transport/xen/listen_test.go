@@ -49,20 +49,22 @@ func (c closer) Close() error {
 	return nil
 }
 
-// TestXenstoredComesLate: the daemon starts before xenstored does, waits for it in the background, and says so once.
+// TestXenstoredComesLate: the daemon starts before xenstored does, waits for it
+// in the background, and says so once.
 func TestXenstoredComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		var order []string
 		f := &finder{guests: make(chan transport.Peer, 1), closed: make(chan struct{}), order: &order}
 		begin := time.Now()
-		x := newListener(slog.New(slog.NewTextHandler(&log, nil)), func(ctx context.Context) (transport.Finder, io.Closer, error) {
-			if time.Since(begin) < 2*time.Minute {
-				<-ctx.Done() // /dev/xen/xenbus before xenstored: no answer
-				return nil, nil, ctx.Err()
-			}
-			return f, closer(func() { order = append(order, "xenstored") }), nil
-		})
+		x := newListener(slog.New(slog.NewTextHandler(&log, nil)),
+			func(ctx context.Context) (transport.Finder, io.Closer, error) {
+				if time.Since(begin) < 2*time.Minute {
+					<-ctx.Done() // /dev/xen/xenbus before xenstored: no answer
+					return nil, nil, ctx.Err()
+				}
+				return f, closer(func() { order = append(order, "xenstored") }), nil
+			})
 		assert.Less(t, time.Since(begin), time.Second, "the start waits for nobody")
 		assert.Empty(t, x.Domains())
 		f.guests <- transport.Peer{ID: "domain 7"}

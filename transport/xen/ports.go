@@ -10,9 +10,12 @@ import (
 	vchanxen "github.com/xentropyd/xentropyd/vchan/xen"
 )
 
-// ports are the event channels that this process has made to offer on. There is no way back for one: see [vchanxen.Port]. One to which no host has come
-// is used again, unless the domain is known to have been restored since, or it is in doubt; the others stay for as long as the process
-// lives, or longer with a keeper. To use one wrongly does no harm but that nobody comes, or that nobody hears of it.
+// ports are the event channels that this process has made to offer on. There is
+// no way back for one: see [vchanxen.Port]. One to which no host has come is
+// used again, unless the domain is known to have been restored since, or it is
+// in doubt; the others stay for as long as the process lives, or longer with a
+// keeper. To use one wrongly does no harm but that nobody comes, or that nobody
+// hears of it.
 type ports struct {
 	mu      sync.Mutex
 	all     []*guestPort
@@ -33,12 +36,15 @@ type guestPort struct {
 	used  int    // how many offers it has had
 }
 
-// maxPorts bounds the event channels of a process (our choice). Each takes a page of gntalloc's, of which the whole domain has 1,024, and two
-// descriptors. So many hosts that have come and gone are a daemon that is killed each second.
+// maxPorts bounds the event channels of a process (our choice). Each takes a
+// page of gntalloc's, of which the whole domain has 1,024, and two descriptors.
+// So many hosts that have come and gone are a daemon that is killed each
+// second.
 const maxPorts = 128
 
-// maxDoubted bounds what is set aside for no better reason than that an announced host did not come (our choice). It does not come to those
-// that it denies either.
+// maxDoubted bounds what is set aside for no better reason than that an
+// announced host did not come (our choice). It does not come to those that it
+// denies either.
 const maxDoubted = 8
 
 // take gives a port for an offer to host as domain own.
@@ -78,7 +84,8 @@ func (s *ports) restored(own uint16) {
 	}
 }
 
-// setAside has a port never used again, and the keeper get it in a while. mu is held.
+// setAside has a port never used again, and the keeper get it in a while. mu is
+// held.
 func (s *ports) setAside(p *guestPort) {
 	if p.aside {
 		return

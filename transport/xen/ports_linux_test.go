@@ -20,7 +20,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
 
-// TestXenDialsAgain has one channel after the other in one domain. Each that a host came to leaves an event channel with its page, and nothing else.
+// TestXenDialsAgain has one channel after the other in one domain. Each that a
+// host came to leaves an event channel with its page, and nothing else.
 func TestXenDialsAgain(t *testing.T) {
 	w := newXenHost(t)
 	for i := range 10 {
@@ -64,7 +65,8 @@ func (w *xenHost) offeredInVain() *guestPort {
 	return c.(*offer).port
 }
 
-// TestXenHostNeverThere gives up again and again without a host: no more is kept than of one that came.
+// TestXenHostNeverThere gives up again and again without a host: no more is
+// kept than of one that came.
 func TestXenHostNeverThere(t *testing.T) {
 	w := newXenHost(t)
 	w.attachment.timing.doubt = time.Microsecond
@@ -78,8 +80,10 @@ func TestXenHostNeverThere(t *testing.T) {
 	w.gone()
 }
 
-// TestXenSilentRestore is a restore of which neither xenstore nor the kernel says anything: the domain has its number again, and another channel has
-// the port's. A host that announces itself and does not come makes the guest doubt, in vain at most so often.
+// TestXenSilentRestore is a restore of which neither xenstore nor the kernel
+// says anything: the domain has its number again, and another channel has the
+// port's. A host that announces itself and does not come makes the guest doubt,
+// in vain at most so often.
 func TestXenSilentRestore(t *testing.T) {
 	w := newXenHost(t)
 	w.announce("a")
@@ -111,7 +115,8 @@ func TestXenSilentRestore(t *testing.T) {
 	assert.Empty(t, w.guest.Bugs())
 }
 
-// TestXenKernelKnowsOfRestore has the number come again as well, but nobody has the port's.
+// TestXenKernelKnowsOfRestore has the number come again as well, but nobody has
+// the port's.
 func TestXenKernelKnowsOfRestore(t *testing.T) {
 	w := newXenHost(t)
 	stale := w.offeredInVain()
@@ -166,7 +171,8 @@ func (k *keeper) keep(files []*os.File) error {
 	return k.err
 }
 
-// TestXenKeeper gives what is of before a restore to the keeper, all of it each time, and nothing else.
+// TestXenKeeper gives what is of before a restore to the keeper, all of it each
+// time, and nothing else.
 func TestXenKeeper(t *testing.T) {
 	w := newXenHost(t)
 	k := new(keeper)
@@ -227,7 +233,8 @@ func TestKeeperInAWhile(t *testing.T) {
 	})
 }
 
-// pairRetrying is pair with a host that looks again and again, as an offer that cannot be taken is replaced.
+// pairRetrying is pair with a host that looks again and again, as an offer that
+// cannot be taken is replaced.
 func (w *xenHost) pairRetrying() (transport.Conn, *vchan.Conn) {
 	w.t.Helper()
 	ch := make(chan transport.Conn, 1)
@@ -245,7 +252,8 @@ func (w *xenHost) comeTo(path string) *vchan.Conn {
 	w.t.Helper()
 	for w.ctx.Err() == nil {
 		if offer, found, _ := vchanxen.Lookup(w.ctx, w.hostStore, path); found {
-			if c, err := vchanxen.ConnectTo(guestID, path, offer, vchanxen.ConnectOptions{System: w.host.Process()}); err == nil {
+			if c, err := vchanxen.ConnectTo(guestID, path, offer,
+				vchanxen.ConnectOptions{System: w.host.Process()}); err == nil {
 				return c
 			}
 		}

@@ -21,11 +21,13 @@ import (
 // restoredID is the guest's number after its restore.
 const restoredID = 9
 
-// rounds of a scripted life: the host ends the first and the third channel, the guest the others.
+// rounds of a scripted life: the host ends the first and the third channel, the
+// guest the others.
 const rounds = 4
 
-// scriptedLife is a guest's program and its host, with a restore before one of the system calls that the program makes, or before one of
-// its requests to xenstore.
+// scriptedLife is a guest's program and its host, with a restore before one of
+// the system calls that the program makes, or before one of its requests to
+// xenstore.
 type scriptedLife struct {
 	*xenHost
 	calls   atomic.Int64
@@ -62,7 +64,8 @@ func (c counted) Write(b []byte) (int, error) {
 	return c.ReadWriteCloser.Write(b)
 }
 
-// live runs the program: it dials until it has had its rounds and, where there was a restore, one since.
+// live runs the program: it dials until it has had its rounds and, where there
+// was a restore, one since.
 func (l *scriptedLife) live(ctx context.Context) error {
 	for done := 0; done < rounds || l.restored() && l.served.Load() == 0; {
 		c, err := l.dial(ctx, 0)
@@ -108,8 +111,9 @@ func (l *scriptedLife) exchange(c transport.Conn, you bool) error {
 	return nil
 }
 
-// serve is the host for the domain as which the guest goes: one channel after the other. What it had of a domain that is no more it keeps until
-// the end, so that nothing but xenstore tells the guest.
+// serve is the host for the domain as which the guest goes: one channel after
+// the other. What it had of a domain that is no more it keeps until the end, so
+// that nothing but xenstore tells the guest.
 func (l *scriptedLife) serve(ctx context.Context, id uint16) {
 	path, _ := vchanxen.Path(id, 0, portName)
 	var last vchanxen.Published
@@ -146,7 +150,8 @@ func (l *scriptedLife) echo(ctx context.Context, c *vchan.Conn) {
 	}
 }
 
-// run lives a life with the restore before call number at, and says whether there were so many.
+// run lives a life with the restore before call number at, and says whether
+// there were so many.
 func runLife(t *testing.T, at int64) (restored bool) {
 	l := &scriptedLife{xenHost: newXenHost(t), at: at, resumed: make(chan struct{})}
 	l.process.Fault = l.call
@@ -178,8 +183,9 @@ func runLife(t *testing.T, at int64) (restored bool) {
 	return l.restored()
 }
 
-// TestXenRestoredAnywhere has the guest restored before each of its calls in turn: the kernel never meets an event channel that it does not know,
-// and a host comes to the guest again.
+// TestXenRestoredAnywhere has the guest restored before each of its calls in
+// turn: the kernel never meets an event channel that it does not know, and a
+// host comes to the guest again.
 func TestXenRestoredAnywhere(t *testing.T) {
 	n := int64(1)
 	for ok := true; ok; n++ {

@@ -31,7 +31,8 @@ const patience = 2 * time.Minute
 
 const guestID = 7
 
-// How the tests wait. The poll is long: what is to be seen by a watch must not be seen by it.
+// How the tests wait. The poll is long: what is to be seen by a watch must not
+// be seen by it.
 var (
 	quickWatch = domain.Timing{Poll: time.Hour, Answer: 5 * time.Second, Again: time.Millisecond}
 	quick      = timing{doubt: time.Hour, idle: time.Hour, answer: 5 * time.Second}
@@ -102,13 +103,15 @@ func look[T any](w *xenHost, f func(a *attachment) T) T {
 
 // learnt returns when the guest has asked which host has come.
 func (w *xenHost) learnt() {
-	require.Eventually(w.t, func() bool { return w.attachment.told.Load() == w.attachment.turn.Load() }, patience, time.Millisecond)
+	require.Eventually(w.t, func() bool { return w.attachment.told.Load() == w.attachment.turn.Load() },
+		patience, time.Millisecond)
 }
 
 const offerPath = "/local/domain/7/data/vchan/0/entropy"
 
 func (w *xenHost) announce(instance string) {
-	w.store.Write("/local/domain/7/data/entropy/instance", instance, xenstore.Perm{DomID: 0, Access: xenstore.AccessRead})
+	w.store.Write("/local/domain/7/data/entropy/instance", instance,
+		xenstore.Perm{DomID: 0, Access: xenstore.AccessRead})
 }
 
 func (w *xenHost) renumber(to string) {
@@ -134,7 +137,8 @@ func (w *xenHost) pairAfter(happens func()) (guest transport.Conn, host *vchan.C
 		ch <- dialled{c, err}
 	}()
 	happens()
-	host, err := vchanxen.Connect(w.ctx, w.hostStore, guestID, offerPath, vchanxen.ConnectOptions{System: w.host.Process()})
+	host, err := vchanxen.Connect(w.ctx, w.hostStore, guestID, offerPath,
+		vchanxen.ConnectOptions{System: w.host.Process()})
 	require.NoError(w.t, err)
 	d := <-ch
 	require.NoError(w.t, d.err)
@@ -144,7 +148,8 @@ func (w *xenHost) pairAfter(happens func()) (guest transport.Conn, host *vchan.C
 	return d.c, host
 }
 
-// kept checks that the process has so many event channels and a page for each, and nothing else of the kernel's.
+// kept checks that the process has so many event channels and a page for each,
+// and nothing else of the kernel's.
 func (w *xenHost) kept(n int) {
 	w.t.Helper()
 	assert.Equal(w.t, xendevtest.Counts{Grants: n, Ports: n}, w.guest.Counts())
@@ -152,7 +157,8 @@ func (w *xenHost) kept(n int) {
 	assert.Empty(w.t, w.guest.Bugs())
 }
 
-// gone checks that nothing of the guest is left but the event channels that its process keeps until its end, and then nothing.
+// gone checks that nothing of the guest is left but the event channels that its
+// process keeps until its end, and then nothing.
 func (w *xenHost) gone() {
 	w.t.Helper()
 	if w.hostConn != nil {
@@ -297,7 +303,8 @@ func TestXenHostRestarted(t *testing.T) {
 	w.gone()
 }
 
-// TestXenHostAnnouncesLate has a host that writes its instance after it connected: the channel is its own.
+// TestXenHostAnnouncesLate has a host that writes its instance after it
+// connected: the channel is its own.
 func TestXenHostAnnouncesLate(t *testing.T) {
 	w := newXenHost(t)
 	guest, host := w.pair()
@@ -313,14 +320,16 @@ func TestXenHostAnnouncesLate(t *testing.T) {
 	w.gone()
 }
 
-// TestXenNewHostTakesStandingOffer has an offer that stood while the daemon was restarted.
+// TestXenNewHostTakesStandingOffer has an offer that stood while the daemon was
+// restarted.
 func TestXenNewHostTakesStandingOffer(t *testing.T) {
 	w := newXenHost(t)
 	w.announce("a")
 	ready := make(chan struct{})
 	var once atomic.Bool
 	w.store.SetFault(func(r xenstoretest.Request) xenstoretest.Fault {
-		if r.Op == "READ" && strings.HasSuffix(r.Path, "instance") && r.DomID == guestID && once.CompareAndSwap(false, true) {
+		if r.Op == "READ" && strings.HasSuffix(r.Path, "instance") && r.DomID == guestID &&
+			once.CompareAndSwap(false, true) {
 			close(ready)
 		}
 		return xenstoretest.Fault{}
@@ -342,7 +351,8 @@ func TestXenNewHostTakesStandingOffer(t *testing.T) {
 	w.gone()
 }
 
-// TestXenStoreBreaks loses the connection to xenstored: the channel lives, and what happens then is still seen.
+// TestXenStoreBreaks loses the connection to xenstored: the channel lives, and
+// what happens then is still seen.
 func TestXenStoreBreaks(t *testing.T) {
 	w := newXenHost(t)
 	guest, host := w.pair()
@@ -358,7 +368,8 @@ func TestXenStoreBreaks(t *testing.T) {
 	w.attachment.drop() // not gone: the host's connection was dropped too, and nobody counts on it
 }
 
-// TestXenStoreMute gives no answer on the watch's connection until there is another one.
+// TestXenStoreMute gives no answer on the watch's connection until there is
+// another one.
 func TestXenStoreMute(t *testing.T) {
 	w := newXenHost(t)
 	w.machine.timing.Answer = 20 * time.Millisecond
@@ -403,11 +414,18 @@ func TestXenFailures(t *testing.T) {
 		spoil func(w *xenHost)
 		want  string
 	}{
-		"no evtchn":   {func(w *xenHost) { w.process.Missing = []string{xendev.EvtchnPath} }, "modprobe xen-evtchn"},
-		"no gntalloc": {func(w *xenHost) { w.process.Missing = []string{xendev.GntallocPath} }, "modprobe xen-gntalloc"},
-		"no lock":     {func(w *xenHost) { w.machine.lock += "x" }, "no such file"},
+		"no evtchn": {func(w *xenHost) { w.process.Missing = []string{xendev.EvtchnPath} }, "modprobe xen-evtchn"},
+		"no gntalloc": {
+			func(w *xenHost) { w.process.Missing = []string{xendev.GntallocPath} },
+			"modprobe xen-gntalloc",
+		},
+		"no lock": {func(w *xenHost) { w.machine.lock += "x" }, "no such file"},
 		"no xenstore": {func(w *xenHost) {
-			w.machine.opener = func(context.Context, ...xenstore.Option) (*xenstore.Client, error) { return nil, fs.ErrPermission }
+			w.machine.opener = func(context.Context, ...xenstore.Option) (*xenstore.Client,
+				error,
+			) {
+				return nil, fs.ErrPermission
+			}
 		}, "permission"},
 		"no number": {func(w *xenHost) { w.store.Remove("/local/domain/7/domid") }, "this domain's number"},
 		"no data of its own": {func(w *xenHost) {
@@ -427,14 +445,16 @@ func TestXenFailures(t *testing.T) {
 	}
 }
 
-// becomes9 has the guest restored as domain 9, of which it may write its part of the store.
+// becomes9 has the guest restored as domain 9, of which it may write its part
+// of the store.
 func (w *xenHost) becomes9() (path string) {
 	w.store.Write("/local/domain/9/data", "", xenstore.Perm{DomID: guestID, Access: xenstore.AccessNone})
 	w.renumber("9")
 	return "/local/domain/9/data/vchan/0/entropy"
 }
 
-// TestXenNextChannel has the host come to a restored guest before that has noticed.
+// TestXenNextChannel has the host come to a restored guest before that has
+// noticed.
 func TestXenNextChannel(t *testing.T) {
 	w := newXenHost(t)
 	w.announce("a")

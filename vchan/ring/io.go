@@ -76,12 +76,14 @@ func (r *Ring) Read(p []byte) (n int, notify bool, err error) {
 	clear(first)
 	clear(rest)
 	r.rx.own.Store(own + uint32(n))
-	r.rx.pub.Store(own + uint32(n)) // sequentially consistent: the wiping is done before, the look at the notify bit comes after
+	// sequentially consistent: the wiping is done before, the look at the
+	// notify bit comes after
+	r.rx.pub.Store(own + uint32(n))
 	return n, r.takeNotify(notifyRead), nil
 }
 
-// Write puts in what there is room for, up to len(p) bytes; with a full ring
-// it returns 0. When notify is true the peer asked to be told: send it an event.
+// Write puts in what there is room for, up to len(p) bytes; with a full ring it
+// returns 0. When notify is true the peer asked to be told: send it an event.
 func (r *Ring) Write(p []byte) (n int, notify bool, err error) {
 	own := r.tx.own.Load()
 	space, err := r.room(r.tx.peer.Load(), own)

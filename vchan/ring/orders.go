@@ -36,10 +36,12 @@ func (o Orders) Check() error {
 	return nil
 }
 
-// LeftPages is the number of granted pages of the left ring, 0 if it is in the page.
+// LeftPages is the number of granted pages of the left ring, 0 if it is in the
+// page.
 func (o Orders) LeftPages() int { return pages(o.Left) }
 
-// RightPages is the number of granted pages of the right ring, 0 if it is in the page.
+// RightPages is the number of granted pages of the right ring, 0 if it is in
+// the page.
 func (o Orders) RightPages() int { return pages(o.Right) }
 
 // Grants is the length of the grant list in entries.

@@ -112,7 +112,8 @@ func TestGrantListBytes(t *testing.T) {
 	m := memoryFor(o)
 	_, err := Create(m, o, []uint32{0x01020304, 0xfffffffe, 7})
 	require.NoError(t, err)
-	require.Equal(t, "0d000c00"+"02010100"+"04030201"+"feffffff"+"07000000"+"00000000", hex.EncodeToString(m.Page[16:40]))
+	require.Equal(t, "0d000c00"+"02010100"+"04030201"+"feffffff"+"07000000"+"00000000",
+		hex.EncodeToString(m.Page[16:40]))
 	left, right, err := ReadGrants(m.Page, o)
 	require.NoError(t, err)
 	require.Equal(t, []uint32{0x01020304, 0xfffffffe}, left)
@@ -122,7 +123,17 @@ func TestGrantListBytes(t *testing.T) {
 }
 
 func TestOrders(t *testing.T) {
-	for _, o := range []Orders{{10, 11}, {11, 10}, {12, 12}, {20, 20}, {10, 12}, {19, 10}, {11, 20}, {20, 11}, {12, 20}} {
+	for _, o := range []Orders{
+		{10, 11},
+		{11, 10},
+		{12, 12},
+		{20, 20},
+		{10, 12},
+		{19, 10},
+		{11, 20},
+		{20, 11},
+		{12, 20},
+	} {
 		require.NoError(t, o.Check(), o)
 	}
 	for _, o := range []Orders{

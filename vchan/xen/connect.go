@@ -18,7 +18,9 @@ import (
 // It looks at one offer only. What cannot be one is a *xenstore.NodeError or
 // ring.ErrLayout; an offer whose server is gone is [ErrStale], and the
 // caller tries again when the nodes change or after a while.
-func Connect(ctx context.Context, store *xenstore.Client, server uint16, path string, opts ConnectOptions) (*vchan.Conn, error) {
+func Connect(ctx context.Context, store *xenstore.Client, server uint16, path string,
+	opts ConnectOptions,
+) (*vchan.Conn, error) {
 	p, err := awaitOffer(ctx, store, path)
 	if err != nil {
 		return nil, connectError(server, path, err)
@@ -26,8 +28,9 @@ func Connect(ctx context.Context, store *xenstore.Client, server uint16, path st
 	return ConnectTo(server, path, p, opts)
 }
 
-// ConnectTo is Connect to an offer that [Lookup] found; it waits for nothing. path is for errors and addresses. Who watches the nodes
-// while connected knows by p whether they still say what the Conn was made of.
+// ConnectTo is Connect to an offer that [Lookup] found; it waits for nothing.
+// path is for errors and addresses. Who watches the nodes while connected knows
+// by p whether they still say what the Conn was made of.
 func ConnectTo(server uint16, path string, p Published, opts ConnectOptions) (*vchan.Conn, error) {
 	c, err := connect(server, path, p, opts)
 	if err != nil {
@@ -64,12 +67,17 @@ func connect(server uint16, path string, n Published, opts ConnectOptions) (*vch
 	if err != nil {
 		return nil, err
 	}
-	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32, error) { return d.BindInterdomain(server, n.Port) })
+	ev, err := newEvents(opts.System, func(d *xendev.Evtchn) (uint32,
+		error,
+	) {
+		return d.BindInterdomain(server, n.Port)
+	})
 	if err != nil {
 		_ = mem.Close()
 		return nil, stale(err)
 	}
-	// The page is the first mapping. From here on our end is seen, however it comes.
+	// The page is the first mapping. From here on our end is seen, however it
+	// comes.
 	if err := mem.maps[0].NotifyUnmap(offCliLive, ev.port); err != nil {
 		_ = ev.Close()
 		_ = mem.Close()

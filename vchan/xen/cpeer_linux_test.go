@@ -15,10 +15,12 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// Against Debian's libxenvchan, by way of testdata/cpeer. XENTROPYD_VCHAN_CPEER is the compiled
-// program; or it is "remote", and somebody starts the program in the other domain with mode
-// pattern, one time for one run of this test, with the same XENTROPYD_VCHAN_PATH; XENTROPYD_VCHAN_ROLE is then our
-// role, and XENTROPYD_VCHAN_BYTES how much (64 KiB). With XENTROPYD_VCHAN_CLOSE=first we close first.
+// Against Debian's libxenvchan, by way of testdata/cpeer. XENTROPYD_VCHAN_CPEER
+// is the compiled program; or it is "remote", and somebody starts the program
+// in the other domain with mode pattern, one time for one run of this test,
+// with the same XENTROPYD_VCHAN_PATH; XENTROPYD_VCHAN_ROLE is then our role,
+// and XENTROPYD_VCHAN_BYTES how much (64 KiB). With XENTROPYD_VCHAN_CLOSE=first
+// we close first.
 func TestRealCPeer(t *testing.T) {
 	program := os.Getenv("XENTROPYD_VCHAN_CPEER")
 	if program == "" {
@@ -34,10 +36,19 @@ func TestRealCPeer(t *testing.T) {
 	}
 	n := 0
 	for _, role := range []string{"server", "client"} {
-		for _, o := range []ring.Orders{{Left: 11, Right: 10}, {Left: 10, Right: 11}, {Left: 12, Right: 12}, {Left: 16, Right: 16}, {Left: 12, Right: 11}} {
+		for _, o := range []ring.Orders{
+			{Left: 11, Right: 10},
+			{Left: 10, Right: 11},
+			{Left: 12, Right: 12},
+			{Left: 16, Right: 16},
+			{Left: 12, Right: 11},
+		} {
 			for bits := range 4 {
 				n++
-				args := []string{"--seed", fmt.Sprint(n), "--left", fmt.Sprint(1 << o.Left), "--right", fmt.Sprint(1 << o.Right)}
+				args := []string{
+					"--seed", fmt.Sprint(n), "--left", fmt.Sprint(1 << o.Left),
+					"--right", fmt.Sprint(1 << o.Right),
+				}
 				block, first := bits&1 == 0, bits&2 == 0
 				if !block {
 					args = append(args, "--nonblock")
@@ -45,11 +56,15 @@ func TestRealCPeer(t *testing.T) {
 				if !first { // then C does
 					args = append(args, "--close", "first")
 				}
-				name := fmt.Sprintf("our %s, orders %d and %d, C blocks %v, we close first %v", role, o.Left, o.Right, block, first)
+				name := fmt.Sprintf("our %s, orders %d and %d, C blocks %v, we close first %v", role,
+					o.Left, o.Right, block, first)
 				t.Run(name, func(t *testing.T) {
 					path := fmt.Sprintf("%s-c-%d", r.path, n)
 					other := map[string]string{"server": "client", "client": "server"}[role]
-					cmd := exec.CommandContext(r.ctx, program, append([]string{other, fmt.Sprint(r.own), path, "pattern", fmt.Sprint(total)}, args...)...)
+					cmd := exec.CommandContext(r.ctx, program, append([]string{
+						other, fmt.Sprint(r.own), path,
+						"pattern", fmt.Sprint(total),
+					}, args...)...)
 					var out strings.Builder
 					cmd.Stdout, cmd.Stderr = &out, &out
 					require.NoError(t, cmd.Start())
@@ -81,7 +96,8 @@ func (r *real) endBesideC(role, path string, o ring.Orders) *vchan.Conn {
 	return c
 }
 
-// patternWithC does cpeer's mode pattern: the server sends pattern(seed), the client pattern(seed+1).
+// patternWithC does cpeer's mode pattern: the server sends pattern(seed), the
+// client pattern(seed+1).
 func patternWithC(c *vchan.Conn, role string, total, seed int) error {
 	ours, theirs := uint64(seed), uint64(seed+1)
 	if role == "client" {

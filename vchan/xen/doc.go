@@ -13,24 +13,26 @@
 //
 // # When the peer goes
 //
-// A peer that closes says so in the page. One that is killed, in whatever state, leaves it to
-// its kernel to clear its byte in the page and to send an event; reads then end and writes
-// fail as after a close. A whole domain that is destroyed can do neither: its ports
-// and grants just go. Who may meet that watches xenstore's @releaseDomain and
-// closes the Conn ([vchan.Conn.Close], or [vchan.Conn.Abort] with a reason), which
-// unmaps at once. That is not only for order: as long as a client has its pages mapped, a
-// dead domain stays behind as a zombie. [vchan.Conn.HangUp] lets what is in the ring be read first.
+// A peer that closes says so in the page. One that is killed, in whatever
+// state, leaves it to its kernel to clear its byte in the page and to send an
+// event; reads then end and writes fail as after a close. A whole domain that
+// is destroyed can do neither: its ports and grants just go. Who may meet that
+// watches xenstore's @releaseDomain and closes the Conn ([vchan.Conn.Close], or
+// [vchan.Conn.Abort] with a reason), which unmaps at once. That is not only for
+// order: as long as a client has its pages mapped, a dead domain stays behind
+// as a zombie. [vchan.Conn.HangUp] lets what is in the ring be read first.
 //
 // # When the own domain is restored
 //
-// A domain that is saved and restored finds its event channels dead, and nothing tells it but
-// xenstore. Linux does not bear it that one of before is unbound, see [Port]: a server in
-// a domain that may be restored offers on a Port, closes the Conn when it hears of
-// the restore, and offers anew on another Port. A client has no such thing: a Conn of
-// [Connect] that was made before the restore must not be closed after it.
+// A domain that is saved and restored finds its event channels dead, and
+// nothing tells it but xenstore. Linux does not bear it that one of before is
+// unbound, see [Port]: a server in a domain that may be restored offers on a
+// Port, closes the Conn when it hears of the restore, and offers anew on
+// another Port. A client has no such thing: a Conn of [Connect] that was made
+// before the restore must not be closed after it.
 //
-// A Conn without a Port has its own open /dev/xen/evtchn, and after the start no other file. A daemon with
-// many guests so needs one descriptor a guest, and none of them can fill
-// or hold up the event queue of another; the kernel queues at most one event for
-// it, however often the peer sends.
+// A Conn without a Port has its own open /dev/xen/evtchn, and after the start
+// no other file. A daemon with many guests so needs one descriptor a guest, and
+// none of them can fill or hold up the event queue of another; the kernel
+// queues at most one event for it, however often the peer sends.
 package xen

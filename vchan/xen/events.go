@@ -19,10 +19,10 @@ type events struct {
 // Notify sends an event to the peer. Where the peer is gone it is lost.
 func (e *events) Notify() error { return e.translate(e.dev.Notify(e.port)) }
 
-// Wait unmasks before it returns, and so before the caller looks at the ring. What came
-// while the port was masked is seen by that look: its event may never come, as Xen does not
-// deliver a pending event of a port whose other end has closed meanwhile
-// (evtchn_usable in Xen's event.h).
+// Wait unmasks before it returns, and so before the caller looks at the ring.
+// What came while the port was masked is seen by that look: its event may never
+// come, as Xen does not deliver a pending event of a port whose other end has
+// closed meanwhile (evtchn_usable in Xen's event.h).
 func (e *events) Wait() error {
 	port, err := e.dev.Pending()
 	if err != nil {

@@ -47,7 +47,8 @@ func TestEachCallFails(t *testing.T) {
 				require.Greater(t, k, 5)
 				break
 			}
-			if strings.HasPrefix(fault.call, "ioctl 0x44504") || strings.HasPrefix(fault.call, "close") || strings.HasPrefix(fault.call, "ioctl 0x44503") {
+			if strings.HasPrefix(fault.call, "ioctl 0x44504") || strings.HasPrefix(fault.call, "close") ||
+				strings.HasPrefix(fault.call, "ioctl 0x44503") {
 				continue // where it does not matter, or only to the end
 			}
 			require.ErrorIs(t, err, syscall.EIO, "%s %d %s", who, k, fault.call)
@@ -106,13 +107,15 @@ func TestEachRequestFails(t *testing.T) {
 func TestLimitIsNamed(t *testing.T) {
 	w := newFixture(t)
 	w.guest.SetLimit(16)
-	_, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Orders: ring.Orders{Left: 16, Right: 10}, System: w.guest.Process()})
+	_, err := Offer(w.ctx, w.guestStore, hostID, w.path,
+		OfferOptions{Orders: ring.Orders{Left: 16, Right: 10}, System: w.guest.Process()})
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.ErrorContains(t, err, "limit")
 	require.ErrorContains(t, err, "xen_gntalloc")
 	w.empty()
 	w.guest.SetLimit(17)
-	c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{Orders: ring.Orders{Left: 16, Right: 10}, System: w.guest.Process()})
+	c, err := Offer(w.ctx, w.guestStore, hostID, w.path,
+		OfferOptions{Orders: ring.Orders{Left: 16, Right: 10}, System: w.guest.Process()})
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 }

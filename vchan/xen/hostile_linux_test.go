@@ -186,8 +186,8 @@ func TestHostilePages(t *testing.T) {
 	}
 }
 
-// The largest rings have 512 grants, which end where an in-page ring of order 11 begins
-// and run into one of order 10: the C client does not look.
+// The largest rings have 512 grants, which end where an in-page ring of order
+// 11 begins and run into one of order 10: the C client does not look.
 func TestGrantListInRing(t *testing.T) {
 	w := newFixture(t)
 	h := w.hostile(1)
@@ -215,7 +215,8 @@ func TestMaxOrder(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// Rings made of the page itself, twice over: the guest harms its own channel alone.
+// Rings made of the page itself, twice over: the guest harms its own channel
+// alone.
 func TestOverlappingGrants(t *testing.T) {
 	w := newFixture(t)
 	h := w.hostile(1)

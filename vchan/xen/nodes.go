@@ -8,7 +8,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// Published is what a server publishes below its path. As long as its page is granted, no other offer of that domain is equal to it.
+// Published is what a server publishes below its path. As long as its page is
+// granted, no other offer of that domain is equal to it.
 type Published struct {
 	Ref  uint32 // grant reference of the page
 	Port uint32 // the server's event channel
@@ -28,13 +29,15 @@ func parse(path, ref, port string) (p Published, err error) {
 	return p, nil
 }
 
-// Lookup looks once for an offer below path. Nodes that are missing or (yet) unreadable are found == false, one without the
-// other as well, and those that change while they are read: for these there will be another event of a watch. What cannot be an offer is
-// a *xenstore.NodeError.
+// Lookup looks once for an offer below path. Nodes that are missing or (yet)
+// unreadable are found == false, one without the other as well, and those that
+// change while they are read: for these there will be another event of a watch.
+// What cannot be an offer is a *xenstore.NodeError.
 //
-// It asks for one value after the other. A transaction that is given up would still be under way in
-// /dev/xen/xenbus when await sets its watch, and there the kernel may not have both: its
-// xenbus_file_write waits for the watch's reply with the mutex that the other reply needs.
+// It asks for one value after the other. A transaction that is given up would
+// still be under way in /dev/xen/xenbus when await sets its watch, and there
+// the kernel may not have both: its xenbus_file_write waits for the watch's
+// reply with the mutex that the other reply needs.
 func Lookup(ctx context.Context, store *xenstore.Client, path string) (p Published, found bool, err error) {
 	ref, err := store.Read(ctx, xenstore.Join(path, nodeRing))
 	for tries := 0; err == nil && tries < lookupTries; tries++ {
@@ -51,7 +54,8 @@ func Lookup(ctx context.Context, store *xenstore.Client, path string) (p Publish
 		}
 		ref = again
 	}
-	// A domain that may not look below the parent is told EACCES of what is not there.
+	// A domain that may not look below the parent is told EACCES of what is not
+	// there.
 	if errors.Is(err, xenstore.ErrNotFound) || errors.Is(err, xenstore.ErrPermission) {
 		err = nil
 	}
@@ -79,9 +83,12 @@ func await(ctx context.Context, store *xenstore.Client, path string) (Published,
 	}
 }
 
-// publish writes the nodes, readable by the peer alone. Domain 0 reads whatever there is and needs no permission; each request that is not made
-// brings a restored guest back to its host the sooner.
-func publish(ctx context.Context, store *xenstore.Client, path string, own, peer uint16, n Published, fresh bool) error {
+// publish writes the nodes, readable by the peer alone. Domain 0 reads whatever
+// there is and needs no permission; each request that is not made brings a
+// restored guest back to its host the sooner.
+func publish(ctx context.Context, store *xenstore.Client, path string, own, peer uint16,
+	n Published, fresh bool,
+) error {
 	write := func(s xenstore.Store) error {
 		perms := []xenstore.Perm{{DomID: own, Access: xenstore.AccessNone}, {DomID: peer, Access: xenstore.AccessRead}}
 		// The reference comes last: without it nobody looks at the port.
@@ -111,7 +118,8 @@ func publish(ctx context.Context, store *xenstore.Client, path string, own, peer
 	return store.Transaction(ctx, func(tx *xenstore.Tx) error { return write(tx) })
 }
 
-// withdraw removes the path, unless somebody else's offer is there by now: as long as our page is granted, no other one has its reference.
+// withdraw removes the path, unless somebody else's offer is there by now: as
+// long as our page is granted, no other one has its reference.
 func withdraw(ctx context.Context, store *xenstore.Client, path string, n Published) error {
 	return store.Transaction(ctx, func(tx *xenstore.Tx) error {
 		v, err := tx.Read(ctx, xenstore.Join(path, nodeRing))

@@ -11,7 +11,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// withdrawTime bounds the removal of the nodes at the end, when xenstored does not answer.
+// withdrawTime bounds the removal of the nodes at the end, when xenstored does
+// not answer.
 const withdrawTime = 2 * time.Second
 
 // Offer makes a channel for the domain peer and publishes it under path. It
@@ -19,10 +20,12 @@ const withdrawTime = 2 * time.Second
 // the making alone.
 //
 // When the Conn ends, by Close or by a peer that breaks the rules, the path is
-// removed, if it still holds this offer; store must live that long. A xenstored that does not answer
-// can hold Close up for 2 s. What a killed server leaves behind is for clients [ErrStale],
-// and the next Offer replaces it.
-func Offer(ctx context.Context, store *xenstore.Client, peer uint16, path string, opts OfferOptions) (*vchan.Conn, error) {
+// removed, if it still holds this offer; store must live that long. A xenstored
+// that does not answer can hold Close up for 2 s. What a killed server leaves
+// behind is for clients [ErrStale], and the next Offer replaces it.
+func Offer(ctx context.Context, store *xenstore.Client, peer uint16, path string,
+	opts OfferOptions,
+) (*vchan.Conn, error) {
 	if opts.Orders == (ring.Orders{}) {
 		opts.Orders = DefaultOrders
 	}
@@ -33,7 +36,9 @@ func Offer(ctx context.Context, store *xenstore.Client, peer uint16, path string
 	return c, nil
 }
 
-func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string, opts OfferOptions) (*vchan.Conn, error) {
+func offer(ctx context.Context, store *xenstore.Client, peer uint16, path string,
+	opts OfferOptions,
+) (*vchan.Conn, error) {
 	if err := xenstore.ValidatePath(path); err != nil {
 		return nil, err
 	}
@@ -128,8 +133,11 @@ func allocate(sys xendev.System, peer uint16, o ring.Orders, port uint32) (*memo
 	return allocateFrom(d, peer, o, func(m *xendev.Mapping) error { return m.NotifyUnmap(offSrvLive, port) })
 }
 
-// allocateFrom makes the page and the rings, in this order, and has ask say what the kernel is to do at the page's end.
-func allocateFrom(d *xendev.Gntalloc, peer uint16, o ring.Orders, ask func(*xendev.Mapping) error) (*memory, []uint32, error) {
+// allocateFrom makes the page and the rings, in this order, and has ask say
+// what the kernel is to do at the page's end.
+func allocateFrom(d *xendev.Gntalloc, peer uint16, o ring.Orders,
+	ask func(*xendev.Mapping) error,
+) (*memory, []uint32, error) {
 	all, refs, err := d.Alloc(peer, 1+o.Grants())
 	if err != nil {
 		return nil, nil, err

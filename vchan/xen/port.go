@@ -14,23 +14,32 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// Port is an event channel to offer to one domain, see [OfferOptions]. It is how a guest offers that may be saved and
-// restored.
+// Port is an event channel to offer to one domain, see [OfferOptions]. It is
+// how a guest offers that may be saved and restored.
 //
-// A Port is never closed, and nothing that is done with one unbinds it. On resume Linux forgets which interrupt belongs to which event channel
-// (xen_irq_resume, drivers/xen/events/events_base.c); whoever then unbinds a port of before, or closes its file, meets
-// BUG_ON(irq < 0) in evtchn_unbind_from_user (drivers/xen/evtchn.c) and is lost in the kernel, or, where the number is
-// another channel's by then, takes that one from its owner. A domain can be suspended between any two instructions of a process, so
-// no question asked before makes the unbinding safe. It is left to the end of the process.
+// A Port is never closed, and nothing that is done with one unbinds it. On
+// resume Linux forgets which interrupt belongs to which event channel
+// (xen_irq_resume, drivers/xen/events/events_base.c); whoever then unbinds a
+// port of before, or closes its file, meets BUG_ON(irq < 0) in
+// evtchn_unbind_from_user (drivers/xen/evtchn.c) and is lost in the kernel, or,
+// where the number is another channel's by then, takes that one from its owner.
+// A domain can be suspended between any two instructions of a process, so no
+// question asked before makes the unbinding safe. It is left to the end of the
+// process.
 //
-// A Port can be offered again and again until a peer has come: an offer that nobody took costs nothing. Afterwards it cannot. Xen then has it wait
-// for the same domain again (evtchn_close, xen/common/event_channel.c, ECS_UNBOUND), but an event that came between the last one's
-// reading and the peer's end leaves it masked: Linux asks Xen to unmask a port that is pending (evtchn_fifo_unmask), Xen
-// does so only for one that is bound (evtchn_usable), and nobody tries again.
+// A Port can be offered again and again until a peer has come: an offer that
+// nobody took costs nothing. Afterwards it cannot. Xen then has it wait for the
+// same domain again (evtchn_close, xen/common/event_channel.c, ECS_UNBOUND),
+// but an event that came between the last one's reading and the peer's end
+// leaves it masked: Linux asks Xen to unmask a port that is pending
+// (evtchn_fifo_unmask), Xen does so only for one that is bound (evtchn_usable),
+// and nobody tries again.
 //
-// A Port that leads nowhere since a restore does no harm: the peer cannot bind to it.
+// A Port that leads nowhere since a restore does no harm: the peer cannot bind
+// to it.
 //
-// A Port takes two descriptors and one page of gntalloc's, until the process ends. Its methods may be called from any goroutine.
+// A Port takes two descriptors and one page of gntalloc's, until the process
+// ends. Its methods may be called from any goroutine.
 type Port struct {
 	peer   uint16
 	dev    *xendev.Evtchn
@@ -54,7 +63,8 @@ var (
 	errUsedPort = errors.New("a peer has come to the port before, it may give no more events")
 )
 
-// OpenPort makes an event channel that the domain peer may bind to; nil is this machine.
+// OpenPort makes an event channel that the domain peer may bind to; nil is this
+// machine.
 func OpenPort(peer uint16, sys xendev.System) (*Port, error) {
 	alloc, err := xendev.OpenGntalloc(sys)
 	if err != nil {
@@ -71,7 +81,8 @@ func OpenPort(peer uint16, sys xendev.System) (*Port, error) {
 	return p, nil
 }
 
-// bind binds last: nothing of what may fail is done with a port, but for the notice.
+// bind binds last: nothing of what may fail is done with a port, but for the
+// notice.
 func (p *Port) bind(sys xendev.System) (err error) {
 	if p.notice, err = p.alloc.EndNotice(p.peer); err != nil {
 		return err
@@ -91,11 +102,13 @@ func (p *Port) bind(sys xendev.System) (err error) {
 	return p.notice.Set(number)
 }
 
-// Check says whether the kernel still knows the port. An error is certain: the domain was restored since. None is not.
+// Check says whether the kernel still knows the port. An error is certain: the
+// domain was restored since. None is not.
 func (p *Port) Check() error { return p.notice.Set(p.number) }
 
-// Files are further descriptors of the port's open devices, for a process that holds them when this one ends: nothing is unbound before it ends, too.
-// The caller closes them.
+// Files are further descriptors of the port's open devices, for a process that
+// holds them when this one ends: nothing is unbound before it ends, too. The
+// caller closes them.
 func (p *Port) Files() ([]*os.File, error) {
 	events, err := p.dev.Duplicate()
 	if err != nil {
@@ -120,7 +133,8 @@ func (p *Port) quiet() bool {
 	return !p.heard.Load()
 }
 
-// take gives the port to one offer. It waits until nobody waits for the last one's events any more.
+// take gives the port to one offer. It waits until nobody waits for the last
+// one's events any more.
 func (p *Port) take(ctx context.Context) (*lease, error) {
 	if !p.busy.CompareAndSwap(false, true) {
 		return nil, errBusyPort
@@ -149,7 +163,8 @@ func (p *Port) share(ctx context.Context, peer uint16, o ring.Orders) (s shared,
 		return s, err
 	}
 	s = shared{port: p.number, events: l, ended: &l.ended}
-	// No event is asked for, which the unmapping would send through a port of the same number. The notice sends it.
+	// No event is asked for, which the unmapping would send through a port of
+	// the same number. The notice sends it.
 	s.memory, s.refs, err = allocateFrom(p.alloc, peer, o, func(m *xendev.Mapping) error {
 		if err := m.ClearAtUnmap(offSrvLive); err != nil {
 			return err
@@ -172,7 +187,8 @@ type lease struct {
 	over   chan struct{} // closed with it
 }
 
-// Notify sends an event to the peer. After a restore it may go to somebody else, whom it does not hurt.
+// Notify sends an event to the peer. After a restore it may go to somebody
+// else, whom it does not hurt.
 func (l *lease) Notify() error {
 	if l.closed.Load() {
 		return net.ErrClosed

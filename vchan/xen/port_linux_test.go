@@ -32,7 +32,8 @@ func (w *fixture) offerOn(port *Port, o ring.Orders) *vchan.Conn {
 	return c
 }
 
-// One port serves one offer after the other, with a page of its own each time, until a peer has come.
+// One port serves one offer after the other, with a page of its own each time,
+// until a peer has come.
 func TestPortServesAgain(t *testing.T) {
 	for _, closer := range []string{"server", "client"} {
 		t.Run(closer, func(t *testing.T) {
@@ -54,7 +55,8 @@ func TestPortServesAgain(t *testing.T) {
 				require.NoError(t, server.Close())
 				require.True(t, port.Usable())
 				require.NoError(t, port.Check())
-				require.Equal(t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts(), "the page for the last event, and the port")
+				require.Equal(t, xendevtest.Counts{Grants: 1, Ports: 1}, w.guest.Counts(),
+					"the page for the last event, and the port")
 			}
 			server := w.offerOn(port, DefaultOrders)
 			client := w.connect(w.host.Process())
@@ -79,7 +81,8 @@ func TestPortServesAgain(t *testing.T) {
 	}
 }
 
-// A peer that came and went without anybody's having looked has used the port as well.
+// A peer that came and went without anybody's having looked has used the port
+// as well.
 func TestPortUnheard(t *testing.T) {
 	w := newFixture(t)
 	port := w.port(w.guest.Process())
@@ -89,7 +92,8 @@ func TestPortUnheard(t *testing.T) {
 	require.False(t, port.Usable())
 }
 
-// A channel that is closed while its end waits for an event makes that return, whatever comes meanwhile.
+// A channel that is closed while its end waits for an event makes that return,
+// whatever comes meanwhile.
 func TestPortLeftWhileWaiting(t *testing.T) {
 	w := newFixture(t)
 	for range 20 {
@@ -109,7 +113,8 @@ func TestPortLeftWhileWaiting(t *testing.T) {
 	}
 }
 
-// The peer hears of a process that is killed, and by then the page says that it is gone.
+// The peer hears of a process that is killed, and by then the page says that it
+// is gone.
 func TestPortKilled(t *testing.T) {
 	w := newFixture(t)
 	guest := w.guest.Process()
@@ -127,7 +132,8 @@ func TestPortKilled(t *testing.T) {
 	w.empty()
 }
 
-// After a restore the kernel says that it does not know the port. All that may be done with it, and with the page of its last channel, does no harm.
+// After a restore the kernel says that it does not know the port. All that may
+// be done with it, and with the page of its last channel, does no harm.
 func TestPortRestored(t *testing.T) {
 	w := newFixture(t)
 	port, met := w.port(w.guest.Process()), w.port(w.guest.Process())
@@ -144,7 +150,8 @@ func TestPortRestored(t *testing.T) {
 	require.NoError(t, client.Close())
 	require.Empty(t, w.guest.Bugs())
 
-	// Another port gets the number: the kernel cannot tell them apart, and still nothing is taken from it.
+	// Another port gets the number: the kernel cannot tell them apart, and
+	// still nothing is taken from it.
 	other := w.port(w.guest.Process())
 	require.Equal(t, port.number, other.number)
 	require.NoError(t, port.Check())
@@ -180,7 +187,8 @@ func TestPortFailures(t *testing.T) {
 	}
 }
 
-// A Wait that comes late, of a channel that is closed by then, does not wait for the next one.
+// A Wait that comes late, of a channel that is closed by then, does not wait
+// for the next one.
 func TestPortLateWait(t *testing.T) {
 	w := newFixture(t)
 	port := w.port(w.guest.Process())

@@ -18,8 +18,9 @@ import (
 	"github.com/xentropyd/xentropyd/vchan/ring"
 )
 
-// With Debian's vchan-socket-proxy in between: on one side of it our vchan, on the other a Unix socket. XENTROPYD_VCHAN_PROXY is the program.
-// It is run in both roles, in this domain.
+// With Debian's vchan-socket-proxy in between: on one side of it our vchan, on
+// the other a Unix socket. XENTROPYD_VCHAN_PROXY is the program. It is run in
+// both roles, in this domain.
 func TestRealProxy(t *testing.T) {
 	program := os.Getenv("XENTROPYD_VCHAN_PROXY")
 	if program == "" {

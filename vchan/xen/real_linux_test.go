@@ -22,15 +22,17 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// These tests run in a Xen domain. Without more, both ends are in one domain. With
+// These tests run in a Xen domain. Without more, both ends are in one domain.
+// With
 //
 //	XENTROPYD_VCHAN_ROLE  server or client
 //	XENTROPYD_VCHAN_PEER  the other domain's domid
 //	XENTROPYD_VCHAN_PATH  the path of the offers, the same for both, without a slash at its end
 //
-// the same test is started in two domains with one role each. Each offer
-// has a path of its own, PATH-1, PATH-2 and so on. XENTROPYD_VCHAN_CONNECTS is how often
-// TestRealConnects connects (default 1000), XENTROPYD_VCHAN_BYTES what each TestRealExchange moves (1 MiB).
+// the same test is started in two domains with one role each. Each offer has a
+// path of its own, PATH-1, PATH-2 and so on. XENTROPYD_VCHAN_CONNECTS is how
+// often TestRealConnects connects (default 1000), XENTROPYD_VCHAN_BYTES what
+// each TestRealExchange moves (1 MiB).
 
 // real is what a test has of a real domain.
 type real struct {
@@ -56,7 +58,10 @@ func realDomain(t *testing.T) *real {
 	store, err := xenstore.Open(ctx)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
-	r := &real{t: t, store: store, role: os.Getenv("XENTROPYD_VCHAN_ROLE"), path: os.Getenv("XENTROPYD_VCHAN_PATH"), ctx: ctx}
+	r := &real{
+		t: t, store: store, role: os.Getenv("XENTROPYD_VCHAN_ROLE"),
+		path: os.Getenv("XENTROPYD_VCHAN_PATH"), ctx: ctx,
+	}
 	r.own, err = store.OwnDomID(ctx)
 	require.NoError(t, err)
 	if r.role == "" {
@@ -93,7 +98,8 @@ func (r *real) ends(o ring.Orders) (server, client *vchan.Conn) {
 		require.NoError(r.t, err)
 	}
 	if server != nil {
-		// A client that came, wrote and went is gone, but what it wrote is there.
+		// A client that came, wrote and went is gone, but what it wrote is
+		// there.
 		if err := server.Wait(r.ctx); !errors.Is(err, vchan.ErrPeerGone) {
 			require.NoError(r.t, err)
 		}
@@ -127,7 +133,14 @@ func TestRealExchange(t *testing.T) {
 	r := realDomain(t)
 	total := number32(t, "XENTROPYD_VCHAN_BYTES", 1<<20)
 	step := 0
-	for _, o := range []ring.Orders{{Left: 11, Right: 10}, {Left: 10, Right: 11}, {Left: 12, Right: 12}, {Left: 16, Right: 16}, {Left: 10, Right: 16}, {Left: 20, Right: 10}} {
+	for _, o := range []ring.Orders{
+		{Left: 11, Right: 10},
+		{Left: 10, Right: 11},
+		{Left: 12, Right: 12},
+		{Left: 16, Right: 16},
+		{Left: 10, Right: 16},
+		{Left: 20, Right: 10},
+	} {
 		if o.Check() != nil {
 			continue
 		}
@@ -138,13 +151,15 @@ func TestRealExchange(t *testing.T) {
 			r.both(server, client, func(c *vchan.Conn, role int) error { return realExchange(c, role, total, step) })
 			took := time.Since(begin)
 			r.both(server, client, func(c *vchan.Conn, role int) error { return realClose(c, role == closer) })
-			t.Logf("orders %d and %d: %d bytes each way at once in %v, %.1f MB/s", o.Left, o.Right, total, took.Round(time.Millisecond),
+			t.Logf("orders %d and %d: %d bytes each way at once in %v, %.1f MB/s", o.Left, o.Right, total,
+				took.Round(time.Millisecond),
 				2*float64(total)/took.Seconds()/1e6)
 		}
 	}
 }
 
-// realExchange sends and receives at once, in random portions, and ends with a byte each way.
+// realExchange sends and receives at once, in random portions, and ends with a
+// byte each way.
 func realExchange(c *vchan.Conn, role, total, step int) error {
 	sent := make(chan error, 1)
 	go func() { sent <- send(c, randomBytes(total, uint64(2*step+role)), 9000, uint64(step)) }()
@@ -180,8 +195,8 @@ func number32(t *testing.T, env string, otherwise int) int {
 	return int(n)
 }
 
-// After many connects everything is back where it began: descriptors and mappings of the
-// process, event channels of the domain, pages of gntalloc.
+// After many connects everything is back where it began: descriptors and
+// mappings of the process, event channels of the domain, pages of gntalloc.
 func TestRealConnects(t *testing.T) {
 	r := realDomain(t)
 	n := number32(t, "XENTROPYD_VCHAN_CONNECTS", 1000)
@@ -224,9 +239,9 @@ func mapsEqual(a, b map[string]int) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b)
 }
 
-// realCounts is what the kernel tells. Linux shows event channels in /proc/interrupts; of
-// grants it says nothing, but how many more pages gntalloc gives until its limit says
-// how many are in use.
+// realCounts is what the kernel tells. Linux shows event channels in
+// /proc/interrupts; of grants it says nothing, but how many more pages gntalloc
+// gives until its limit says how many are in use.
 func realCounts(t *testing.T) map[string]int {
 	fds, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
@@ -297,7 +312,8 @@ func TestRealKilled(t *testing.T) {
 	}
 }
 
-// Channels on Ports, each of which was offered in vain before. Whoever ends one, the Port is used up.
+// Channels on Ports, each of which was offered in vain before. Whoever ends
+// one, the Port is used up.
 func TestRealPort(t *testing.T) {
 	r := realDomain(t)
 	var last Published
@@ -403,7 +419,8 @@ func (r *real) spawn(path, role string) *exec.Cmd {
 	exe, err := os.Executable()
 	require.NoError(r.t, err)
 	c := exec.CommandContext(r.ctx, exe, "-test.run=^TestRealVictim$")
-	c.Env = append(os.Environ(), "XENTROPYD_VCHAN_VICTIM="+role, "XENTROPYD_VCHAN_PATH="+path, fmt.Sprintf("XENTROPYD_VCHAN_PEER=%d", r.peer))
+	c.Env = append(os.Environ(), "XENTROPYD_VCHAN_VICTIM="+role, "XENTROPYD_VCHAN_PATH="+path,
+		fmt.Sprintf("XENTROPYD_VCHAN_PEER=%d", r.peer))
 	c.Stderr = os.Stderr
 	require.NoError(r.t, c.Start())
 	return c

@@ -23,7 +23,8 @@ func allOrders() (list []ring.Orders) {
 	for o := uint16(10); o <= 20; o++ {
 		list = append(list, ring.Orders{Left: o, Right: 22 - min(o, 12)}) // 12, 11, then 10 beside each
 	}
-	return append(list, ring.Orders{Left: 10, Right: 20}, ring.Orders{Left: 10, Right: 11}, ring.Orders{Left: 11, Right: 10}, ring.Orders{Left: 20, Right: 20})
+	return append(list, ring.Orders{Left: 10, Right: 20}, ring.Orders{Left: 10, Right: 11},
+		ring.Orders{Left: 11, Right: 10}, ring.Orders{Left: 20, Right: 20})
 }
 
 func TestExchange(t *testing.T) {
@@ -96,7 +97,8 @@ func TestNodes(t *testing.T) {
 		for _, peer := range []uint16{hostID, 8} {
 			path, err := Path(guestID, peer, "nodes")
 			require.NoError(t, err)
-			c, err := Offer(w.ctx, w.guestStore, peer, path, OfferOptions{System: w.guest.Process(), Own: guestID, Fresh: fresh})
+			c, err := Offer(w.ctx, w.guestStore, peer, path,
+				OfferOptions{System: w.guest.Process(), Own: guestID, Fresh: fresh})
 			require.NoError(t, err)
 			for _, name := range []string{nodeRing, nodePort} {
 				p := xenstore.Join(path, name)
@@ -117,7 +119,8 @@ func TestNodes(t *testing.T) {
 	}
 }
 
-// What the nodes hold are grant references and ports, and only they are removed.
+// What the nodes hold are grant references and ports, and only they are
+// removed.
 func TestNodeValues(t *testing.T) {
 	w := newFixture(t)
 	c := w.offer(w.guest.Process(), DefaultOrders)
@@ -128,7 +131,8 @@ func TestNodeValues(t *testing.T) {
 	require.Contains(t, w.store.Dump(), xenstore.DomainPath(guestID)+"/data")
 }
 
-// A later offer under the same path is not removed by the end of an earlier one.
+// A later offer under the same path is not removed by the end of an earlier
+// one.
 func TestLaterOfferStays(t *testing.T) {
 	w := newFixture(t)
 	p := w.guest.Process()
@@ -147,7 +151,8 @@ func TestLaterOfferStays(t *testing.T) {
 func TestKeptOffer(t *testing.T) {
 	w := newFixture(t)
 	for _, keep := range []bool{false, true} {
-		c, err := Offer(w.ctx, w.guestStore, hostID, w.path, OfferOptions{System: w.guest.Process(), Keep: func() bool { return keep }})
+		c, err := Offer(w.ctx, w.guestStore, hostID, w.path,
+			OfferOptions{System: w.guest.Process(), Keep: func() bool { return keep }})
 		require.NoError(t, err)
 		require.NoError(t, c.Close())
 		_, err = w.hostStore.Read(w.ctx, w.path+"/"+nodeRing)
@@ -177,7 +182,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// A blocked reader is woken, and only then is the memory unmapped: the fake's is really gone then.
+// A blocked reader is woken, and only then is the memory unmapped: the fake's
+// is really gone then.
 func TestCloseUnderRead(t *testing.T) {
 	w := newFixture(t)
 	server, client, _, _ := w.pair(ring.Orders{Left: 12, Right: 12})
@@ -206,7 +212,8 @@ func TestDeadline(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// Each process is killed in each state; the other side sees it and gives everything back.
+// Each process is killed in each state; the other side sees it and gives
+// everything back.
 func TestKilled(t *testing.T) {
 	states := []string{"idle", "blocked reading", "blocked writing", "unread data"}
 	for _, who := range []string{"server", "client"} {
@@ -256,7 +263,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// A server that is killed before anybody came leaves stale nodes; the next one replaces them.
+// A server that is killed before anybody came leaves stale nodes; the next one
+// replaces them.
 func TestKilledBeforeConnect(t *testing.T) {
 	w := newFixture(t)
 	p := w.guest.Process()
@@ -337,12 +345,16 @@ func TestFlood(t *testing.T) {
 	require.Equal(t, xendevtest.Counts{}, w.host.Counts())
 }
 
-// An event that comes after a Wait is not lost, though its sender closes at once: a reader that
-// looked in between would sleep for ever.
+// An event that comes after a Wait is not lost, though its sender closes at
+// once: a reader that looked in between would sleep for ever.
 func TestEventBeforeClose(t *testing.T) {
 	w := newFixture(t)
 	h := w.hostile(1)
-	e, err := newEvents(w.host.Process(), func(d *xendev.Evtchn) (uint32, error) { return d.BindInterdomain(guestID, h.port) })
+	e, err := newEvents(w.host.Process(), func(d *xendev.Evtchn) (uint32,
+		error,
+	) {
+		return d.BindInterdomain(guestID, h.port)
+	})
 	require.NoError(t, err)
 	require.NoError(t, e.SetWaitDeadline(time.Now().Add(patience)))
 	require.NoError(t, e.Wait()) // comes with the binding

@@ -10,10 +10,12 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// maxQueue is how many messages wait for a client that does not read before it is cut off.
+// maxQueue is how many messages wait for a client that does not read before it
+// is cut off.
 const maxQueue = 1 << 14
 
-// conn is one client's connection. Its watches and transactions are under the server's lock.
+// conn is one client's connection. Its watches and transactions are under the
+// server's lock.
 type conn struct {
 	s     *Server
 	rwc   io.ReadWriteCloser
@@ -127,7 +129,8 @@ func (c *conn) handle(h wire.Header, payload []byte) bool {
 	return true
 }
 
-// path makes a client's path absolute. Both daemons take relative ones over the socket too, as domain 0's.
+// path makes a client's path absolute. Both daemons take relative ones over the
+// socket too, as domain 0's.
 func (c *conn) path(p string) (string, errName) {
 	limit := p
 	if !strings.HasPrefix(p, "/") && p != "" {
@@ -137,7 +140,8 @@ func (c *conn) path(p string) (string, errName) {
 			limit = rest[i+1:]
 		}
 	}
-	// The C daemon's default bound holds for what is below a domain's own directory, or for the whole.
+	// The C daemon's default bound holds for what is below a domain's own
+	// directory, or for the whole.
 	if xenstore.ValidatePath(p) != nil || strings.HasPrefix(p, "@") || len(limit) > wire.MaxRelPath {
 		return "", eINVAL
 	}

@@ -12,12 +12,15 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/internal/wire"
 )
 
-// ErrOverlap is what Write fails with when a connection of DeviceDialer gets a request before the one before was answered.
-var ErrOverlap = errors.New("xenstoretest: a request before the one before was answered: the kernel's device would send neither as it was")
+// ErrOverlap is what Write fails with when a connection of DeviceDialer gets a
+// request before the one before was answered.
+var ErrOverlap = errors.New("xenstoretest: a request before the one before was answered: the kernel's device would " +
+	"send neither as it was")
 
-// DeviceDialer makes connections to the server as the kernel's device /dev/xen/xenbus gives them to a domain: a request has
-// at most MaxPayload-16 bytes, and there is one at a time. A client that does not keep to that is found out: the
-// write fails (ErrOverlap), and the connection with it.
+// DeviceDialer makes connections to the server as the kernel's device
+// /dev/xen/xenbus gives them to a domain: a request has at most MaxPayload-16
+// bytes, and there is one at a time. A client that does not keep to that is
+// found out: the write fails (ErrOverlap), and the connection with it.
 func (s *Server) DeviceDialer(domid uint16) xenstore.DialFunc {
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
 		if err := ctx.Err(); err != nil {
@@ -53,7 +56,8 @@ func (*device) OneAtATime() bool { return true }
 func (d *device) Write(msg []byte) (int, error) {
 	if n := len(msg); n < wire.HeaderSize || n > wire.MaxPayload || int(wire.Parse(msg).Len) != n-wire.HeaderSize {
 		_ = d.Close()
-		return 0, fmt.Errorf("xenstoretest: %d bytes in one write are not one request that the kernel's device takes", n)
+		return 0, fmt.Errorf("xenstoretest: %d bytes in one write are not one request that the kernel's device takes",
+			n)
 	}
 	d.mu.Lock()
 	busy := d.busy

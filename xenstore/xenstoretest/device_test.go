@@ -9,7 +9,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore/xenstoretest"
 )
 
-// TestOverlap: who writes a second request before the answer to the first is told so and cut off.
+// TestOverlap: who writes a second request before the answer to the first is
+// told so and cut off.
 func TestOverlap(t *testing.T) {
 	s := xenstoretest.NewServer()
 	defer s.Close()
@@ -34,7 +35,8 @@ func TestOverlap(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestDeviceMessage: one write is one request of at most 4096 bytes with its header.
+// TestDeviceMessage: one write is one request of at most 4096 bytes with its
+// header.
 func TestDeviceMessage(t *testing.T) {
 	s := xenstoretest.NewServer()
 	defer s.Close()

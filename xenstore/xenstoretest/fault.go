@@ -18,14 +18,16 @@ type Fault struct {
 	Hold  <-chan struct{} // do it and answer once this is closed; later requests may overtake it
 }
 
-// SetFault has f asked about every request from now on; nil ends that. f must not call the server.
+// SetFault has f asked about every request from now on; nil ends that. f must
+// not call the server.
 func (s *Server) SetFault(f func(Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = f
 }
 
-// DropAll closes all connections, as a daemon that is killed does. What was committed stays.
+// DropAll closes all connections, as a daemon that is killed does. What was
+// committed stays.
 func (s *Server) DropAll() {
 	s.mu.Lock()
 	conns := s.conns

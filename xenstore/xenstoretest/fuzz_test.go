@@ -19,8 +19,9 @@ func record(op, req, tx uint32, payload string) []byte {
 	return append(b, payload...)
 }
 
-// FuzzServer feeds the server whatever a client might send, as domain 0 and as a guest. Nothing may panic or hang,
-// another client is served all the while, and what a guest does stays within what it owns.
+// FuzzServer feeds the server whatever a client might send, as domain 0 and as
+// a guest. Nothing may panic or hang, another client is served all the while,
+// and what a guest does stays within what it owns.
 func FuzzServer(f *testing.F) {
 	var all []byte
 	for op := range uint32(24) {
@@ -29,7 +30,8 @@ func FuzzServer(f *testing.F) {
 	}
 	f.Add(all, true)
 	f.Add([]byte("no message at all, but long enough"), false)
-	f.Add(append(record(6, 1, 0, "\x00"), append(record(11, 2, 1, "data/x\x00v"), record(7, 3, 1, "T\x00")...)...), true)
+	f.Add(append(record(6, 1, 0, "\x00"), append(record(11, 2, 1, "data/x\x00v"),
+		record(7, 3, 1, "T\x00")...)...), true)
 	f.Add(append(record(4, 1, 0, "data\x00t\x00"), record(13, 2, 0, "data\x00")...), true)
 	f.Add(record(22, 1, 0, "/\x00-1\x00"), false)
 	f.Add(record(12, 1, 0, ""), true)

@@ -109,7 +109,8 @@ func (c *conn) look(v *view, op wire.Op, list []string) ([]byte, errName) {
 	return directoryPart(n.gen, all, list[1]), ok
 }
 
-// directoryPart gives whole names from an offset on; an empty string follows the last.
+// directoryPart gives whole names from an offset on; an empty string follows
+// the last.
 func directoryPart(gen uint64, all []byte, from string) []byte {
 	offset, _ := strconv.Atoi(from)
 	p := wire.Join(strconv.FormatUint(gen, 10))

@@ -11,7 +11,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// Server is a xenstored in memory. All methods may be called from any goroutine.
+// Server is a xenstored in memory. All methods may be called from any
+// goroutine.
 type Server struct {
 	opt options
 	wg  sync.WaitGroup
@@ -35,15 +36,17 @@ type options struct {
 	noParts  bool
 }
 
-// WithSpuriousEvents makes each watch fire once more than it has to, for every event.
+// WithSpuriousEvents makes each watch fire once more than it has to, for every
+// event.
 func WithSpuriousEvents() Option { return func(o *options) { o.spurious = true } }
 
-// WithoutParts makes the server behave like oxenstored 4.17, which knows no DIRECTORY_PART and answers DIRECTORY in one
-// piece, over a socket even one that is over the protocol's limit.
+// WithoutParts makes the server behave like oxenstored 4.17, which knows no
+// DIRECTORY_PART and answers DIRECTORY in one piece, over a socket even one
+// that is over the protocol's limit.
 func WithoutParts() Option { return func(o *options) { o.noParts = true } }
 
-// NewServer makes a server that holds what a dom0 has after boot: /tool/xenstored and /local/domain/0 with name
-// and domid.
+// NewServer makes a server that holds what a dom0 has after boot:
+// /tool/xenstored and /local/domain/0 with name and domid.
 func NewServer(opts ...Option) *Server {
 	s := &Server{domains: map[uint16]bool{private: true}, stop: make(chan struct{})}
 	for _, f := range opts {
@@ -57,7 +60,8 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// Close ends all connections and listeners and waits until the server's goroutines have ended.
+// Close ends all connections and listeners and waits until the server's
+// goroutines have ended.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if !s.closed {
@@ -77,7 +81,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Dialer makes connections to the server as a domain, over a pipe in memory. Domain 0 is privileged.
+// Dialer makes connections to the server as a domain, over a pipe in memory.
+// Domain 0 is privileged.
 func (s *Server) Dialer(domid uint16) xenstore.DialFunc {
 	return func(ctx context.Context) (io.ReadWriteCloser, error) {
 		if err := ctx.Err(); err != nil {
@@ -92,7 +97,8 @@ func (s *Server) Dialer(domid uint16) xenstore.DialFunc {
 	}
 }
 
-// ListenUnix serves connections to a Unix socket as a domain, for other processes. Close removes the socket.
+// ListenUnix serves connections to a Unix socket as a domain, for other
+// processes. Close removes the socket.
 func (s *Server) ListenUnix(path string, domid uint16) error {
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -126,7 +132,8 @@ func (s *Server) serve(rwc io.ReadWriteCloser, domid uint16, dev *device) error 
 	defer s.mu.Unlock()
 	if s.closed || !s.domains[domid] {
 		_ = rwc.Close()
-		return fmt.Errorf("connect to xenstored as domain %d: not introduced, or the server is closed: %w", domid, net.ErrClosed)
+		return fmt.Errorf("connect to xenstored as domain %d: not introduced, or the server is closed: %w", domid,
+			net.ErrClosed)
 	}
 	s.conns = append(s.conns, c)
 	s.wg.Go(c.readLoop)
@@ -134,7 +141,8 @@ func (s *Server) serve(rwc io.ReadWriteCloser, domid uint16, dev *device) error 
 	return nil
 }
 
-// gone takes a connection off the list, and with it its watches and transactions.
+// gone takes a connection off the list, and with it its watches and
+// transactions.
 func (s *Server) gone(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +161,8 @@ func (s *Server) Conns() int {
 	return len(s.conns)
 }
 
-// Watches is how many watches all connections of a domain hold, and Transactions how many are open.
+// Watches is how many watches all connections of a domain hold, and
+// Transactions how many are open.
 func (s *Server) Watches(domid uint16) int {
 	n, _ := s.held(domid)
 	return n
@@ -181,7 +190,8 @@ func (s *Server) heldLocked(domid uint16) (watches, txs int) {
 	return watches, txs
 }
 
-// IntroduceDomain makes a domain known, as the toolstack does, and fires @introduceDomain. It makes no nodes.
+// IntroduceDomain makes a domain known, as the toolstack does, and fires
+// @introduceDomain. It makes no nodes.
 func (s *Server) IntroduceDomain(domid uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,8 +203,8 @@ func (s *Server) introduce(domid uint16) {
 	s.special(xenstore.IntroduceDomain)
 }
 
-// ReleaseDomain forgets a domain, as after its end: its connections are closed and @releaseDomain fires. Its nodes
-// stay: the toolstack removes them.
+// ReleaseDomain forgets a domain, as after its end: its connections are closed
+// and @releaseDomain fires. Its nodes stay: the toolstack removes them.
 func (s *Server) ReleaseDomain(domid uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -211,20 +221,25 @@ func (s *Server) release(domid uint16) {
 	s.special(xenstore.ReleaseDomain)
 }
 
-// AddDomain does what a toolstack does for a new domain: it writes name and domid below /local/domain/<domid>, gives the
-// domain a data and a device directory of its own, and introduces it.
+// AddDomain does what a toolstack does for a new domain: it writes name and
+// domid below /local/domain/<domid>, gives the domain a data and a device
+// directory of its own, and introduces it.
 func (s *Server) AddDomain(domid uint16, name string) {
 	home := xenstore.DomainPath(domid)
 	own := []xenstore.Perm{{DomID: domid, Access: xenstore.AccessNone}}
-	s.Write(home+"/name", name, xenstore.Perm{DomID: private, Access: xenstore.AccessNone}, xenstore.Perm{DomID: domid, Access: xenstore.AccessRead})
-	s.Write(home+"/domid", strconv.Itoa(int(domid)), xenstore.Perm{DomID: private, Access: xenstore.AccessNone}, xenstore.Perm{DomID: domid, Access: xenstore.AccessRead})
-	s.Write(home, "", xenstore.Perm{DomID: private, Access: xenstore.AccessNone}, xenstore.Perm{DomID: domid, Access: xenstore.AccessRead})
+	s.Write(home+"/name", name, xenstore.Perm{DomID: private, Access: xenstore.AccessNone},
+		xenstore.Perm{DomID: domid, Access: xenstore.AccessRead})
+	s.Write(home+"/domid", strconv.Itoa(int(domid)), xenstore.Perm{DomID: private, Access: xenstore.AccessNone},
+		xenstore.Perm{DomID: domid, Access: xenstore.AccessRead})
+	s.Write(home, "", xenstore.Perm{DomID: private, Access: xenstore.AccessNone},
+		xenstore.Perm{DomID: domid, Access: xenstore.AccessRead})
 	s.Write(home+"/data", "", own...)
 	s.Write(home+"/device", "", own...)
 	s.IntroduceDomain(domid)
 }
 
-// RemoveDomain does what a toolstack does when a domain has ended: it releases it and removes its nodes.
+// RemoveDomain does what a toolstack does when a domain has ended: it releases
+// it and removes its nodes.
 func (s *Server) RemoveDomain(domid uint16) {
 	s.ReleaseDomain(domid)
 	s.Remove(xenstore.DomainPath(domid))

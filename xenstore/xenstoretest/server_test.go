@@ -55,7 +55,8 @@ func TestDomains(t *testing.T) {
 	require.ErrorIs(t, err, xenstore.ErrNotFound)
 }
 
-// TestOwner: a domain owns what it makes, also below what it may only write. (oxenstored keeps the parent's owner.)
+// TestOwner: a domain owns what it makes, also below what it may only write.
+// (oxenstored keeps the parent's owner.)
 func TestOwner(t *testing.T) {
 	s := xenstoretest.NewServer()
 	defer s.Close()
@@ -67,7 +68,8 @@ func TestOwner(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []xenstore.Perm{{DomID: 3, Access: xenstore.AccessBoth}}, perms)
 	// One that may write a node may not change its permissions for that.
-	require.ErrorIs(t, dial(t, s, 3).SetPerms(t.Context(), "/open", xenstore.Perm{DomID: 0, Access: xenstore.AccessRead}), xenstore.ErrPermission)
+	require.ErrorIs(t, dial(t, s, 3).SetPerms(t.Context(), "/open",
+		xenstore.Perm{DomID: 0, Access: xenstore.AccessRead}), xenstore.ErrPermission)
 }
 
 // TestManyDomains: a list of more domains than fit one reply, come in parts.
@@ -111,7 +113,8 @@ func TestFaults(t *testing.T) {
 	require.ErrorIs(t, err, xenstore.ErrDisconnected)
 }
 
-// TestDeafClient: a client that does not read is cut off in the end, and holds nobody up.
+// TestDeafClient: a client that does not read is cut off in the end, and holds
+// nobody up.
 func TestDeafClient(t *testing.T) {
 	s := xenstoretest.NewServer()
 	defer s.Close()

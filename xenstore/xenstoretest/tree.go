@@ -6,8 +6,9 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// node is one node of the tree. It never changes once it is part of a tree: a change
-// copies the path down to it, so a transaction keeps its own view for nothing.
+// node is one node of the tree. It never changes once it is part of a tree: a
+// change copies the path down to it, so a transaction keeps its own view for
+// nothing.
 type node struct {
 	name  string
 	value string
@@ -42,8 +43,9 @@ func (n *node) find(names []string) *node {
 	return n
 }
 
-// put gives a tree with the node at names replaced by next, or removed when next is nil. The
-// parent must exist. Names new to a parent come last in its list.
+// put gives a tree with the node at names replaced by next, or removed when
+// next is nil. The parent must exist. Names new to a parent come last in its
+// list.
 func (n *node) put(names []string, next *node, gen uint64) *node {
 	if len(names) == 0 {
 		return next

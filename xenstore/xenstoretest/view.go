@@ -4,7 +4,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// errName is an error of the daemon by its name on the wire; the empty one is none.
+// errName is an error of the daemon by its name on the wire; the empty one is
+// none.
 type errName string
 
 const (
@@ -33,7 +34,8 @@ const (
 	QuotaPerms        = 5    // entries of a permission list
 )
 
-// view is the tree as one reads and changes it: the store itself or a transaction's.
+// view is the tree as one reads and changes it: the store itself or a
+// transaction's.
 type view struct {
 	root  *node
 	owned map[uint16]int // nodes of each unprivileged domain
@@ -91,8 +93,9 @@ func may(domid uint16, perms []xenstore.Perm, write bool) bool {
 	return r
 }
 
-// node gives a node that the domain may read, or write. Whoever may not do the same to the nearest
-// ancestor there is learns nothing about the node but EACCES.
+// node gives a node that the domain may read, or write. Whoever may not do the
+// same to the nearest ancestor there is learns nothing about the node but
+// EACCES.
 func (v *view) node(domid uint16, path string, write bool) (*node, errName) {
 	n := v.get(path)
 	if n != nil && may(domid, n.perms, write) {
@@ -116,8 +119,8 @@ func (v *view) node(domid uint16, path string, write bool) (*node, errName) {
 
 func (v *view) size(n *node) int { return len(n.value) + n.childBytes() + 8*len(n.perms) }
 
-// create makes a node and the missing ones above it. They inherit permissions, and unprivileged domains own
-// what they make.
+// create makes a node and the missing ones above it. They inherit permissions,
+// and unprivileged domains own what they make.
 func (v *view) create(domid uint16, path, value string) errName {
 	names := split(path)
 	have := 0
@@ -211,7 +214,10 @@ func (v *view) rm(domid uint16, path string) errName {
 	n.walk(path, func(p string, k *node) {
 		v.get(p)
 		v.count(k, -1)
-		v.fired = append(v.fired, change{path: p, below: p != path, perms: k.perms, parent: parent.perms, removed: true})
+		v.fired = append(v.fired, change{
+			path: p, below: p != path, perms: k.perms,
+			parent: parent.perms, removed: true,
+		})
 	})
 	v.root = v.root.put(split(path), nil, v.next())
 	return ok
@@ -246,7 +252,8 @@ func (v *view) begin() *view {
 	return &view{root: v.root, owned: owned, next: v.next, seen: make(map[string]uint64)}
 }
 
-// commit does in v what was done in the transaction, unless a node that it looked at has changed.
+// commit does in v what was done in the transaction, unless a node that it
+// looked at has changed.
 func (v *view) commit(tx *view) errName {
 	for path, gen := range tx.seen {
 		if generation(v.root.find(split(path))) != gen {

@@ -36,7 +36,8 @@ func (s *Server) flush() {
 	}
 }
 
-// special fires a watch on something that is no node. Unprivileged domains are not told by default.
+// special fires a watch on something that is no node. Unprivileged domains are
+// not told by default.
 func (s *Server) special(name string) {
 	for _, c := range s.conns {
 		for _, w := range c.watches {
@@ -59,7 +60,8 @@ func (c *conn) event(w *watch, path string) {
 	}
 }
 
-// Fire fires all watches that match a path without any change, as a spurious event. Permissions are not asked.
+// Fire fires all watches that match a path without any change, as a spurious
+// event. Permissions are not asked.
 func (s *Server) Fire(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

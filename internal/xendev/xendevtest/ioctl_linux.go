@@ -10,7 +10,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/xendev"
 )
 
-// Request numbers as the kernel's headers give them, the same everywhere. Others stand in numbers_*.go.
+// Request numbers as the kernel's headers give them, the same everywhere.
+// Others stand in numbers_*.go.
 const (
 	bindInterdomain = 0x84501
 	bindUnbound     = 0x44502
@@ -147,7 +148,10 @@ func (p *Process) gntalloc(f *file, request uint32, arg []byte) error {
 		a := &area{index: f.next}
 		for i := range n {
 			d.lastRef++
-			g := &grant{ref: d.lastRef, to: order.Uint16(arg), at: d.xen.size, users: 1, readonly: order.Uint16(arg[2:])&1 == 0}
+			g := &grant{
+				ref: d.lastRef, to: order.Uint16(arg), at: d.xen.size, users: 1,
+				readonly: order.Uint16(arg[2:])&1 == 0,
+			}
 			d.xen.size += pageSize
 			d.grants[g.ref] = g
 			a.grants = append(a.grants, g)

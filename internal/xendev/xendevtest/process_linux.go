@@ -63,8 +63,8 @@ func (d *Domain) Process() *Process {
 	return p
 }
 
-// Kill ends the process as SIGKILL does: first its memory goes, then its files. What
-// the test still has of it in hand gets errors from now on.
+// Kill ends the process as SIGKILL does: first its memory goes, then its files.
+// What the test still has of it in hand gets errors from now on.
 func (p *Process) Kill() {
 	x := p.domain.xen
 	x.mu.Lock()
@@ -83,7 +83,8 @@ func (p *Process) Kill() {
 	p.vanish()
 }
 
-// End is Kill, and takes back the descriptors that the test's own process has in the place of the killed one's.
+// End is Kill, and takes back the descriptors that the test's own process has
+// in the place of the killed one's.
 func (p *Process) End() {
 	p.Kill()
 	x := p.domain.xen
@@ -139,7 +140,8 @@ func (p *Process) missing(path string) error {
 	return nil
 }
 
-// Open implements xendev.System. The descriptor is a real one, so that leaks show.
+// Open implements xendev.System. The descriptor is a real one, so that leaks
+// show.
 func (p *Process) Open(path string) (int, error) {
 	err := p.begin("open " + path)
 	defer p.domain.xen.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"github.com/xentropyd/xentropyd/internal/xendev"
 )
 
-// queue is an open /dev/xen/evtchn. What can be waited for is an eventfd that counts
-// what is in the ring.
+// queue is an open /dev/xen/evtchn. What can be waited for is an eventfd that
+// counts what is in the ring.
 type queue struct {
 	*os.File // the eventfd that the user has
 	process  *Process
@@ -39,8 +39,8 @@ func (p *Process) OpenPolled(path string) (xendev.File, error) {
 	return q, nil
 }
 
-// Close ends what is bound, and nothing is signalled any more: the number of the
-// descriptor may soon be another's.
+// Close ends what is bound, and nothing is signalled any more: the number of
+// the descriptor may soon be another's.
 func (q *queue) Close() error {
 	if q.process.Fault != nil {
 		_ = q.process.Fault("close " + q.Name())
@@ -105,15 +105,18 @@ func (q *queue) read(b []byte) (int, error) {
 	return 4 * n, nil
 }
 
-// unmask is a write of ports; those of others are passed over, as the driver does.
+// unmask is a write of ports; those of others are passed over, as the driver
+// does.
 func (q *queue) unmask(b []byte) (int, error) {
 	for i := range len(b) / 4 {
 		p := q.ports[binary.NativeEndian.Uint32(b[4*i:])]
 		if p == nil || !p.masked {
 			continue
 		}
-		// Linux leaves the unmasking of a pending port to Xen, which does it only for one that is connected (evtchn_usable in its event.h). Linux
-		// takes the other one for unmasked all the same: it stays masked for good, also when somebody binds to it anew.
+		// Linux leaves the unmasking of a pending port to Xen, which does it
+		// only for one that is connected (evtchn_usable in its event.h). Linux
+		// takes the other one for unmasked all the same: it stays masked for
+		// good, also when somebody binds to it anew.
 		p.masked, p.stuck = false, p.pending && p.peer == nil
 		if p.pending && !p.stuck {
 			p.pending = false

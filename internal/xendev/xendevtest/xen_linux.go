@@ -90,7 +90,10 @@ func (x *Xen) Domain(id uint16) *Domain {
 	d := x.domains[id]
 	if d == nil {
 		// The first 8 references are reserved (grant_table.h).
-		d = &Domain{xen: x, id: id, limit: 1024, lastRef: 7, grants: make(map[uint32]*grant), ports: make(map[uint32]*port)}
+		d = &Domain{
+			xen: x, id: id, limit: 1024, lastRef: 7, grants: make(map[uint32]*grant),
+			ports: make(map[uint32]*port),
+		}
 		x.domains[id] = d
 	}
 	return d
@@ -129,8 +132,8 @@ func (d *Domain) Flood() {
 	}
 }
 
-// Destroy ends the domain as xl destroy does: its ports and mappings go, nobody is
-// told, and of its pages those that others have mapped stay.
+// Destroy ends the domain as xl destroy does: its ports and mappings go, nobody
+// is told, and of its pages those that others have mapped stay.
 func (d *Domain) Destroy() {
 	d.xen.mu.Lock()
 	defer d.xen.mu.Unlock()

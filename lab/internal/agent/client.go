@@ -143,7 +143,8 @@ type Result struct {
 func (c *Client) Exec(ctx context.Context, place string, cmd Command) (*Result, error) {
 	what := fmt.Sprintf("run %s in %s", strings.Join(cmd.Argv, " "), name(place))
 	if len(cmd.Stdin) > MaxInput {
-		return nil, fmt.Errorf("%s: standard input of %d bytes, at most %d are possible", what, len(cmd.Stdin), MaxInput)
+		return nil, fmt.Errorf("%s: standard input of %d bytes, at most %d are possible",
+			what, len(cmd.Stdin), MaxInput)
 	}
 	id := c.last.Add(1)
 	c.log.line(place, id, "$ %s", strings.Join(append(slices.Clone(cmd.Env), cmd.Argv...), " "))

@@ -37,9 +37,11 @@ type Message struct {
 	Env   []string `json:"env,omitempty"`
 	Dir   string   `json:"dir,omitempty"`
 	Data  []byte   `json:"data,omitempty"`
-	Seq   int      `json:"seq,omitempty"`  // OpOutput: the message's number, from 0; OpExit: how many there were
-	Code  int      `json:"code,omitempty"` // OpExit: exit status, 128 and the signal's number for a killed command, or -1
-	Error string   `json:"error,omitempty"`
+	Seq   int      `json:"seq,omitempty"` // OpOutput: the message's number, from 0; OpExit: how many there were
+	// OpExit: exit status, 128 and the signal's number for a killed command, or
+	// -1
+	Code  int    `json:"code,omitempty"`
+	Error string `json:"error,omitempty"`
 	// Boot tells one life of an agent from the next: answers have it, and a
 	// repeated request has the one of its first answer.
 	Boot string `json:"boot,omitempty"`

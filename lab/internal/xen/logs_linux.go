@@ -27,7 +27,8 @@ func (d *Dom0) SaveLogs(ctx context.Context, dir string) error {
 		// Daemons keep the files open, so they are emptied, not removed. The
 		// agent's messages stay there: they are long, and the line is slow.
 		text, err := d.Do(ctx, agent.Command{Argv: []string{
-			"/bin/sh", "-c", `sed 's/@lab:.*//; /^[[:space:]]*$/d' "$0" | tail -c "$1"; : > "$0"`, name, strconv.Itoa(logEnd),
+			"/bin/sh", "-c", `sed 's/@lab:.*//; /^[[:space:]]*$/d' "$0" | tail -c "$1"; : > "$0"`,
+			name, strconv.Itoa(logEnd),
 		}, Quiet: true})
 		if err != nil {
 			return err

@@ -79,7 +79,8 @@ func (m *Machine) Packages() []debian.Package {
 		"xen-hypervisor-" + agent.XenVersion + "-" + m.Arch, "xen-utils-" + agent.XenVersion,
 		"busybox-static", "xen-utils-common", "xenstore-utils", "libc6", "libgcc-s1",
 		"libxencall1", "libxendevicemodel1", "libxenevtchn1", "libxenforeignmemory1", "libxengnttab1",
-		"libxenhypfs1", "libxenmisc" + agent.XenVersion, "libxenstore4", "libxentoolcore1", "libxentoollog1", "libxen-dev",
+		"libxenhypfs1", "libxenmisc" + agent.XenVersion, "libxenstore4", "libxentoolcore1",
+		"libxentoollog1", "libxen-dev",
 		"libbz2-1.0", "liblzma5", "liblzo2-2", "libfdt1", "libnl-3-200", "libnl-route-3-200", "libsystemd0",
 		"libuuid1", "libyajl2", "libzstd1", "zlib1g",
 	} {

@@ -34,7 +34,8 @@ END
 // Shell boots a machine with its console on the terminal, and returns when the
 // person there has ended it.
 func Shell(m *Machine, images string) error {
-	cmd := exec.Command(m.QEMU, append(m.Args("lab.shell"), "-display", "none", "-no-reboot", "-serial", "mon:stdio")...)
+	cmd := exec.Command(m.QEMU, append(m.Args("lab.shell"), "-display", "none", "-no-reboot",
+		"-serial", "mon:stdio")...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = images, os.Stdin, os.Stdout, os.Stderr
 	p, err := qemu.Start(cmd)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package consoletest is the guest's end of a PV console, for tests: [TakeUp] does what Linux's hvc_xen does when it finds
-// one, and more or less of that for those who want a hostile guest.
+// Package consoletest is the guest's end of a PV console, for tests: [TakeUp]
+// does what Linux's hvc_xen does when it finds one, and more or less of that
+// for those who want a hostile guest.
 package consoletest
 
 import (
@@ -23,7 +24,8 @@ const (
 	offIndices = inSize + outSize
 )
 
-// Front is a front end that has been taken up. Its Read and Write are for one goroutine.
+// Front is a front end that has been taken up. Its Read and Write are for one
+// goroutine.
 type Front struct {
 	Page []byte
 	Ref  uint32
@@ -40,7 +42,8 @@ type Front struct {
 	old     func() error
 }
 
-// TakeUp waits for the console at path, makes a ring and says so: states 1 to 3. System is the guest's.
+// TakeUp waits for the console at path, makes a ring and says so: states 1
+// to 3. System is the guest's.
 func TakeUp(ctx context.Context, store *xenstore.Client, sys xendev.System, path string) (*Front, error) {
 	w, err := store.Watch(ctx, path)
 	if err != nil {
@@ -99,7 +102,8 @@ func (f *Front) Publish(ctx context.Context, state string) error {
 	})
 }
 
-// Resume makes the ring anew, as hvc_xen does, and waits until the back end has taken it. The old one stays until Close.
+// Resume makes the ring anew, as hvc_xen does, and waits until the back end has
+// taken it. The old one stays until Close.
 func (f *Front) Resume(ctx context.Context, sys xendev.System) error {
 	back, err := f.store.Read(ctx, f.path+"/backend")
 	if err != nil {
@@ -128,7 +132,8 @@ func (f *Front) Resume(ctx context.Context, sys xendev.System) error {
 	return f.Await(ctx, "4")
 }
 
-// Await waits until the back end is in a state, and follows it to Connected as hvc_xen does.
+// Await waits until the back end is in a state, and follows it to Connected as
+// hvc_xen does.
 func (f *Front) Await(ctx context.Context, state string) error {
 	back, err := f.store.Read(ctx, f.path+"/backend")
 	if err != nil {
@@ -152,7 +157,8 @@ func (f *Front) Await(ctx context.Context, state string) error {
 	}
 }
 
-// Index is one of the four indices of the page: in_cons, in_prod, out_cons, out_prod.
+// Index is one of the four indices of the page: in_cons, in_prod, out_cons,
+// out_prod.
 func (f *Front) Index(n int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&f.Page[offIndices+4*n]))
 }

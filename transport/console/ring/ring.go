@@ -1,10 +1,13 @@
-// Package ring is the shared page of a Xen PV console, seen from the back end: Attach takes a mapped page,
-// [Ring.Read] what the guest wrote, and [Ring.Write] gives the guest something to read.
+// Package ring is the shared page of a Xen PV console, seen from the back end:
+// Attach takes a mapped page, [Ring.Read] what the guest wrote, and
+// [Ring.Write] gives the guest something to read.
 //
-// The page is struct xencons_interface of xen/io/console.h: two rings with free-running indices and nothing else. Both
-// ends send an event after each change, asked for or not.
+// The page is struct xencons_interface of xen/io/console.h: two rings with
+// free-running indices and nothing else. Both ends send an event after each
+// change, asked for or not.
 //
-// The page is hostile: an index is loaded once, checked against the private copy of our own, then used.
+// The page is hostile: an index is loaded once, checked against the private
+// copy of our own, then used.
 package ring
 
 import (
@@ -14,7 +17,8 @@ import (
 	"unsafe"
 )
 
-// Layout of the page, xen/io/console.h. Offsets and sizes are bytes; the indices are little-endian.
+// Layout of the page, xen/io/console.h. Offsets and sizes are bytes; the
+// indices are little-endian.
 const (
 	PageSize = 4096
 	InSize   = 1024 // what the back end writes and the guest reads
@@ -32,10 +36,12 @@ type indices struct {
 }
 
 var (
-	// ErrCorrupt is a guest that wrote impossible indices. The Ring gives it for ever after.
+	// ErrCorrupt is a guest that wrote impossible indices. The Ring gives it
+	// for ever after.
 	ErrCorrupt error = corrupt("the console's ring is corrupt")
 
-	// ErrMemory is memory that cannot be a console's page, or a machine whose byte order is not the page's.
+	// ErrMemory is memory that cannot be a console's page, or a machine whose
+	// byte order is not the page's.
 	ErrMemory = errors.New("not a console's page")
 )
 
@@ -53,7 +59,8 @@ var littleEndian = func() bool {
 	return *(*byte)(unsafe.Pointer(&one)) == 1
 }()
 
-// Ring is the back end's view. A Read and a Write may run side by side, two of a kind may not.
+// Ring is the back end's view. A Read and a Write may run side by side, two of
+// a kind may not.
 type Ring struct {
 	in, out []byte
 	shared  *indices
@@ -63,7 +70,8 @@ type Ring struct {
 	corrupt atomic.Pointer[error]
 }
 
-// Attach takes over a page, with what is in it: a page that an earlier back end used goes on where that one stopped.
+// Attach takes over a page, with what is in it: a page that an earlier back end
+// used goes on where that one stopped.
 func Attach(page []byte) (*Ring, error) {
 	if !littleEndian {
 		return nil, fmt.Errorf("%w: this machine is not little-endian", ErrMemory)
@@ -136,8 +144,9 @@ func (r *Ring) room(cons, own uint32) (int, error) {
 	return InSize - int(own-cons), nil
 }
 
-// Read takes what is there, up to len(p) bytes, wipes it from the page and gives the room back. With nothing there it
-// returns 0. After a read of something the guest is to be told.
+// Read takes what is there, up to len(p) bytes, wipes it from the page and
+// gives the room back. With nothing there it returns 0. After a read of
+// something the guest is to be told.
 func (r *Ring) Read(p []byte) (int, error) {
 	own := r.outCons.Load()
 	avail, err := r.filled(r.shared.outProd.Load(), own)
@@ -155,8 +164,9 @@ func (r *Ring) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write puts in what there is room for, up to len(p) bytes; into a full ring that is 0. After a write of something the
-// guest is to be told. What the guest has taken since the last Write is wiped.
+// Write puts in what there is room for, up to len(p) bytes; into a full ring
+// that is 0. After a write of something the guest is to be told. What the guest
+// has taken since the last Write is wiped.
 func (r *Ring) Write(p []byte) (int, error) {
 	own := r.inProd.Load()
 	space, err := r.wipe(own)
@@ -194,14 +204,16 @@ func (r *Ring) wipe(own uint32) (space int, err error) {
 	return space, nil
 }
 
-// parts are the n bytes of a ring from an index on. Both sizes are powers of two.
+// parts are the n bytes of a ring from an index on. Both sizes are powers of
+// two.
 func parts(buf []byte, index uint32, n int) (first, rest []byte) {
 	at := int(index) & (len(buf) - 1)
 	first = buf[at:min(at+n, len(buf))]
 	return first, buf[:n-len(first)]
 }
 
-// Progress gives the two indices that the guest writes, unchecked: good only for seeing whether anything changed.
+// Progress gives the two indices that the guest writes, unchecked: good only
+// for seeing whether anything changed.
 func (r *Ring) Progress() uint64 {
 	return uint64(r.shared.outProd.Load())<<32 | uint64(r.shared.inCons.Load())
 }
@@ -215,7 +227,8 @@ func (r *Ring) Err() error {
 }
 
 func (r *Ring) fail(name string, theirs, ours uint32, size int) error {
-	err := fmt.Errorf("%w: the guest's %s is %d, ours is %d, the ring has %d bytes", ErrCorrupt, name, theirs, ours, size)
+	err := fmt.Errorf("%w: the guest's %s is %d, ours is %d, the ring has %d bytes",
+		ErrCorrupt, name, theirs, ours, size)
 	r.corrupt.CompareAndSwap(nil, &err)
 	return r.Err()
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// guest is the front end of xen/io/console.h, written down by its offsets alone.
+// guest is the front end of xen/io/console.h, written down by its offsets
+// alone.
 type guest struct{ page []byte }
 
 func (g guest) at(off int) uint32     { return binary.LittleEndian.Uint32(g.page[off:]) }
@@ -132,7 +133,8 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// One over the cutoff is refused, at it is taken, for each index that the guest writes.
+// One over the cutoff is refused, at it is taken, for each index that the guest
+// writes.
 func TestImpossibleIndices(t *testing.T) {
 	for _, start := range starts {
 		r, g := newPair(t, start, start)
@@ -181,7 +183,8 @@ func TestOwnIndicesAreOurs(t *testing.T) {
 	require.EqualValues(t, 10, g.outCons())
 }
 
-// A page that was in use goes on; one that is corrupt from the start is refused.
+// A page that was in use goes on; one that is corrupt from the start is
+// refused.
 func TestAttachTakesOver(t *testing.T) {
 	g := guest{make([]byte, PageSize)}
 	g.all(5000, 6000)
@@ -241,7 +244,8 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-// FuzzRing is a guest that writes anything anywhere in the page between our calls.
+// FuzzRing is a guest that writes anything anywhere in the page between our
+// calls.
 func FuzzRing(f *testing.F) {
 	f.Add([]byte{0, 3, 12, 1, 0, 0, 0, 1, 5, 2, 9})
 	f.Add(bytes.Repeat([]byte{0, 12, 12, 255, 255, 255, 255, 1, 200, 2, 200, 3}, 5))

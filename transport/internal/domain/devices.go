@@ -41,7 +41,8 @@ func explain(err error, list []transport.Device) error {
 	var modules []string
 	for _, d := range list {
 		if d.Module == "" {
-			return fmt.Errorf("%w: %s is missing: this is no Xen guest, or devtmpfs is not mounted on /dev", err, d.Path)
+			return fmt.Errorf("%w: %s is missing: this is no Xen guest, or devtmpfs is not mounted on /dev", err,
+				d.Path)
 		}
 		modules = append(modules, d.Module)
 	}

@@ -42,12 +42,21 @@ func TestGuest(t *testing.T) {
 		files map[string]string
 		want  bool
 	}{
-		"nothing":      {nil, false},
-		"kvm":          {map[string]string{"/sys/hypervisor/type": "kvm\n"}, false},
-		"guest":        {map[string]string{"/sys/hypervisor/type": "xen\n", "/proc/xen/capabilities": "", "/sys/hypervisor/start_flags/initdomain": "0\n"}, true},
-		"bare guest":   {map[string]string{"/sys/hypervisor/type": "xen\n"}, true},
-		"dom0":         {map[string]string{"/sys/hypervisor/type": "xen\n", "/proc/xen/capabilities": "control_d\n"}, false},
-		"dom0 by flag": {map[string]string{"/sys/hypervisor/type": "xen\n", "/sys/hypervisor/start_flags/initdomain": "1\n"}, false},
+		"nothing": {nil, false},
+		"kvm":     {map[string]string{"/sys/hypervisor/type": "kvm\n"}, false},
+		"guest": {map[string]string{
+			"/sys/hypervisor/type": "xen\n", "/proc/xen/capabilities": "",
+			"/sys/hypervisor/start_flags/initdomain": "0\n",
+		}, true},
+		"bare guest": {map[string]string{"/sys/hypervisor/type": "xen\n"}, true},
+		"dom0": {map[string]string{
+			"/sys/hypervisor/type":   "xen\n",
+			"/proc/xen/capabilities": "control_d\n",
+		}, false},
+		"dom0 by flag": {map[string]string{
+			"/sys/hypervisor/type":                   "xen\n",
+			"/sys/hypervisor/start_flags/initdomain": "1\n",
+		}, false},
 	} {
 		root := t.TempDir()
 		for path, text := range c.files {

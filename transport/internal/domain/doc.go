@@ -13,8 +13,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// Guest says whether this is a guest of Xen, domain 0 not being one. It reads at
-// most three small files; /sys must be mounted.
+// Guest says whether this is a guest of Xen, domain 0 not being one. It reads
+// at most three small files; /sys must be mounted.
 func Guest() bool { return guest("") }
 
 func guest(root string) bool {
@@ -26,14 +26,15 @@ func guest(root string) bool {
 		return false
 	}
 	// xenfs says it where it is mounted, newer kernels say it in sysfs too.
-	return !strings.Contains(read("/proc/xen/capabilities"), "control_d") && read("/sys/hypervisor/start_flags/initdomain") != "1"
+	return !strings.Contains(read("/proc/xen/capabilities"), "control_d") &&
+		read("/sys/hypervisor/start_flags/initdomain") != "1"
 }
 
 // Opener connects to xenstore as this domain.
 type Opener func(context.Context, ...xenstore.Option) (*xenstore.Client, error)
 
-// Open is the Opener of this machine. It takes the kernel's device, not a daemon's
-// socket: relative paths and the number are this domain's there.
+// Open is the Opener of this machine. It takes the kernel's device, not a
+// daemon's socket: relative paths and the number are this domain's there.
 func Open(ctx context.Context, opts ...xenstore.Option) (*xenstore.Client, error) {
 	return xenstore.Open(ctx, append(opts, xenstore.WithAddress(xenstore.DevicePath))...)
 }

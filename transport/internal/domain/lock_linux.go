@@ -10,7 +10,8 @@ import (
 	"github.com/xentropyd/xentropyd/transport"
 )
 
-// Lock takes the lock of a file (flock(2)) that only who may open it for writing can take, and that goes with the process.
+// Lock takes the lock of a file (flock(2)) that only who may open it for
+// writing can take, and that goes with the process.
 func Lock(path string) (unlock func(), err error) {
 	if path == "" {
 		return func() {}, nil

@@ -32,10 +32,11 @@ var Usual = Timing{
 //   - The domain's number changed. After a save and restore, a migration or a
 //     cloning the channel's event channel leads nowhere, and neither an event
 //     nor the memory says so. Linux sets all watches again when it resumes
-//     (xs_resume, drivers/xen/xenbus/xenbus_xs.c), and a watch that is set fires.
-//   - The host announces another instance than the one that took the channel: its
-//     daemon was restarted. What says this when a daemon is killed is mostly its
-//     kernel, but not for a console, nor when its whole domain went.
+//     (xs_resume, drivers/xen/xenbus/xenbus_xs.c), and a watch that is set
+//     fires.
+//   - The host announces another instance than the one that took the channel:
+//     its daemon was restarted. What says this when a daemon is killed is
+//     mostly its kernel, but not for a console, nor when its whole domain went.
 //
 // It has a xenstore connection of its own, and makes a new one when that breaks
 // or gives no answer.
@@ -43,8 +44,8 @@ type Watch struct {
 	Open Opener
 	Timing
 
-	// Begin is called before each look. It gives the number that is expected, and
-	// what See gets back.
+	// Begin is called before each look. It gives the number that is expected,
+	// and what See gets back.
 	Begin func() (own uint16, token uint64)
 
 	// See is given what was read, by one call at a time. It says whether the

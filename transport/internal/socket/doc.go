@@ -1,9 +1,9 @@
 // Package socket is what the carriers over a Unix socket share on the host's
 // side: the socket's file, who is let in and how often, and who it is.
 //
-// For the host everything about a guest is hostile. How often a user's processes
-// may connect is bounded before anything else is looked at, and who does not
-// stop is kept out by the kernel for a while; nobody is waited for.
+// For the host everything about a guest is hostile. How often a user's
+// processes may connect is bounded before anything else is looked at, and who
+// does not stop is kept out by the kernel for a while; nobody is waited for.
 package socket
 
 import (
@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	// ErrTooFast is why a user is turned away who connects too often, or of whose
-	// channels one was found to keep the host busy for nothing.
+	// ErrTooFast is why a user is turned away who connects too often, or of
+	// whose channels one was found to keep the host busy for nothing.
 	ErrTooFast = errors.New("this user connects too often or keeps the host busy for nothing")
 
 	// ErrNotAllowed is why a user is turned away who may not be a guest.

@@ -153,8 +153,8 @@ func (l *Listener) sleep(d time.Duration) bool {
 	}
 }
 
-// greet looks at who came, and lets the carrier open the channel or say why not.
-// It takes over the socket.
+// greet looks at who came, and lets the carrier open the channel or say why
+// not. It takes over the socket.
 func (l *Listener) greet(fd int) (transport.Conn, transport.Peer, error) {
 	creds, err := peercred.OfFD(fd)
 	if err != nil {
@@ -195,8 +195,8 @@ const (
 	silently         // for now, without an answer more than once a second: that costs as much as all else
 )
 
-// admit says why a guest is not let in. What may take time is only looked at for
-// whom it is to be let in by all else.
+// admit says why a guest is not let in. What may take time is only looked at
+// for whom it is to be let in by all else.
 func (l *Listener) admit(fd int, g *Guest, now time.Time) (v verdict, why error) {
 	ok, flood := l.limiter.Visit(g.User, now)
 	switch {
@@ -233,8 +233,8 @@ func (l *Listener) peer(c peercred.Creds) transport.Peer {
 	}
 }
 
-// Slots are the users' places for calls that may drop descriptors, nil where the
-// kernel refuses those.
+// Slots are the users' places for calls that may drop descriptors, nil where
+// the kernel refuses those.
 func (l *Listener) Slots() *unixsock.Slots { return l.slots }
 
 // Slow bounds how often a user may connect: for where what a user keeps cannot
@@ -244,8 +244,8 @@ func (l *Listener) Slow(rate float64) {
 }
 
 // Watch has a connection's socket watched until Unwatch: once its other end has
-// shut down its reading, but sends, the user is kept out for a while and over is
-// called.
+// shut down its reading, but sends, the user is kept out for a while and over
+// is called.
 func (l *Listener) Watch(user uint32, s syscall.RawConn, over func()) {
 	l.watch.Add(s, func() {
 		l.limiter.Ban(user, time.Now())

@@ -1,8 +1,9 @@
-// Package wire is the framing of the xenstore protocol: Header.Put and Read are all
-// that a speaker needs.
+// Package wire is the framing of the xenstore protocol: Header.Put and Read are
+// all that a speaker needs.
 //
-// Source: xen/io/xs_wire.h and docs/misc/xenstore.txt of Xen 4.17. A message is a header
-// of four 32-bit words in the machine's own byte order and at most MaxPayload bytes.
+// Source: xen/io/xs_wire.h and docs/misc/xenstore.txt of Xen 4.17. A message is
+// a header of four 32-bit words in the machine's own byte order and at most
+// MaxPayload bytes.
 package wire
 
 import (
@@ -111,9 +112,10 @@ func (e *LengthError) Error() string {
 		e.Header.Op, e.Header.Req, e.Header.Len, e.Limit)
 }
 
-// Next reads one message. The length is checked before anything is allocated for it: limit
-// gives how many bytes a message may have by its header, nil stands for MaxPayload. At a
-// clean end between two messages the error is io.EOF, inside one io.ErrUnexpectedEOF.
+// Next reads one message. The length is checked before anything is allocated
+// for it: limit gives how many bytes a message may have by its header, nil
+// stands for MaxPayload. At a clean end between two messages the error is
+// io.EOF, inside one io.ErrUnexpectedEOF.
 func Next(r io.Reader, limit func(Header) int) (Header, []byte, error) {
 	var b [HeaderSize]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
@@ -143,8 +145,8 @@ func Next(r io.Reader, limit func(Header) int) (Header, []byte, error) {
 	return h, payload, nil
 }
 
-// Strings splits a list of NUL-terminated strings; ok is false when the last one is not
-// terminated. An empty payload is an empty list.
+// Strings splits a list of NUL-terminated strings; ok is false when the last
+// one is not terminated. An empty payload is an empty list.
 func Strings(p []byte) (list []string, ok bool) {
 	for start, i := 0, 0; i < len(p); i++ {
 		if p[i] == 0 {

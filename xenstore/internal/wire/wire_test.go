@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKnownMessages: as a C client of libxenstore 4.17 and the C xenstored have them on a little-endian machine.
+// TestKnownMessages: as a C client of libxenstore 4.17 and the C xenstored have
+// them on a little-endian machine.
 func TestKnownMessages(t *testing.T) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		t.Skip("the samples are little-endian")

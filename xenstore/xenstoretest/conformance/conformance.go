@@ -1,8 +1,10 @@
-// Package conformance holds what any xenstored must do and the client relies on, as tests: Run
-// runs them against a daemon, real or not. They keep to one path of their own and remove it.
+// Package conformance holds what any xenstored must do and the client relies
+// on, as tests: Run runs them against a daemon, real or not. They keep to one
+// path of their own and remove it.
 //
-// The package's own test runs them against xenstoretest, and against the real daemon that the
-// environment variable XENSTORE_CONFORMANCE names: the path of a socket, or "device".
+// The package's own test runs them against xenstoretest, and against the real
+// daemon that the environment variable XENSTORE_CONFORMANCE names: the path of
+// a socket, or "device".
 package conformance
 
 import (
@@ -20,16 +22,19 @@ import (
 type Target struct {
 	// Dial connects as the domain that the tests run in.
 	Dial xenstore.DialFunc
-	// Socket says that Dial gives a connection of the daemon's own, not the kernel's device, which
-	// answers some requests by itself.
+	// Socket says that Dial gives a connection of the daemon's own, not the
+	// kernel's device, which answers some requests by itself.
 	Socket bool
-	// Domain connects as another domain that is there; nil when the tests cannot do that.
+	// Domain connects as another domain that is there; nil when the tests
+	// cannot do that.
 	Domain func(domid uint16) xenstore.DialFunc
-	// Introduce and Release make a domain come and go; nil when the tests cannot do that.
+	// Introduce and Release make a domain come and go; nil when the tests
+	// cannot do that.
 	Introduce, Release func(domid uint16)
 }
 
-// patience bounds each test: long for a loaded machine, nothing waits for it when all is well.
+// patience bounds each test: long for a loaded machine, nothing waits for it
+// when all is well.
 const patience = 60 * time.Second
 
 var serial atomic.Uint32
@@ -108,7 +113,8 @@ func (s *suite) dial(d xenstore.DialFunc) *xenstore.Client {
 	return c
 }
 
-// makeDir makes the test's own directory: below the root, or in a guest's own data directory.
+// makeDir makes the test's own directory: below the root, or in a guest's own
+// data directory.
 func (s *suite) makeDir() {
 	s.Helper()
 	name := fmt.Sprintf("xenstore-conformance-%d-%d", os.Getpid(), serial.Add(1))

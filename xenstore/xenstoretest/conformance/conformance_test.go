@@ -50,15 +50,17 @@ func TestServerDevice(t *testing.T) {
 	})
 }
 
-// TestServerDeviceWithoutParts is oxenstored's device, which cannot give long lists at all.
+// TestServerDeviceWithoutParts is oxenstored's device, which cannot give long
+// lists at all.
 func TestServerDeviceWithoutParts(t *testing.T) {
 	s := xenstoretest.NewServer(xenstoretest.WithoutParts())
 	defer s.Close()
 	conformance.Run(t, conformance.Target{Dial: s.DeviceDialer(0)})
 }
 
-// TestReal runs it against the daemon that XENSTORE_CONFORMANCE names. Where something carries a socket to the
-// xenstore rings of domains 7 and 8, XENSTORE_CONFORMANCE_GUESTS is its path with %d for the domain.
+// TestReal runs it against the daemon that XENSTORE_CONFORMANCE names. Where
+// something carries a socket to the xenstore rings of domains 7 and 8,
+// XENSTORE_CONFORMANCE_GUESTS is its path with %d for the domain.
 func TestReal(t *testing.T) {
 	where := os.Getenv("XENSTORE_CONFORMANCE")
 	if where == "" {

@@ -36,9 +36,18 @@ func guestPermissions(s *suite) {
 		{[]xenstore.Perm{{DomID: 0, Access: xenstore.AccessRead}}, true, false},
 		{[]xenstore.Perm{{DomID: 0, Access: xenstore.AccessWrite}}, false, true},
 		{[]xenstore.Perm{{DomID: 0, Access: xenstore.AccessBoth}}, true, true},
-		{[]xenstore.Perm{{DomID: 0, Access: xenstore.AccessBoth}, {DomID: guest, Access: xenstore.AccessNone}}, false, false},
-		{[]xenstore.Perm{{DomID: 0, Access: xenstore.AccessNone}, {DomID: guest, Access: xenstore.AccessRead}}, true, false},
-		{[]xenstore.Perm{{DomID: 0, Access: xenstore.AccessNone}, {DomID: neighbour, Access: xenstore.AccessBoth}}, false, false},
+		{[]xenstore.Perm{
+			{DomID: 0, Access: xenstore.AccessBoth},
+			{DomID: guest, Access: xenstore.AccessNone},
+		}, false, false},
+		{[]xenstore.Perm{
+			{DomID: 0, Access: xenstore.AccessNone},
+			{DomID: guest, Access: xenstore.AccessRead},
+		}, true, false},
+		{[]xenstore.Perm{
+			{DomID: 0, Access: xenstore.AccessNone},
+			{DomID: neighbour, Access: xenstore.AccessBoth},
+		}, false, false},
 		{[]xenstore.Perm{{DomID: guest, Access: xenstore.AccessNone}}, true, true},
 	} {
 		s.write(s.at("p"), "v")
@@ -51,7 +60,8 @@ func guestPermissions(s *suite) {
 		s.wantAccess(test.perms, "create below", g.Write(s.ctx, s.at("p", "q"), "w"), test.write)
 		s.must(s.c.Rm(s.ctx, s.at("p")))
 	}
-	// Whether there is something in what one may not read is not told, except by oxenstored.
+	// Whether there is something in what one may not read is not told, except
+	// by oxenstored.
 	s.write(s.at("hidden", "there"), "")
 	_, err := g.Read(s.ctx, s.at("hidden", "there"))
 	s.wantErr(err, xenstore.ErrPermission)
@@ -79,11 +89,18 @@ func guestOwnership(s *suite) {
 	}
 	_, err = n.Read(s.ctx, p+"/a")
 	s.wantErr(err, xenstore.ErrPermission)
-	s.must(g.SetPerms(s.ctx, p+"/a", xenstore.Perm{DomID: guest, Access: xenstore.AccessNone}, xenstore.Perm{DomID: neighbour, Access: xenstore.AccessRead}))
+	s.must(g.SetPerms(s.ctx, p+"/a", xenstore.Perm{DomID: guest, Access: xenstore.AccessNone},
+		xenstore.Perm{DomID: neighbour, Access: xenstore.AccessRead}))
 	_, err = n.Read(s.ctx, p+"/a")
 	s.must(err)
-	s.wantErr(n.SetPerms(s.ctx, p+"/a", xenstore.Perm{DomID: neighbour, Access: xenstore.AccessBoth}), xenstore.ErrPermission)
-	s.wantErr(g.SetPerms(s.ctx, p+"/a", xenstore.Perm{DomID: neighbour, Access: xenstore.AccessBoth}), xenstore.ErrPermission)
+	s.wantErr(n.SetPerms(s.ctx, p+"/a", xenstore.Perm{
+		DomID:  neighbour,
+		Access: xenstore.AccessBoth,
+	}), xenstore.ErrPermission)
+	s.wantErr(g.SetPerms(s.ctx, p+"/a", xenstore.Perm{
+		DomID:  neighbour,
+		Access: xenstore.AccessBoth,
+	}), xenstore.ErrPermission)
 	s.must(g.Rm(s.ctx, p+"/a"))
 	// Events come only of what one may read.
 	w, err := n.Watch(s.ctx, s.dir)

@@ -126,7 +126,8 @@ func largeDirectory(s *suite) {
 	s.must(err)
 	list, err := s.c.Directory(s.ctx, s.dir)
 	if !s.target.Socket && errors.Is(err, xenstore.ErrNotSupported) {
-		// No DIRECTORY_PART: oxenstored then has no way to give the list over the device.
+		// No DIRECTORY_PART: oxenstored then has no way to give the list over
+		// the device.
 		s.wantErr(err, xenstore.ErrTooBig)
 		s.Log(err)
 		return
@@ -180,8 +181,12 @@ func badPaths(s *suite) {
 		_, err := s.c.Read(s.ctx, p)
 		s.wantErr(err, xenstore.ErrInvalid)
 	}
-	// Refused before they reach the daemon: it would close the connection, or see another path.
-	for _, p := range []string{"", s.at("a\x00b"), "/" + strings.Repeat("x", xenstore.MaxAbsPath), strings.Repeat("x", xenstore.MaxRelPath+1)} {
+	// Refused before they reach the daemon: it would close the connection, or
+	// see another path.
+	for _, p := range []string{
+		"", s.at("a\x00b"), "/" + strings.Repeat("x", xenstore.MaxAbsPath),
+		strings.Repeat("x", xenstore.MaxRelPath+1),
+	} {
 		_, err := s.c.Read(s.ctx, p)
 		s.wantErr(err, xenstore.ErrInvalid)
 	}
@@ -189,7 +194,8 @@ func badPaths(s *suite) {
 	s.wantValue(s.at("A-Z_a-z0@9"), "good")
 }
 
-// relativePath: the daemons take them over the socket too, below domain 0's directory.
+// relativePath: the daemons take them over the socket too, below domain 0's
+// directory.
 func relativePath(s *suite) {
 	rel := strings.TrimPrefix(s.dir, "/") + "-relative"
 	s.must(s.c.Write(s.ctx, rel, "here"))

@@ -140,7 +140,8 @@ func counter(s *suite) {
 	s.wantValue(s.at("n"), strconv.Itoa(workers*rounds))
 }
 
-// commitEvents: watches hear of a transaction when it is committed, not before, and never of one given up.
+// commitEvents: watches hear of a transaction when it is committed, not before,
+// and never of one given up.
 func commitEvents(s *suite) {
 	mark := s.watch(s.at("mark"))
 	w := s.watch(s.at("t"))

@@ -128,8 +128,8 @@ func wireTransaction(s *suite) {
 	r.want(wire.TransactionEnd, 7, tx, "T\x00", gone...)
 }
 
-// wireOverlong: the daemon ends a connection, or at least never answers, when a length is over the limit. This is why the
-// client checks before it sends.
+// wireOverlong: the daemon ends a connection, or at least never answers, when a
+// length is over the limit. This is why the client checks before it sends.
 func wireOverlong(s *suite) {
 	r := s.raw()
 	b := make([]byte, wire.HeaderSize)
@@ -141,7 +141,8 @@ func wireOverlong(s *suite) {
 		_, _, err := wire.Next(r.rwc, nil)
 		done <- err
 	}()
-	// A second connection is not touched. The C daemon keeps the first open and answers nothing.
+	// A second connection is not touched. The C daemon keeps the first open and
+	// answers nothing.
 	s.wantValue(s.dir, "")
 	_ = r.rwc.Close()
 	if err := <-done; err == nil {

@@ -55,13 +55,19 @@ func TestActorsCountOverLives(t *testing.T) {
 func playedStage() (*stage, *Result) {
 	s := &stage{began: time.Now().Add(-10 * time.Second), earlier: map[string]source.Status{}}
 	for i := range guestCount {
-		a := &actor{name: fmt.Sprintf("guest-%d", i+1), now: report{Seeded: true, Connected: true, Seeds: 9, SeedBytes: 576, Bytes: 1 << 20}}
+		a := &actor{
+			name: fmt.Sprintf("guest-%d", i+1),
+			now:  report{Seeded: true, Connected: true, Seeds: 9, SeedBytes: 576, Bytes: 1 << 20},
+		}
 		s.guests = append(s.guests, a)
 	}
 	s.guests[1].kills = 1
 	s.blocks.compared = 1234567
 	s.sources = []source.Status{
-		{Name: "jitter", State: source.StateHealthy, Healthy: true, Credited: true, Samples: 2048, MinEntropyBits: 1024},
+		{
+			Name: "jitter", State: source.StateHealthy, Healthy: true, Credited: true,
+			Samples: 2048, MinEntropyBits: 1024,
+		},
 		{Name: "hwrng", State: source.StateQuarantined, Credited: true, Samples: 12},
 		{Name: "kernel", State: source.StateHealthy, Healthy: true, Samples: 2048},
 		{Name: "arrivals", State: source.StateStarting},
@@ -108,7 +114,10 @@ func TestLiveFits(t *testing.T) {
 	s, _ := playedStage()
 	s.client = control.Dial("/nonexistent")
 	for i := range 20 {
-		s.events = append(s.events, Event{time.Duration(i) * time.Second, "something happened that takes rather many words to say, " + strings.Repeat("x", 60)})
+		s.events = append(s.events, Event{
+			time.Duration(i) * time.Second,
+			"something happened that takes rather many words to say, " + strings.Repeat("x", 60),
+		})
 	}
 	for _, size := range [][2]int{{80, 24}, {120, 40}, {40, 10}} {
 		m := model{frame: s.frame(), width: size[0], height: size[1]}

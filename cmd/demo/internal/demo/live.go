@@ -127,8 +127,8 @@ func (m model) draw() string {
 	lines = append(lines, "")
 	room := max(2, min(shownEvents, m.height-len(lines)-2))
 	events := f.Events[max(0, len(f.Events)-room):]
-	// Always as many lines: a picture that grows is drawn anew from the top, which
-	// leaves the old one in the scrollback.
+	// Always as many lines: a picture that grows is drawn anew from the top,
+	// which leaves the old one in the scrollback.
 	for i := range room {
 		line := ""
 		if i < len(events) {

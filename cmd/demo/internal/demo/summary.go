@@ -54,8 +54,10 @@ func (r *Result) Summary(w io.Writer, width int) {
 		len(r.Guests), seeds, cli.Bytes(seedBytes))
 	item(w, width, "%s was killed; started again, it was seeded within %s.", killed, span(r.GuestBackIn))
 	item(w, width, "The daemon itself was killed and stayed away for %.1f s. The guests read on all the time "+
-		"(longest pause between two reads: %s), connected again by themselves when it came back, and got new seeds.", r.Outage, span(pause/1000))
-	item(w, width, "Then a new generation began, as after cloning a machine: every guest threw away what it had buffered "+
+		"(longest pause between two reads: %s), connected again by themselves when it came back, and got new seeds.",
+		r.Outage, span(pause/1000))
+	item(w, width, "Then a new generation began, as after cloning a machine: every guest threw away what it had "+
+		"buffered "+
 		"and took a fresh seed.")
 	item(w, width, "The guests read %s of random bytes. All %s blocks of 16 bytes were compared by their hashes: "+
 		"none came twice, in one guest or in two.",

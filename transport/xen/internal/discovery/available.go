@@ -37,8 +37,9 @@ func available(stat func(string) (fs.FileInfo, error)) error {
 		transport.ErrUnavailable, strings.Join(missing, ", "))
 }
 
-// Host says whether this is a Xen host with everything there, so that guests are to be looked for without being asked to. In
-// a guest the drivers may be there, too; a driver domain's administrator asks for it.
+// Host says whether this is a Xen host with everything there, so that guests
+// are to be looked for without being asked to. In a guest the drivers may be
+// there, too; a driver domain's administrator asks for it.
 func Host() bool { return isHost(os.Stat, os.ReadFile) }
 
 func isHost(stat func(string) (fs.FileInfo, error), read func(string) ([]byte, error)) bool {
@@ -49,8 +50,9 @@ func isHost(stat func(string) (fs.FileInfo, error), read func(string) ([]byte, e
 	return strings.Contains(string(caps), "control_d") || isDom0(read) || anyOf(stat, sockets())
 }
 
-// features is what Xen told the kernel that it has and is, 32 bits in hexadecimal digits: there from the start of the kernel on, while
-// capabilities is mounted by some service (drivers/xen/sys-hypervisor.c).
+// features is what Xen told the kernel that it has and is, 32 bits in
+// hexadecimal digits: there from the start of the kernel on, while capabilities
+// is mounted by some service (drivers/xen/sys-hypervisor.c).
 const features = "/sys/hypervisor/properties/features"
 
 // featureDom0 is XENFEAT_dom0 (xen/include/public/features.h).

@@ -10,8 +10,9 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// changes says when something has changed below a path that a guest may write to. A guest that writes without end is
-// looked at lookRate times a second, and meanwhile there is no watch: its writes cost us nothing.
+// changes says when something has changed below a path that a guest may write
+// to. A guest that writes without end is looked at lookRate times a second, and
+// meanwhile there is no watch: its writes cost us nothing.
 type changes struct {
 	C      <-chan struct{} // at the start, and when something may have changed
 	cancel context.CancelFunc
@@ -35,7 +36,8 @@ func newChanges(ctx context.Context, store *xenstore.Client, path string) *chang
 	return l
 }
 
-// watchOnce watches until it becomes too much, and waits until it is not any more. It returns false if there is no watch to be had.
+// watchOnce watches until it becomes too much, and waits until it is not any
+// more. It returns false if there is no watch to be had.
 func watchOnce(ctx context.Context, store *xenstore.Client, path string, c chan<- struct{}, looks *rate.Limiter) bool {
 	w, err := store.Watch(ctx, path)
 	if err != nil {

@@ -69,7 +69,8 @@ func (c *channel) Close() error {
 	return c.err
 }
 
-// give hands a channel to the host and returns when it is closed, by the host or because ctx has ended.
+// give hands a channel to the host and returns when it is closed, by the host
+// or because ctx has ended.
 func (d *Discovery) give(ctx context.Context, ch carrierChannel, peer transport.Peer) {
 	c := newChannel(ch)
 	defer func() { _ = c.Close() }()
@@ -84,7 +85,8 @@ func (d *Discovery) give(ctx context.Context, ch carrierChannel, peer transport.
 	case <-ctx.Done():
 	}
 	why := context.Cause(ctx)
-	// Else at once: what is mapped holds a dead domain, or is none of the guest's any more.
+	// Else at once: what is mapped holds a dead domain, or is none of the
+	// guest's any more.
 	if why != errDenied && !errors.Is(why, net.ErrClosed) {
 		c.end(why)
 		return

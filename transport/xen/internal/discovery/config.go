@@ -45,7 +45,9 @@ func (c *Config) Check(used bool) (faults []transport.Fault) {
 		}
 	}
 	if used && !c.VChan && !c.Console {
-		faults = append(faults, transport.Fault{Text: "neither vchan nor console; leave \"xen:\" out of listen instead"})
+		faults = append(faults, transport.Fault{
+			Text: "neither vchan nor console; leave \"xen:\" out of listen instead",
+		})
 	}
 	return faults
 }
@@ -87,8 +89,9 @@ const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 
-	// A restored Linux does not look at a console that it knew and that was away when it resumed: it must see it go
-	// first. So one that is not taken up is taken away and plugged again, less and less often: a guest that is
+	// A restored Linux does not look at a console that it knew and that was
+	// away when it resumed: it must see it go first. So one that is not taken
+	// up is taken away and plugged again, less and less often: a guest that is
 	// just booting does not mind.
 	firstReplug = 1500 * time.Millisecond
 	lastReplug  = 5 * time.Minute

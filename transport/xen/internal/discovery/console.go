@@ -51,7 +51,8 @@ func (g *guest) serveConsole(ctx context.Context) {
 	}
 }
 
-// clearConsoles takes out what is left of a killed predecessor, or of an unplugging that failed: whoever was talking on it is told by the hang-up.
+// clearConsoles takes out what is left of a killed predecessor, or of an
+// unplugging that failed: whoever was talking on it is told by the hang-up.
 func (g *guest) clearConsoles(ctx context.Context, cfg console.Config) {
 	left, err := console.Leftovers(ctx, cfg)
 	if err != nil {
@@ -66,8 +67,9 @@ func (g *guest) clearConsoles(ctx context.Context, cfg console.Config) {
 	}
 }
 
-// forgetConsoles leaves nothing of ours behind for a domain that is gone, however its last plugging or unplugging went. What it cannot remove
-// the next sweep does.
+// forgetConsoles leaves nothing of ours behind for a domain that is gone,
+// however its last plugging or unplugging went. What it cannot remove the next
+// sweep does.
 func (g *guest) forgetConsoles() {
 	if !errors.Is(context.Cause(g.ctx), errGone) {
 		return
@@ -75,7 +77,8 @@ func (g *guest) forgetConsoles() {
 	clean, cancel := cleaning()
 	defer cancel()
 	if err := console.Forget(clean, g.d.console(g.id.domid)); err != nil {
-		g.d.cfg.Log.Warn("back end of a console not removed; trying again within a minute", "domain", g.id.domid, "error", err)
+		g.d.cfg.Log.Warn("back end of a console not removed; trying again within a minute",
+			"domain", g.id.domid, "error", err)
 	}
 }
 
@@ -117,7 +120,8 @@ type consoleCare struct {
 	over  chan error              // why the sessions ended
 }
 
-// care returns when the console must be plugged anew, with the reason, or ctx ends.
+// care returns when the console must be plugged anew, with the reason, or ctx
+// ends.
 func (c *consoleCare) care(ctx context.Context, dev *console.Device) error {
 	c.dev, c.over = dev, make(chan error, 1)
 	changes := newChanges(ctx, c.g.d.cfg.Store, dev.Front())
@@ -142,7 +146,8 @@ func (c *consoleCare) care(ctx context.Context, dev *console.Device) error {
 		case ctx.Err() != nil:
 			return nil
 		case late && state == console.Initialising:
-			// Taken up and closed again is the guest's wish; untouched is perhaps a guest that must see it go and come.
+			// Taken up and closed again is the guest's wish; untouched is
+			// perhaps a guest that must see it go and come.
 			return errNotTaken
 		case late:
 			continue
@@ -207,8 +212,9 @@ func (c *consoleCare) follow(ctx context.Context, front console.Front) error {
 	return nil
 }
 
-// same says whether a front end still is what the link was made of. Linux gets the same numbers when it makes a ring
-// anew, but it goes back to Initialised then.
+// same says whether a front end still is what the link was made of. Linux gets
+// the same numbers when it makes a ring anew, but it goes back to Initialised
+// then.
 func (c *consoleCare) same(front console.Front) bool {
 	return front.Ring == c.front.Ring && front.Port == c.front.Port &&
 		(front.State == console.Connected || c.front.State == console.Initialised)
@@ -244,7 +250,8 @@ func (c *consoleCare) sessions(ctx context.Context, link *console.Link) error {
 		if err := link.Err(); err != nil {
 			return fmt.Errorf("session ended: %w", err)
 		}
-		// What is not read now would be in front of the next session's first word.
+		// What is not read now would be in front of the next session's first
+		// word.
 		drain, cancel := context.WithTimeout(ctx, drainTime)
 		err := link.Drained(drain)
 		cancel()

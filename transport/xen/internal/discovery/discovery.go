@@ -42,7 +42,8 @@ type arrival struct {
 var (
 	// errGone ends what belongs to a domain that does not exist any more.
 	errGone = errors.New("the domain is gone")
-	// errDenied ends what belongs to a domain that the lists do not allow any more.
+	// errDenied ends what belongs to a domain that the lists do not allow any
+	// more.
 	errDenied = errors.New("the domain is not allowed any more")
 )
 
@@ -80,7 +81,8 @@ func Listen(ctx context.Context, cfg Options) (*Discovery, error) {
 	return d, nil
 }
 
-// Accept gives the next channel of a guest. After Close it gives net.ErrClosed, and when xenstored is lost for good that error.
+// Accept gives the next channel of a guest. After Close it gives net.ErrClosed,
+// and when xenstored is lost for good that error.
 func (d *Discovery) Accept() (transport.Conn, transport.Peer, error) {
 	select {
 	case <-d.ctx.Done():
@@ -99,8 +101,9 @@ func (d *Discovery) Accept() (transport.Conn, transport.Peer, error) {
 	return nil, transport.Peer{}, net.ErrClosed
 }
 
-// Close stops looking, gives the host 2 s to end its sessions, ends those that are left, and takes all nodes of ours out of
-// xenstore. It waits for all of that, in each call.
+// Close stops looking, gives the host 2 s to end its sessions, ends those that
+// are left, and takes all nodes of ours out of xenstore. It waits for all of
+// that, in each call.
 func (d *Discovery) Close() error {
 	d.cancel(net.ErrClosed)
 	d.wg.Wait()
@@ -108,7 +111,8 @@ func (d *Discovery) Close() error {
 	return nil
 }
 
-// unplugLeftovers takes out the consoles whose plugging was cut short by the end after it had reached the store.
+// unplugLeftovers takes out the consoles whose plugging was cut short by the
+// end after it had reached the store.
 func (d *Discovery) unplugLeftovers() {
 	if !d.cfg.Console {
 		return
@@ -195,7 +199,8 @@ func (d *Discovery) end(err error) {
 	d.cancel(err)
 }
 
-// list gives the domains that are alive, our own left out, each with its node vm. It tells a domain by its number's next owner too.
+// list gives the domains that are alive, our own left out, each with its node
+// vm. It tells a domain by its number's next owner too.
 func (d *Discovery) list() (map[uint16]string, error) {
 	names, err := d.cfg.Store.Directory(d.ctx, "/local/domain")
 	if err != nil {
@@ -207,8 +212,9 @@ func (d *Discovery) list() (map[uint16]string, error) {
 		if !ok || id == d.own {
 			continue
 		}
-		// The nodes of a dead domain stay until the toolstack removes them, those of a new one come before it does.
-		// Who is not privileged may not ask, and takes what is there.
+		// The nodes of a dead domain stay until the toolstack removes them,
+		// those of a new one come before it does. Who is not privileged may not
+		// ask, and takes what is there.
 		known, err := d.cfg.Store.IsDomainIntroduced(d.ctx, id)
 		switch {
 		case errors.Is(err, xenstore.ErrPermission), errors.Is(err, xenstore.ErrNotSupported):
@@ -256,7 +262,8 @@ func (d *Discovery) compare(alive map[uint16]string) {
 	}
 }
 
-// sweep removes the back ends of guests that went while nobody looked, or of which something was left.
+// sweep removes the back ends of guests that went while nobody looked, or of
+// which something was left.
 func (d *Discovery) sweep(alive map[uint16]string) {
 	if !d.cfg.Console {
 		return

@@ -21,7 +21,8 @@ import (
 
 const frontPath = "/device/console/1"
 
-// A guest that offers is connected, named by what the toolstack says, and everything of ours goes at the end.
+// A guest that offers is connected, named by what the toolstack says, and
+// everything of ours goes at the end.
 func TestVChan(t *testing.T) {
 	w := newFixture(t)
 	w.listen(all("i1"))
@@ -29,7 +30,8 @@ func TestVChan(t *testing.T) {
 	conn := g.offer()
 	a := w.next()
 	require.Equal(t, transport.Peer{
-		ID: "domain " + uuid(1), Group: "domain 3", Name: "weß ?[31m guest", Carrier: "vchan", First: true, Incarnation: "domain 3",
+		ID: "domain " + uuid(1), Group: "domain 3", Name: "weß ?[31m guest", Carrier: "vchan",
+		First: true, Incarnation: "domain 3",
 	}, a.peer)
 	echo(t, a.ch, conn, "hello")
 	for node, want := range map[string]string{"instance": "i1", "arrival": "1"} {
@@ -38,7 +40,10 @@ func TestVChan(t *testing.T) {
 		require.Equal(t, want, got)
 		perms, err := w.d.cfg.Store.GetPerms(w.ctx, "/local/domain/3/data/entropy/"+node)
 		require.NoError(t, err)
-		require.Equal(t, []xenstore.Perm{{DomID: 0, Access: xenstore.AccessNone}, {DomID: 3, Access: xenstore.AccessRead}}, perms)
+		require.Equal(t, []xenstore.Perm{
+			{DomID: 0, Access: xenstore.AccessNone},
+			{DomID: 3, Access: xenstore.AccessRead},
+		}, perms)
 	}
 	all := w.d.Domains()
 	require.Len(t, all, 1)
@@ -46,7 +51,8 @@ func TestVChan(t *testing.T) {
 	got := all[0].Carriers[0]
 	require.Equal(t, transport.CarrierStatus{Carrier: "vchan", Connected: true, Connects: 1}, got)
 
-	// The host ends the session, the guest offers anew. The host may read a node of the old offer and one of the new, and is not misled by that.
+	// The host ends the session, the guest offers anew. The host may read a
+	// node of the old offer and one of the new, and is not misled by that.
 	for range 6 {
 		require.NoError(t, a.ch.Close())
 		require.NoError(t, conn.Close())
@@ -65,7 +71,8 @@ func TestVChan(t *testing.T) {
 	require.Zero(t, w.xen.Domain(0).Counts())
 }
 
-// A guest with nothing of ours: the console appears, it takes it up, writes, and is served; twice in a row.
+// A guest with nothing of ours: the console appears, it takes it up, writes,
+// and is served; twice in a row.
 func TestConsole(t *testing.T) {
 	w := newFixture(t)
 	w.listen(consoleOnly)
@@ -93,7 +100,8 @@ func TestConsole(t *testing.T) {
 		echo(t, a.ch, f, "x")
 		require.NoError(t, a.ch.Close())
 	}
-	// The guest's driver makes its ring anew, as when it is bound again: it is connected again.
+	// The guest's driver makes its ring anew, as when it is bound again: it is
+	// connected again.
 	require.NoError(t, f.Resume(w.ctx, g.sys))
 	_, err = f.Write([]byte("z"))
 	require.NoError(t, err)
@@ -110,7 +118,8 @@ func TestConsole(t *testing.T) {
 	require.Zero(t, w.xen.Domain(0).Counts())
 }
 
-// A console that the guest does not see is taken away and plugged again: a restored Linux needs that.
+// A console that the guest does not see is taken away and plugged again: a
+// restored Linux needs that.
 func TestConsoleIsPluggedAgain(t *testing.T) {
 	w := newFixture(t)
 	w.listen(consoleOnly)
@@ -131,8 +140,10 @@ func TestConsoleIsPluggedAgain(t *testing.T) {
 	require.Equal(t, []bool{false, true, false, true}, seen)
 }
 
-// What is mapped of a dead domain goes at once, with or without the toolstack removing its nodes.
-// A guest that writes to its front end all the time makes each transaction with that meet a conflict. Nothing of ours stays behind for it.
+// What is mapped of a dead domain goes at once, with or without the toolstack
+// removing its nodes. A guest that writes to its front end all the time makes
+// each transaction with that meet a conflict. Nothing of ours stays behind for
+// it.
 func TestConflictsLeaveNothing(t *testing.T) {
 	w := newFixture(t)
 	w.listen(consoleOnly)
@@ -157,7 +168,8 @@ func TestConflictsLeaveNothing(t *testing.T) {
 	w.eventually(func() bool { return w.below(back) == 0 }, "nothing left")
 }
 
-// A guest that offers anew has no use for the channel that it had, even if nothing else says so.
+// A guest that offers anew has no use for the channel that it had, even if
+// nothing else says so.
 func TestOfferReplaced(t *testing.T) {
 	w := newFixture(t)
 	w.listen(vchanOnly)
@@ -175,7 +187,8 @@ func TestOfferReplaced(t *testing.T) {
 	require.NoError(t, b.ch.Close())
 }
 
-// A toolstack that destroys a domain takes its devices and its name first. That is no trouble, and the guest still has its name.
+// A toolstack that destroys a domain takes its devices and its name first. That
+// is no trouble, and the guest still has its name.
 func TestDomainBeingDestroyed(t *testing.T) {
 	w := newFixture(t)
 	w.listen(consoleOnly)
@@ -183,7 +196,8 @@ func TestDomainBeingDestroyed(t *testing.T) {
 	w.eventually(func() bool { return w.has("/local/domain/3/device/console/1/state") }, "plugged")
 	w.store.Remove("/local/domain/3/device")
 	w.store.Remove("/local/domain/3/name")
-	w.eventually(func() bool { return w.has("/local/domain/3/device/console/1/state") }, "plugged again: it could have been a mistake")
+	w.eventually(func() bool { return w.has("/local/domain/3/device/console/1/state") },
+		"plugged again: it could have been a mistake")
 	d := w.d.Domains()
 	require.Len(t, d, 1)
 	require.Equal(t, "g", d[0].Name)
@@ -224,7 +238,8 @@ func TestDestroyedGuest(t *testing.T) {
 	require.False(t, w.has("/local/domain/3"))
 }
 
-// A guest that reboots or is restored has a new number and the same ID; a clone another ID. Each is another arrival.
+// A guest that reboots or is restored has a new number and the same ID; a clone
+// another ID. Each is another arrival.
 func TestIncarnations(t *testing.T) {
 	w := newFixture(t)
 	w.listen(vchanOnly)
@@ -252,7 +267,8 @@ func TestIncarnations(t *testing.T) {
 	require.Equal(t, "domain "+uuid(8), w.next().peer.ID)
 }
 
-// A killed daemon leaves nodes; the next one clears them away, takes the guests up, and tells them.
+// A killed daemon leaves nodes; the next one clears them away, takes the guests
+// up, and tells them.
 func TestRestart(t *testing.T) {
 	w := newFixture(t)
 	w.listen(all("first"))
@@ -284,7 +300,8 @@ func TestRestart(t *testing.T) {
 
 	w.host = w.xen.Domain(0).Process()
 	w.listen(all("second"))
-	w.eventually(func() bool { return w.store.Dump()["/local/domain/3/data/entropy/instance"] == "second" }, "announced")
+	w.eventually(func() bool { return w.store.Dump()["/local/domain/3/data/entropy/instance"] == "second" },
+		"announced")
 	g.offer()
 	require.Equal(t, "vchan", w.next().peer.Carrier)
 	f, err = consoletest.TakeUp(w.ctx, g.store, g.sys, xenstore.DomainPath(3)+frontPath)
@@ -321,7 +338,8 @@ func TestAllowAndDeny(t *testing.T) {
 	require.Equal(t, transport.DomainServed, states[10])
 }
 
-// Our own domain is passed over, whichever it is, and so is everything below /local/domain that is no number.
+// Our own domain is passed over, whichever it is, and so is everything below
+// /local/domain that is no number.
 func TestOwnDomainAndJunk(t *testing.T) {
 	w := newFixture(t)
 	w.store.Write("/local/domain/01", "")
@@ -336,7 +354,8 @@ func TestOwnDomainAndJunk(t *testing.T) {
 	require.Empty(t, d.UUID)
 }
 
-// Junk in the nodes costs its guest its connection, one line in the log, and the others nothing.
+// Junk in the nodes costs its guest its connection, one line in the log, and
+// the others nothing.
 func TestHostileGuests(t *testing.T) {
 	w := newFixture(t)
 	w.listen(all("instance"))
@@ -347,7 +366,8 @@ func TestHostileGuests(t *testing.T) {
 	for i := range 300 { // a directory full of things
 		require.NoError(t, bad.store.Write(w.ctx, path+"/n"+strconv.Itoa(i), "x"))
 	}
-	// Before it is plugged the guest could take the console's place, which would then be the second, third and so on.
+	// Before it is plugged the guest could take the console's place, which
+	// would then be the second, third and so on.
 	state := "/local/domain/3" + frontPath + "/state"
 	w.eventually(func() bool { return w.has(state) }, "plugged")
 	require.NoError(t, bad.store.Write(w.ctx, state, "junk"))
@@ -376,7 +396,8 @@ func TestHostileGuests(t *testing.T) {
 	a = w.next()
 	require.Equal(t, "late", a.peer.Name)
 	echo(t, a.ch, conn, "fine, too")
-	w.eventually(func() bool { return w.has("/local/domain/5" + frontPath + "/state") }, "a console for a guest that came meanwhile")
+	w.eventually(func() bool { return w.has("/local/domain/5" + frontPath + "/state") },
+		"a console for a guest that came meanwhile")
 	close(stop)
 	<-stopped
 	require.Equal(t, 1, w.log.count("carrier=vchan"))
@@ -389,7 +410,8 @@ func TestHostileGuests(t *testing.T) {
 	}
 }
 
-// Half an offer, either half, is none: it is neither tried nor blamed, and becomes an offer with the other half.
+// Half an offer, either half, is none: it is neither tried nor blamed, and
+// becomes an offer with the other half.
 func TestHalfAnOffer(t *testing.T) {
 	for _, half := range []string{"ring-ref", "event-channel"} {
 		t.Run(half, func(t *testing.T) {
@@ -423,7 +445,8 @@ func TestHalfAnOffer(t *testing.T) {
 	}
 }
 
-// A guest whose ring breaks the rules is blamed, by an error that the host's sessions know.
+// A guest whose ring breaks the rules is blamed, by an error that the host's
+// sessions know.
 func TestHostileRing(t *testing.T) {
 	w := newFixture(t)
 	w.listen(vchanOnly)
@@ -469,7 +492,8 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	for i, g := range guests {
 		if i%10 == 9 { // and some offer nothing but junk
-			require.NoError(t, g.store.Write(w.ctx, fmt.Sprintf("/local/domain/%d/data/vchan/0/entropy/ring-ref", g.id), "8"))
+			require.NoError(t, g.store.Write(w.ctx,
+				fmt.Sprintf("/local/domain/%d/data/vchan/0/entropy/ring-ref", g.id), "8"))
 			continue
 		}
 		g.offer()
@@ -487,7 +511,8 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// xenstored that goes and comes back changes nothing; one that is gone for good ends Accept with the reason.
+// xenstored that goes and comes back changes nothing; one that is gone for good
+// ends Accept with the reason.
 func TestLostXenstored(t *testing.T) {
 	w := newFixture(t)
 	w.listen(all("instance"))

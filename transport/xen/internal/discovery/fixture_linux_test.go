@@ -26,7 +26,8 @@ import (
 // patience bounds what must happen; nothing is measured by it.
 const patience = 30 * time.Second
 
-// fixture is a Xen host with a discovery and an accept loop that keeps what it gets.
+// fixture is a Xen host with a discovery and an accept loop that keeps what it
+// gets.
 type fixture struct {
 	t     testing.TB
 	ctx   context.Context
@@ -127,8 +128,9 @@ func (w *fixture) next() arrival {
 	}
 }
 
-// afresh is next after a session that the host ended: until the guest takes its offer back, the host may connect to the
-// old one once more (a server may persist), and hears of its end or of the new offer.
+// afresh is next after a session that the host ended: until the guest takes its
+// offer back, the host may connect to the old one once more (a server may
+// persist), and hears of its end or of the new offer.
 func (w *fixture) afresh(guest io.Writer) arrival {
 	w.t.Helper()
 	const word = "anybody there"
@@ -178,7 +180,8 @@ func (w *fixture) add(id uint16, name, uuid string) *fakeGuest {
 	return &fakeGuest{w, id, store, w.xen.Domain(id).Process()}
 }
 
-// destroy is xl destroy: the domain ends, xenstored notices, the toolstack removes its nodes.
+// destroy is xl destroy: the domain ends, xenstored notices, the toolstack
+// removes its nodes.
 func (g *fakeGuest) destroy() {
 	g.w.xen.Domain(g.id).Destroy()
 	g.w.store.RemoveDomain(g.id)

@@ -12,10 +12,13 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// guest is one domain, from its introduction to its release. run is its goroutine, with one for each carrier:
+// guest is one domain, from its introduction to its release. run is its
+// goroutine, with one for each carrier:
 //
-//	run ── allowed? ── announce ──┬── serveVChan:   wait for an offer, connect, give to the host, again
-//	        ^   name changes      └── serveConsole: plug, wait for the ring, connect, wait for bytes, give to the host, again
+//	run ── allowed? ── announce ──┬── serveVChan:   wait for an offer, connect,
+//	        ^                     │                 give it to the host, again
+//	        │ name changes        └── serveConsole: plug, wait for the ring,
+//	                                  connect, wait for bytes, give, again
 type guest struct {
 	d      *Discovery
 	vm     string // the node
@@ -57,10 +60,14 @@ func (g *guest) path(names ...string) string {
 // peer says who is at the other end. All of it is the toolstack's word.
 func (g *guest) peer(carrier string) transport.Peer {
 	id := g.who()
-	return transport.Peer{ID: id.id(), Group: id.domain(), Name: id.name, Carrier: carrier, First: true, Incarnation: id.domain()}
+	return transport.Peer{
+		ID: id.id(), Group: id.domain(), Name: id.name, Carrier: carrier,
+		First: true, Incarnation: id.domain(),
+	}
 }
 
-// run serves the domain while its name is an allowed one. A domain that is migrated here is renamed at the end of that.
+// run serves the domain while its name is an allowed one. A domain that is
+// migrated here is renamed at the end of that.
 func (g *guest) run() {
 	defer close(g.done)
 	defer g.cancel(nil)
@@ -106,7 +113,8 @@ func (g *guest) note(f func()) {
 	f()
 }
 
-// readName reads the name, and keeps the last one when there is none any more: the domain is being destroyed then.
+// readName reads the name, and keeps the last one when there is none any more:
+// the domain is being destroyed then.
 func (g *guest) readName() bool {
 	name, err := g.d.cfg.Store.Read(g.ctx, g.path("name"))
 	if err != nil && !errors.Is(err, xenstore.ErrNotFound) && !errors.Is(err, xenstore.ErrPermission) {
@@ -160,7 +168,8 @@ func (g *guest) announceUntilDone(ctx context.Context) bool {
 	}
 }
 
-// announce tells the guest in its own part of xenstore, which nobody else may read, that we are here.
+// announce tells the guest in its own part of xenstore, which nobody else may
+// read, that we are here.
 func (g *guest) announce(ctx context.Context) error {
 	domid, own := g.id.domid, g.d.own
 	return g.d.cfg.Store.Transaction(ctx, func(tx *xenstore.Tx) error {
@@ -174,11 +183,15 @@ func (g *guest) announce(ctx context.Context) error {
 			if err := tx.Mkdir(ctx, g.path("data")); err != nil {
 				return err
 			}
-			if err := tx.SetPerms(ctx, g.path("data"), xenstore.Perm{DomID: domid, Access: xenstore.AccessNone}); err != nil {
+			if err := tx.SetPerms(ctx, g.path("data"), xenstore.Perm{
+				DomID:  domid,
+				Access: xenstore.AccessNone,
+			}); err != nil {
 				return err
 			}
 		}
-		// What is there may be the guest's own, with more below it than we care to look at.
+		// What is there may be the guest's own, with more below it than we care
+		// to look at.
 		at := g.path("data", "entropy")
 		if err := tx.Rm(ctx, at); err != nil && !errors.Is(err, xenstore.ErrNotFound) {
 			return err
@@ -237,7 +250,8 @@ func (g *guest) trouble(carrier string, err error) {
 		log = g.d.cfg.Log.Warn
 	}
 	id := g.who()
-	log("no connection to a guest; this is said once, and counted", "carrier", carrier, "guest", id.id(), "domain", id.domid, "name", id.name, "error", err)
+	log("no connection to a guest; this is said once, and counted", "carrier", carrier, "guest", id.id(), "domain",
+		id.domid, "name", id.name, "error", err)
 }
 
 // connected counts a channel.

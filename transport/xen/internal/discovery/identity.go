@@ -10,7 +10,8 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// parseDomID reads the name of a node below /local/domain. Only what xenstored itself would write counts.
+// parseDomID reads the name of a node below /local/domain. Only what xenstored
+// itself would write counts.
 func parseDomID(s string) (uint16, bool) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n > xenstore.MaxDomID || strconv.FormatUint(n, 10) != s {
@@ -19,7 +20,8 @@ func parseDomID(s string) (uint16, bool) {
 	return uint16(n), true
 }
 
-// parseUUID reads the node vm, /vm/<UUID>, and gives the UUID in small letters, or nothing.
+// parseUUID reads the node vm, /vm/<UUID>, and gives the UUID in small letters,
+// or nothing.
 func parseUUID(vm string) string {
 	s, ok := strings.CutPrefix(vm, "/vm/")
 	if !ok || len(s) != 36 {

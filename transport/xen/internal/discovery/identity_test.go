@@ -12,7 +12,8 @@ import (
 
 func TestParseDomID(t *testing.T) {
 	for s, want := range map[string]int{
-		"0": 0, "1": 1, "32751": 32751, "32752": -1, "65535": -1, "65536": -1, "": -1, "-1": -1, "+1": -1, "01": -1, " 1": -1, "1x": -1, "0x1": -1, "٣": -1,
+		"0": 0, "1": 1, "32751": 32751, "32752": -1, "65535": -1, "65536": -1, "": -1, "-1": -1, "+1": -1, "01": -1,
+		" 1": -1, "1x": -1, "0x1": -1, "٣": -1,
 	} {
 		got, ok := parseDomID(s)
 		require.Equal(t, want >= 0, ok, "%q", s)
@@ -26,14 +27,19 @@ func TestParseUUID(t *testing.T) {
 	const good = "3b241101-e2bb-4255-8caf-4136c566a962"
 	require.Equal(t, good, parseUUID("/vm/"+good))
 	require.Equal(t, good, parseUUID("/vm/"+strings.ToUpper(good)))
-	for _, bad := range []string{"", good, "/vm/", "/vm/" + good[:35], "/vm/" + good + "1", "/vm/" + strings.Replace(good, "-", "0", 1), "/vm/" + strings.Replace(good, "3", "g", 1), "/vm/" + strings.Replace(good, "2", "/", 1)} {
+	for _, bad := range []string{
+		"", good, "/vm/", "/vm/" + good[:35], "/vm/" + good + "1",
+		"/vm/" + strings.Replace(good, "-", "0", 1), "/vm/" + strings.Replace(good, "3", "g", 1),
+		"/vm/" + strings.Replace(good, "2", "/", 1),
+	} {
 		require.Empty(t, parseUUID(bad), "%q", bad)
 	}
 }
 
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "", "web 1": "web 1", "größe": "größe", "a\nb\x1b[0m\x00": "a?b?[0m?", "\xff\xfe": "??", "\u202eevil": "?evil",
+		"": "", "web 1": "web 1", "größe": "größe", "a\nb\x1b[0m\x00": "a?b?[0m?",
+		"\xff\xfe": "??", "\u202eevil": "?evil",
 		strings.Repeat("ß", 100): strings.Repeat("ß", 64),
 	} {
 		require.Equal(t, want, printable(in))
@@ -74,7 +80,8 @@ func FuzzIdentity(f *testing.F) {
 			t.Fatalf("%q is taken for %q", vm, u)
 		}
 		p := printable(name)
-		if len(p) > maxName || !utf8.ValidString(p) || strings.ContainsFunc(p, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if len(p) > maxName || !utf8.ValidString(p) ||
+			strings.ContainsFunc(p, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Fatalf("%q is shown as %q", name, p)
 		}
 	})

@@ -47,7 +47,8 @@ func seedV2(t *testing.T, rw io.ReadWriter) (protocol.Welcome, protocol.Seed) {
 	}
 }
 
-// A real server behind it all: protocol 2 over vchan, both protocols over the console, and what xenstore holds is no secret.
+// A real server behind it all: protocol 2 over vchan, both protocols over the
+// console, and what xenstore holds is no secret.
 func TestServerOverBothCarriers(t *testing.T) {
 	w := newFixture(t)
 	store, err := xenstore.Dial(w.ctx, w.store.Dialer(0))
@@ -58,7 +59,10 @@ func TestServerOverBothCarriers(t *testing.T) {
 	cfg.Budget.Period, cfg.Log = 100*time.Millisecond, log
 	server, err := host.NewServer(drawer{}, cfg)
 	require.NoError(t, err)
-	d, err := Listen(w.ctx, Options{Config: DefaultConfig(), Store: store, System: w.host, Log: log, Instance: server.Status().Instance})
+	d, err := Listen(w.ctx, Options{
+		Config: DefaultConfig(), Store: store, System: w.host, Log: log,
+		Instance: server.Status().Instance,
+	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 2)
@@ -106,7 +110,8 @@ func TestServerOverBothCarriers(t *testing.T) {
 			require.NotContains(t, value, string(secret[:8]), path)
 		}
 	}
-	// The clone of a under another name is somebody else; a itself, restored, is in a new generation.
+	// The clone of a under another name is somebody else; a itself, restored,
+	// is in a new generation.
 	a.destroy()
 	again := w.add(5, "a", uuid(1))
 	welcomeC, _ := seedV2(t, again.offer())

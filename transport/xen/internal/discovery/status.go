@@ -30,7 +30,10 @@ func (d *Discovery) Domains() []transport.Domain {
 func (g *guest) status() transport.Domain {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := transport.Domain{DomID: g.id.domid, UUID: g.id.uuid, ID: g.id.id(), Name: g.id.name, State: g.state, Carriers: []transport.CarrierStatus{}}
+	s := transport.Domain{
+		DomID: g.id.domid, UUID: g.id.uuid, ID: g.id.id(), Name: g.id.name, State: g.state,
+		Carriers: []transport.CarrierStatus{},
+	}
 	for _, t := range g.tally {
 		c := t.CarrierStatus
 		if !t.failed.IsZero() {

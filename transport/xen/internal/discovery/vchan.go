@@ -67,11 +67,15 @@ func (g *guest) serveVChan(ctx context.Context) {
 	}
 }
 
-// errReplaced ends a channel whose guest offers another one: a process that was killed with its whole kernel, by kexec for instance, says nothing else.
+// errReplaced ends a channel whose guest offers another one: a process that was
+// killed with its whole kernel, by kexec for instance, says nothing else.
 var errReplaced = errors.New("the guest offers a new channel")
 
-// giveWhileOffered hands a channel to the host and returns when it is closed, or when the offer that it was made of is replaced.
-func (g *guest) giveWhileOffered(ctx context.Context, path string, offer xen.Published, changes <-chan struct{}, conn *vchan.Conn) {
+// giveWhileOffered hands a channel to the host and returns when it is closed,
+// or when the offer that it was made of is replaced.
+func (g *guest) giveWhileOffered(ctx context.Context, path string, offer xen.Published,
+	changes <-chan struct{}, conn *vchan.Conn,
+) {
 	one, replaced := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
