@@ -23,6 +23,7 @@ type conn struct {
 	over  func() error // closes file
 	once  sync.Once
 	ended chan struct{} // closed with it
+	why   error         // set before that
 
 	sleep func(ended <-chan struct{})
 	wake  func()
@@ -31,13 +32,16 @@ type conn struct {
 // OnSleep implements transport.Sleeper.
 func (c *conn) OnSleep(sleep func(ended <-chan struct{}), wake func()) { c.sleep, c.wake = sleep, wake }
 
-// errWoken blames a guest that wakes us for nothing.
-type errWoken struct{ error }
+// violation blames the guest.
+type violation struct{ error }
 
-func (e errWoken) Unwrap() error { return e.error }
+func (v violation) Unwrap() error { return v.error }
 
 // Hostile says that the guest broke the rules.
-func (errWoken) Hostile() bool { return true }
+func (violation) Hostile() bool { return true }
+
+// errShut is a guest that keeps us busy with what it does not read.
+var errShut = violation{errors.New("the guest has shut down its reading, but sends")}
 
 // Read gives what is there, up to len(p) bytes, and waits only if there is
 // nothing.
@@ -50,8 +54,10 @@ func (c *conn) Read(p []byte) (n int, err error) {
 		return err
 	})
 	switch {
-	case err == nil && n == 0, errors.Is(err, sys.ECONNRESET):
+	case (err == nil && n == 0 || errors.Is(err, sys.ECONNRESET)) && !c.isEnded():
 		return 0, io.EOF
+	case err == nil && n == 0: // the end is our own
+		return 0, c.opError("read", net.ErrClosed)
 	case err != nil:
 		return 0, c.opError("read", err)
 	}
@@ -86,7 +92,7 @@ func (c *conn) do(wait func(func(fd uintptr) bool) error, try func(fd int) error
 				return true
 			}
 			if vain++; vain > unixsock.WakesLimit {
-				err = errWoken{unixsock.ErrWakes}
+				err = violation{unixsock.ErrWakes}
 				return true
 			}
 			return first // to sleep as who counts our time wants it
@@ -110,20 +116,33 @@ func (c *conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadlin
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.file.SetWriteDeadline(t) }
 
 // Close hangs up.
-func (c *conn) Close() error {
-	err := c.opError("close", net.ErrClosed)
+func (c *conn) Close() error { return c.end(net.ErrClosed) }
+
+// end is Close for a reason, which further calls give.
+func (c *conn) end(why error) error {
+	err := error(&net.OpError{Op: "close", Net: scheme, Addr: c.addr(), Err: net.ErrClosed})
 	c.once.Do(func() {
+		c.why = why
 		close(c.ended)
 		err = c.over()
 	})
 	return err
 }
 
-func (c *conn) opError(op string, err error) error {
+func (c *conn) isEnded() bool {
 	select {
 	case <-c.ended:
-		err = net.ErrClosed
+		return true
 	default:
+		return false
 	}
-	return &net.OpError{Op: op, Net: scheme, Addr: &net.UnixAddr{Net: scheme, Name: c.name}, Err: err}
+}
+
+func (c *conn) addr() net.Addr { return &net.UnixAddr{Net: scheme, Name: c.name} }
+
+func (c *conn) opError(op string, err error) error {
+	if c.isEnded() {
+		err = c.why
+	}
+	return &net.OpError{Op: op, Net: scheme, Addr: c.addr(), Err: err}
 }

@@ -213,5 +213,6 @@ func TestShutReading(t *testing.T) {
 	guest, host := pair(t, l)
 	require.NoError(t, guest.CloseRead())
 	_, err := io.Copy(io.Discard, host)
-	require.ErrorIs(t, err, net.ErrClosed)
+	require.ErrorIs(t, err, errShut)
+	require.True(t, transport.Hostile(err))
 }

@@ -70,7 +70,7 @@ func (l *listener) Open(fd int, g socket.Guest) (transport.Conn, error) {
 		l.Unwatch(c.raw)
 		return l.leaving.Close(c.file, time.Time{}, g.Slots.CloseSocket, func() { l.free(g.User) })
 	}
-	l.Watch(g.User, c.raw, func() { _ = c.Close() })
+	l.Watch(g.User, c.raw, func() { _ = c.end(errShut) })
 	return c, nil
 }
 
