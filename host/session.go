@@ -239,6 +239,25 @@ func (s *session) arm(deadline time.Time) error {
 	return nil
 }
 
+// listen waits for the guest until there is something else to do: heard is false
+// then.
+func (s *session) listen(until time.Time, receive func() error) (heard bool, err error) {
+	switch err := s.arm(until); {
+	case err == errKicked:
+		if s.waiting {
+			s.waiting, s.pushAt = false, time.Now()
+		}
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	err = receive()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // past is a deadline that has passed on every clock.
 var past = time.Unix(1, 0)
 

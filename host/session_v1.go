@@ -3,7 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/xentropyd/xentropyd/internal/scrub"
@@ -47,22 +46,14 @@ func (s *session) serveV1(first []byte, deadline time.Time, limit time.Duration)
 				return err
 			}
 		}
-		switch err := s.arm(s.pushAt); {
-		case err == errKicked:
-			if s.waiting {
-				s.waiting, s.pushAt = false, now
-			}
-			continue
-		case err != nil:
+		heard, err := s.listen(s.pushAt, func() error {
+			_, err := s.ch.Read(buf)
 			return err
+		})
+		if heard {
+			err = s.throttle()
 		}
-		switch _, err := s.ch.Read(buf); {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			continue
-		case err != nil:
-			return err
-		}
-		if err := s.throttle(); err != nil {
+		if err != nil {
 			return err
 		}
 	}

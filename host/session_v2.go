@@ -2,7 +2,6 @@ package host
 
 import (
 	"errors"
-	"os"
 	"time"
 
 	"github.com/xentropyd/xentropyd/internal/scrub"
@@ -79,21 +78,16 @@ func (s *session) loopV2() error {
 		if t := s.pingAt(); t.Before(wake) {
 			wake = t
 		}
-		switch err := s.arm(wake); {
-		case err == errKicked:
-			if s.waiting {
-				s.waiting, s.pushAt = false, now
-			}
-			continue
-		case err != nil:
+		var f protocol.Frame
+		heard, err := s.listen(wake, func() (err error) {
+			f, err = s.decoder.Next()
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		f, err := s.decoder.Next()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		if !heard {
 			continue
-		case err != nil:
-			return err
 		}
 		s.heard = time.Now()
 		s.pinged = s.heard

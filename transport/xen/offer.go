@@ -60,13 +60,10 @@ func (h *held) close() {
 	h.unlock()
 }
 
-// portName is the last element of the offer's path.
-const portName = "entropy"
-
 func (h *held) offer(ctx context.Context, host, own uint16, fresh bool) (channel, error) {
 	o := &offer{ports: h.m.ports}
 	var err error
-	if o.at, err = vchanxen.Path(own, host, portName); err != nil {
+	if o.at, err = vchanxen.Path(own, host, domain.Port); err != nil {
 		return nil, err
 	}
 	if o.port, err = h.m.ports.take(host, own, h.m.system); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/internal/domain"
 	"github.com/xentropyd/xentropyd/vchan"
 	vchanxen "github.com/xentropyd/xentropyd/vchan/xen"
 	"github.com/xentropyd/xentropyd/xenstore"
@@ -115,7 +116,7 @@ func (l *scriptedLife) exchange(c transport.Conn, you bool) error {
 // the other. What it had of a domain that is no more it keeps until the end, so
 // that nothing but xenstore tells the guest.
 func (l *scriptedLife) serve(ctx context.Context, id uint16) {
-	path, _ := vchanxen.Path(id, 0, portName)
+	path, _ := vchanxen.Path(id, 0, domain.Port)
 	var last vchanxen.Published
 	for ; ctx.Err() == nil; time.Sleep(100 * time.Microsecond) {
 		offer, found, _ := vchanxen.Lookup(ctx, l.hostStore, path)

@@ -48,17 +48,19 @@ func Number(ctx context.Context, store *xenstore.Client) (uint16, error) {
 	return own, nil
 }
 
-// What a guest watches, relative to its own part of xenstore, whatever its
-// number is by then.
+// Where host and guest meet, relative to the guest's own part of xenstore.
 const (
-	nodeDomID    = "domid"
-	nodeAnnounce = "data/entropy"
-	nodeInstance = nodeAnnounce + "/instance"
+	Port         = "entropy"      // the last element of a vchan's path
+	Announcement = "data/entropy" // that the host is here, with the two nodes below
+	NodeInstance = "instance"     // the host's name of its run
+	NodeArrival  = "arrival"      // changes when the host has met the domain anew
+
+	nodeDomID = "domid"
 )
 
 // Instance is the host's, "" if there is none: an old host, or not yet.
 func Instance(ctx context.Context, store *xenstore.Client) (string, error) {
-	instance, err := store.Read(ctx, nodeInstance)
+	instance, err := store.Read(ctx, xenstore.Join(Announcement, NodeInstance))
 	if errors.Is(err, xenstore.ErrNotFound) || errors.Is(err, xenstore.ErrPermission) {
 		return "", nil
 	}

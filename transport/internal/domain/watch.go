@@ -88,7 +88,7 @@ func (w *Watch) session(ctx context.Context) (over bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	host, err := store.Watch(opening, nodeAnnounce)
+	host, err := store.Watch(opening, Announcement)
 	if err != nil {
 		return false, err
 	}

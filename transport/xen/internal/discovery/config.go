@@ -11,9 +11,6 @@ import (
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
-// Port is the vchan port at which guests offer, the last element of the path.
-const Port = "entropy"
-
 // Config says which guests of a Xen host are served, and over what: the table
 // [xen] of the configuration.
 type Config struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/xentropyd/xentropyd/internal/leaktest"
 	"github.com/xentropyd/xentropyd/internal/xendev/xendevtest"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/internal/domain"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/xen"
 	"github.com/xentropyd/xentropyd/xenstore"
@@ -189,7 +190,7 @@ func (g *fakeGuest) destroy() {
 
 func (g *fakeGuest) offer() *vchan.Conn {
 	g.w.t.Helper()
-	path, err := xen.Path(g.id, 0, Port)
+	path, err := xen.Path(g.id, 0, domain.Port)
 	require.NoError(g.w.t, err)
 	c, err := xen.Offer(g.w.ctx, g.store, 0, path, xen.OfferOptions{System: g.sys})
 	require.NoError(g.w.t, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xentropyd/xentropyd/internal/wait"
 	"github.com/xentropyd/xentropyd/transport"
+	"github.com/xentropyd/xentropyd/transport/internal/domain"
 	"github.com/xentropyd/xentropyd/xenstore"
 )
 
@@ -192,7 +193,7 @@ func (g *guest) announce(ctx context.Context) error {
 		}
 		// What is there may be the guest's own, with more below it than we care
 		// to look at.
-		at := g.path("data", "entropy")
+		at := g.path(domain.Announcement)
 		if err := tx.Rm(ctx, at); err != nil && !errors.Is(err, xenstore.ErrNotFound) {
 			return err
 		}
@@ -204,8 +205,8 @@ func (g *guest) announce(ctx context.Context) error {
 			return err
 		}
 		for name, value := range map[string]string{
-			"instance": g.d.cfg.Instance,
-			"arrival":  strconv.FormatUint(g.number, 10),
+			domain.NodeInstance: g.d.cfg.Instance,
+			domain.NodeArrival:  strconv.FormatUint(g.number, 10),
 		} {
 			if err := tx.Write(ctx, xenstore.Join(at, name), value); err != nil {
 				return err
@@ -220,11 +221,11 @@ func (g *guest) withdraw() {
 	ctx, cancel := cleaning()
 	defer cancel()
 	_ = g.d.cfg.Store.Transaction(ctx, func(tx *xenstore.Tx) error {
-		v, err := tx.Read(ctx, g.path("data", "entropy", "instance"))
+		v, err := tx.Read(ctx, g.path(domain.Announcement, domain.NodeInstance))
 		if err != nil || v != g.d.cfg.Instance {
 			return err // gone, or a successor's
 		}
-		return tx.Rm(ctx, g.path("data", "entropy"))
+		return tx.Rm(ctx, g.path(domain.Announcement))
 	})
 }
 

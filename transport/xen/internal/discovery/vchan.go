@@ -9,13 +9,14 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/xentropyd/xentropyd/internal/wait"
+	"github.com/xentropyd/xentropyd/transport/internal/domain"
 	"github.com/xentropyd/xentropyd/vchan"
 	"github.com/xentropyd/xentropyd/vchan/xen"
 )
 
 // serveVChan connects to each offer of the guest, one at a time.
 func (g *guest) serveVChan(ctx context.Context) {
-	path, err := xen.Path(g.id.domid, g.d.own, Port)
+	path, err := xen.Path(g.id.domid, g.d.own, domain.Port)
 	if err != nil {
 		g.trouble(vchanCarrier, err)
 		return
