@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/xentropyd/xentropyd/internal/wait"
 	"github.com/xentropyd/xentropyd/source"
 )
 
@@ -124,7 +125,7 @@ func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 		return 0, err
 	}
 	defer endWith(ctx, f)()
-	for wait := pollFirst; ; wait = min(2*wait, pollMost) {
+	for pause := pollFirst; ; pause = min(2*pause, pollMost) {
 		n, err := f.Read(dst)
 		switch {
 		case n > 0:
@@ -136,8 +137,8 @@ func (d *Device) Sample(ctx context.Context, dst []byte) (int, error) {
 			d.drop(f)
 			return 0, err
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return 0, err
+		if !wait.For(ctx, pause) {
+			return 0, ctx.Err()
 		}
 	}
 }
@@ -208,15 +209,4 @@ func (d *Device) explain(f *os.File, err error) error {
 func isFIFO(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeNamedPipe != 0
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
