@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,9 +17,21 @@ import (
 // often. The second wakes only the runtime's poller, on nobody's account, and
 // is found by looking once a second.
 
-// WakesLimit is how often in a row a reader may be woken for nothing; one time
-// or two are the poller's own.
+// WakesLimit is how often a reader may be woken for nothing beyond twice for each
+// time that it was for something; once is the poller's own.
 const WakesLimit = 100
+
+// Wakes counts wake-ups for nothing. It belongs to one reader.
+type Wakes struct{ vain int }
+
+// Vain counts one, and says whether that is too much.
+func (w *Wakes) Vain() (tooMuch bool) {
+	w.vain++
+	return w.vain > WakesLimit
+}
+
+// Useful is for a wake-up with something to read.
+func (w *Wakes) Useful() { w.vain = max(0, w.vain-2) }
 
 // ErrWakes is why a connection ends whose other end wakes us for nothing.
 var ErrWakes = errors.New("woken often without anything to read")
@@ -35,10 +48,12 @@ func ReadOnce(fd int, b []byte) (int, error) {
 // limited is a connection whose Read counts wake-ups.
 type limited struct {
 	*net.UnixConn
-	raw syscall.RawConn
+	raw   syscall.RawConn
+	mu    sync.Mutex // one reader
+	wakes Wakes
 }
 
-// LimitWakes makes a connection's Read fail with ErrWakes after WakesLimit
+// LimitWakes makes a connection's Read fail with ErrWakes after too many
 // wake-ups without a byte, and has its Write send small pieces, of which nobody
 // can keep anything on our account (see WriteMost).
 func LimitWakes(c *net.UnixConn) (net.Conn, error) {
@@ -46,23 +61,26 @@ func LimitWakes(c *net.UnixConn) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &limited{c, raw}, nil
+	return &limited{UnixConn: c, raw: raw}, nil
 }
 
 func (c *limited) Read(b []byte) (n int, err error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	wakes := 0
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := true // a look without a wake-up
 	rerr := c.raw.Read(func(fd uintptr) bool {
 		n, err = ReadOnce(int(fd), b)
 		if err != unix.EAGAIN {
 			return true
 		}
-		if wakes++; wakes > WakesLimit {
+		if !first && c.wakes.Vain() {
 			err = ErrWakes
 			return true
 		}
+		first = false
 		return false
 	})
 	switch {
@@ -73,6 +91,7 @@ func (c *limited) Read(b []byte) (n int, err error) {
 	case n == 0:
 		return 0, io.EOF
 	}
+	c.wakes.Useful()
 	return n, nil
 }
 

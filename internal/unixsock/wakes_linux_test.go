@@ -201,3 +201,18 @@ func asConn(t *testing.T, fd int) *net.UnixConn {
 	t.Cleanup(func() { _ = c.Close() })
 	return c.(*net.UnixConn)
 }
+
+// A byte in between does not make up for many wake-ups.
+func TestWakesAddUp(t *testing.T) {
+	for vain, tooMuch := range map[int]bool{1: false, 2: false, 3: true, 99: true} {
+		var w Wakes
+		found := false
+		for range 1000 {
+			for range vain {
+				found = w.Vain() || found
+			}
+			w.Useful()
+		}
+		require.Equal(t, tooMuch, found, "%d each time", vain)
+	}
+}

@@ -34,7 +34,8 @@ type events struct {
 	found error                 // by this Wait
 	heard atomic.Bool           // some Wait has read an event
 	buf   [256]byte             // many events are one
-	vain  int                   // how often in a row it was woken for nothing; Wait's
+	wakes unixsock.Wakes        // for nothing; Wait's
+	first bool                  // no wake-up yet in this Wait
 }
 
 // newEvents takes over the socket, which must be non-blocking.
@@ -77,7 +78,7 @@ func (e *events) sendOnce(fd uintptr) {
 
 // Wait reads what bytes there are, once there is one.
 func (e *events) Wait() error {
-	e.vain = 0
+	e.first = true
 	if err := e.raw.Read(e.look); err != nil {
 		if errors.Is(err, os.ErrClosed) {
 			return net.ErrClosed
@@ -92,10 +93,11 @@ func (e *events) lookOnce(fd uintptr) bool {
 	n, err := e.slots.Take(func() (int, error) { return unixsock.ReadOnce(int(fd), e.buf[:]) })
 	switch {
 	case err == unix.EAGAIN:
-		if e.vain++; e.vain > unixsock.WakesLimit {
+		if !e.first && e.wakes.Vain() {
 			e.found = fmt.Errorf("%w: %w", vchan.ErrViolation, unixsock.ErrWakes)
 			return true
 		}
+		e.first = false
 		return false
 	case err == unixsock.ErrNoSlot:
 		e.found = nil // as good as an event
@@ -105,6 +107,7 @@ func (e *events) lookOnce(fd uintptr) bool {
 		e.found = err
 		if err == nil {
 			e.heard.Store(true)
+			e.wakes.Useful()
 		}
 	}
 	return true

@@ -27,6 +27,9 @@ type conn struct {
 
 	sleep func(ended <-chan struct{})
 	wake  func()
+
+	reading, writing sync.Mutex // one reader, one writer
+	rwakes, wwakes   unixsock.Wakes
 }
 
 // OnSleep implements transport.Sleeper.
@@ -49,7 +52,9 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	err = c.do(c.raw.Read, func(fd int) (err error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	err = c.do(c.raw.Read, &c.rwakes, func(fd int) (err error) {
 		n, err = c.slots.Take(func() (int, error) { return unixsock.ReadOnce(fd, p) })
 		return err
 	})
@@ -67,10 +72,12 @@ func (c *conn) Read(p []byte) (n int, err error) {
 // Write sends all of p, or gives an error and how much of p was sent. It is
 // sent in small pieces: see unixsock.WriteMost.
 func (c *conn) Write(p []byte) (total int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	for total < len(p) && err == nil {
 		piece := p[total:min(total+unixsock.WriteMost, len(p))]
 		n := 0
-		err = c.do(c.raw.Write, func(fd int) (err error) {
+		err = c.do(c.raw.Write, &c.wwakes, func(fd int) (err error) {
 			n, err = sys.SendmsgN(fd, piece, nil, nil, sys.MSG_DONTWAIT|sys.MSG_NOSIGNAL)
 			return err
 		})
@@ -85,23 +92,29 @@ func (c *conn) Write(p []byte) (total int, err error) {
 }
 
 // do tries until it is not in vain any more. It sleeps in between.
-func (c *conn) do(wait func(func(fd uintptr) bool) error, try func(fd int) error) (err error) {
-	for first, vain := true, 0; ; first = false {
+func (c *conn) do(
+	wait func(func(fd uintptr) bool) error, wakes *unixsock.Wakes, try func(fd int) error,
+) (err error) {
+	for looks, asleep := 0, false; ; {
 		werr := wait(func(fd uintptr) bool {
-			if err = try(int(fd)); err != sys.EAGAIN && err != sys.EINTR {
+			err = try(int(fd))
+			looks++
+			switch {
+			case err != sys.EAGAIN && err != sys.EINTR:
+				wakes.Useful()
 				return true
-			}
-			if vain++; vain > unixsock.WakesLimit {
+			case looks > 2 && wakes.Vain(): // before that nobody woke us
 				err = violation{unixsock.ErrWakes}
 				return true
 			}
-			return first // to sleep as who counts our time wants it
+			return !asleep // to sleep as who counts our time wants it
 		})
 		switch {
 		case werr != nil:
 			return werr
 		case err == sys.EAGAIN || err == sys.EINTR:
 			c.sleep(c.ended)
+			asleep = true
 			defer c.wake()
 		case err != unixsock.ErrNoSlot:
 			return err
