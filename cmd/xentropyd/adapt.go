@@ -3,8 +3,8 @@ package main
 import (
 	"golang.org/x/time/rate"
 
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/host"
-	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/internal/recent"
 	"github.com/xentropyd/xentropyd/transport"
 )

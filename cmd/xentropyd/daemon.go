@@ -15,10 +15,10 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/control"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/internal/recent"
 	"github.com/xentropyd/xentropyd/internal/rights"
 	"github.com/xentropyd/xentropyd/internal/seedfile"

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/guest"
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/control"
-	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/internal/leaktest"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/transport"

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/xentropyd/xentropyd/internal/config"
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/source/hwrng"
 	"github.com/xentropyd/xentropyd/source/tpm"

@@ -5,8 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/internal/config"
 )
 
 // reloadOnHangup reads the configuration again at each SIGHUP, and looks again

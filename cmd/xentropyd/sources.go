@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/host/control"
 	"github.com/xentropyd/xentropyd/internal/cli"
-	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/source"
 )
 

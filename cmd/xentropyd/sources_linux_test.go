@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/host"
 	"github.com/xentropyd/xentropyd/host/control"
-	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/source"
 	"github.com/xentropyd/xentropyd/source/sourcetest"
 )

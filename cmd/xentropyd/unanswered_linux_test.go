@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/xentropyd/xentropyd/cmd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/host/control"
-	"github.com/xentropyd/xentropyd/internal/config"
 	"github.com/xentropyd/xentropyd/internal/seccomptest"
 )
 

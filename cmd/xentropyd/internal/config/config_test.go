@@ -19,7 +19,7 @@ import (
 	"github.com/xentropyd/xentropyd/transport/all"
 )
 
-const example = "../../packaging/xentropyd.toml"
+const example = "../../../../packaging/xentropyd.toml"
 
 func TestDefaultsAreGood(t *testing.T) {
 	d := Default()
