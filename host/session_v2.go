@@ -108,8 +108,18 @@ func (s *session) loopV2() error {
 	}
 }
 
+// pingsTogether is in how many steps of a keep-alive pings are sent: so that of
+// thousands of silent guests many are asked at once, and each does not wake the
+// process alone.
+const pingsTogether = 100
+
 // pingAt is when the guest is next asked whether it is there.
-func (s *session) pingAt() time.Time { return s.pinged.Add(s.server.cfg.Times.KeepAlive) }
+func (s *session) pingAt() time.Time {
+	every := s.server.cfg.Times.KeepAlive
+	step := max(every/pingsTogether, 1)
+	at := s.pinged.Add(every).Sub(s.server.started)
+	return s.server.started.Add((at + step - 1) / step * step)
+}
 
 // duties does what the time or a kick calls for.
 func (s *session) duties(now time.Time) error {
