@@ -18,11 +18,15 @@ const (
 	// so that a handshake is never held up.
 	cpuBurst = 500 * time.Millisecond
 
-	// wakeCost is what it costs to have a session's goroutine sleep and wake,
-	// beyond what its own thread sees of it: the runtime's and the kernel's
-	// part, on other threads. With it BenchmarkByteByByte shows about as much
-	// as the process uses, where that is much.
-	wakeCost = 15 * time.Microsecond
+	// What it costs to have a session's goroutine sleep and wake, beyond what
+	// its own thread sees of it: the runtime's and the kernel's part, on other
+	// threads, and what a back end does before it returns from its wait. It is
+	// taken for as much as the goroutine used since it woke, which is little
+	// where little was to be done, and within these bounds. With it
+	// BenchmarkByteByByte shows about as much as the process uses, where that
+	// is much.
+	wakeLeast = 15 * time.Microsecond
+	wakeMost  = 300 * time.Microsecond
 
 	// A guest over its share sleeps longPause at a time at most, so that it
 	// hears of a new generation, and owes at least shortPause before it sleeps
@@ -37,7 +41,7 @@ type metered struct {
 	transport.Conn
 	meter   *cputime.Meter
 	sum     *cputime.Sum
-	waking  time.Duration // what a sleep costs besides
+	span    time.Duration // used since it woke
 	shares  []*cputime.Share
 	owed    time.Duration // until then it should sleep, as of the last count
 	slowed  func()
@@ -54,7 +58,6 @@ func (m *metered) begin(s *Server, quit <-chan struct{}, sum *cputime.Sum, slowe
 	m.longest = min(longPause, s.cfg.Times.Write/2) // a pause must not use up the time that the guest has
 	var c transport.Sleeper
 	if c, m.tells = m.Conn.(transport.Sleeper); m.tells {
-		m.waking = wakeCost
 		c.OnSleep(m.sleep, m.wake)
 	}
 	m.wake()
@@ -62,16 +65,23 @@ func (m *metered) begin(s *Server, quit <-chan struct{}, sum *cputime.Sum, slowe
 
 func (m *metered) end() { m.spend(m.meter.End()) }
 
-func (m *metered) wake() { m.meter.Begin() }
+func (m *metered) wake() {
+	m.span = 0
+	m.meter.Begin()
+}
 
 // sleep stops the count, and holds up a guest that is over its share.
 func (m *metered) sleep(ended <-chan struct{}) {
-	m.spend(m.meter.End() + m.sum.Add(m.waking))
+	m.end()
+	if m.tells {
+		m.spend(m.sum.Add(min(max(m.span, wakeLeast), wakeMost)))
+	}
 	m.pause(ended)
 }
 
 func (m *metered) spend(d time.Duration) {
 	now := time.Now()
+	m.span += d
 	m.owed = 0
 	for _, s := range m.shares {
 		m.owed = max(m.owed, s.Use(now, d))

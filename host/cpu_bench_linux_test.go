@@ -69,7 +69,7 @@ func BenchmarkByteByByte(b *testing.B) {
 	for _, pause := range []time.Duration{5 * time.Microsecond, 30 * time.Microsecond, 300 * time.Microsecond} {
 		b.Run(pause.String(), func(b *testing.B) {
 			s, l := serveReal(b, with(func(c *Config) {
-				c.Limits.FramesPerSecond = 1e9
+				c.Limits.FramesPerSecond = maxRate
 				c.Limits.CPUShare = 1024
 			}))
 			path := filepath.Join(b.TempDir(), "socket")
