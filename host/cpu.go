@@ -41,6 +41,7 @@ type metered struct {
 	transport.Conn
 	meter   *cputime.Meter
 	sum     *cputime.Sum
+	awake   bool
 	span    time.Duration // used since it woke
 	shares  []*cputime.Share
 	owed    time.Duration // until then it should sleep, as of the last count
@@ -63,11 +64,16 @@ func (m *metered) begin(s *Server, quit <-chan struct{}, sum *cputime.Sum, slowe
 	m.wake()
 }
 
-func (m *metered) end() { m.spend(m.meter.End()) }
+func (m *metered) end() {
+	m.awake = false
+	m.spend(m.meter.End())
+}
 
 func (m *metered) wake() {
-	m.span = 0
-	m.meter.Begin()
+	if !m.awake {
+		m.awake, m.span = true, 0
+		m.meter.Begin()
+	}
 }
 
 // sleep stops the count, and holds up a guest that is over its share.

@@ -39,6 +39,15 @@ type Events interface {
 	Close() error
 }
 
+// Unmasker are Events that tell of one notification and hold back the peer's
+// further ones until Unmask. The Conn calls it after a Wait that returned nil,
+// before it looks at the memory. It is no part of Wait, so that it is not taken
+// for sleep: see Conn.OnSleep.
+type Unmasker interface {
+	Events
+	Unmask() error
+}
+
 // Config is what a back end hands over. All fields but the addresses are
 // required.
 type Config struct {

@@ -105,6 +105,12 @@ func (c *Conn) block(seq uint32, d direction) {
 	w.leading = true
 	w.mu.Unlock()
 	err := c.events.Wait()
+	if u, ok := c.events.(Unmasker); ok && err == nil {
+		if h != nil {
+			h.wake()
+		}
+		err = u.Unmask()
+	}
 	w.mu.Lock()
 	w.leading = false
 	w.seq.Add(1)

@@ -19,10 +19,10 @@ type events struct {
 // Notify sends an event to the peer. Where the peer is gone it is lost.
 func (e *events) Notify() error { return e.translate(e.dev.Notify(e.port)) }
 
-// Wait unmasks before it returns, and so before the caller looks at the ring.
-// What came while the port was masked is seen by that look: its event may never
-// come, as Xen does not deliver a pending event of a port whose other end has
-// closed meanwhile (evtchn_usable in Xen's event.h).
+// Wait takes an event. Unmask follows before the caller looks at the ring. What
+// came while the port was masked is seen by that look: its event may never come,
+// as Xen does not deliver a pending event of a port whose other end has closed
+// meanwhile (evtchn_usable in Xen's event.h).
 func (e *events) Wait() error {
 	port, err := e.dev.Pending()
 	if err != nil {
@@ -31,8 +31,11 @@ func (e *events) Wait() error {
 	if port != e.port {
 		return fmt.Errorf("the kernel gave an event of port %d, bound is %d alone", port, e.port)
 	}
-	return e.translate(e.dev.Unmask(port))
+	return nil
 }
+
+// Unmask lets the peer's next event come.
+func (e *events) Unmask() error { return e.translate(e.dev.Unmask(e.port)) }
 
 // SetWaitDeadline sets Wait's deadline.
 func (e *events) SetWaitDeadline(t time.Time) error {

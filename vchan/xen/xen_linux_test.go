@@ -358,6 +358,7 @@ func TestEventBeforeClose(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.SetWaitDeadline(time.Now().Add(patience)))
 	require.NoError(t, e.Wait()) // comes with the binding
+	require.NoError(t, e.Unmask())
 	for range 3 {
 		w.guest.Flood()
 	}
