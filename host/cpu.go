@@ -32,7 +32,7 @@ const (
 	// hears of a new generation, and owes at least shortPause before it sleeps
 	// at all: a timer costs something too.
 	longPause  = 4 * time.Second
-	shortPause = 10 * time.Millisecond
+	shortPause = 100 * time.Millisecond
 )
 
 // metered is a session's Conn, with the CPU time of the session's goroutine.
