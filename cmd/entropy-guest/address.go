@@ -90,7 +90,7 @@ func dialer(address string) transport.Dialer {
 		}
 		c, err := carriers.Dial(ctx, address)
 		endUsedUp(err)
-		if errno, ok := errors.AsType[syscall.Errno](err); ok && nobodyServes(err) {
+		if errno, ok := errors.AsType[syscall.Errno](err); ok && nobodyServes(err) && !waits(address) {
 			err = fmt.Errorf("dial %s: %w", address, errno) // what each layer adds is the path and the hint once more
 		}
 		return c, err
