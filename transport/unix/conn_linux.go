@@ -91,17 +91,35 @@ func (c *conn) Write(p []byte) (total int, err error) {
 	return total, nil
 }
 
-// do tries until it is not in vain any more. It sleeps in between.
+// do tries until it is not in vain any more. It sleeps in between; where a read
+// may have to drop descriptors, which can hold it up, that is sleep as well.
 func (c *conn) do(
 	wait func(func(fd uintptr) bool) error, wakes *unixsock.Wakes, try func(fd int) error,
 ) (err error) {
-	for looks, asleep := 0, false; ; {
+	looks, asleep := 0, false
+	sleep := func() {
+		if !asleep {
+			c.sleep(c.ended)
+		}
+		asleep = true
+	}
+	defer func() {
+		if asleep {
+			c.wake()
+		}
+	}()
+	if c.slots != nil {
+		sleep()
+	}
+	for {
 		werr := wait(func(fd uintptr) bool {
 			err = try(int(fd))
 			looks++
 			switch {
-			case err != sys.EAGAIN && err != sys.EINTR:
+			case err == nil:
 				wakes.Useful()
+				return true
+			case err != sys.EAGAIN && err != sys.EINTR:
 				return true
 			case looks > 2 && wakes.Vain(): // before that nobody woke us
 				err = violation{unixsock.ErrWakes}
@@ -113,9 +131,7 @@ func (c *conn) do(
 		case werr != nil:
 			return werr
 		case err == sys.EAGAIN || err == sys.EINTR:
-			c.sleep(c.ended)
-			asleep = true
-			defer c.wake()
+			sleep()
 		case err != unixsock.ErrNoSlot:
 			return err
 		}

@@ -197,8 +197,11 @@ func TestDescriptors(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
+			asleep, awake := 0, 0
+			host.OnSleep(func(<-chan struct{}) { asleep++ }, func() { awake++ })
 			_, err = io.ReadFull(host, make([]byte, 1))
 			require.NoError(t, err)
+			require.Equal(t, []int{1, 1}, []int{asleep, awake}, "the read may be held up")
 			_, _ = guest.Close(), host.Close()
 			require.NoError(t, l.Close())
 			require.Eventually(t, l.Slots().Idle, patience, time.Millisecond)
